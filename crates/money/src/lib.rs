@@ -1,1 +1,14 @@
-//! negawatt-money
+//! Money: whole minor units with their currency, prices as decimals, one rounding, exact splits.
+//!
+//! No float touches money anywhere in the house.
+#![warn(clippy::float_arithmetic)]
+
+mod amount;
+mod currency;
+mod price;
+mod split;
+
+pub use amount::{Money, MoneyError};
+pub use currency::{Currency, CurrencyError};
+pub use price::{Price, charge, round};
+pub use split::{Share, ShareError};

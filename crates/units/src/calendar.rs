@@ -1,0 +1,93 @@
+//! Which local day an instant belongs to.
+
+use std::ops::Range;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Error, Timestamp, ToSpan};
+
+/// The days of a facility, in the facility's own zone.
+///
+/// A day is what passes between two local midnights: 23, 24 or 25 hours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FacilityCalendar {
+    zone: TimeZone,
+}
+
+impl FacilityCalendar {
+    /// The calendar of a zone.
+    #[must_use]
+    pub fn new(zone: TimeZone) -> Self {
+        Self { zone }
+    }
+
+    /// The calendar of a zone by its name in the time-zone database, such as `America/Chicago`.
+    ///
+    /// * Errors: when the bundled database does not know the name.
+    pub fn named(zone: &str) -> Result<Self, Error> {
+        TimeZone::get(zone).map(Self::new)
+    }
+
+    /// The zone.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The local day of an instant.
+    #[must_use]
+    pub fn day_of(&self, at: Timestamp) -> Date {
+        self.zone.to_datetime(at).date()
+    }
+
+    /// The instant at which a local day begins. Where midnight does not exist, the first instant after it.
+    ///
+    /// * Errors: a date beyond what time stamps reach.
+    pub fn start_of(&self, day: Date) -> Result<Timestamp, Error> {
+        day.to_zoned(self.zone.clone()).map(|midnight| midnight.timestamp())
+    }
+
+    /// The instants from one local midnight to the next.
+    pub fn bounds(&self, day: Date) -> Result<Range<Timestamp>, Error> {
+        Ok(self.start_of(day)?..self.start_of(day.checked_add(1.day())?)?)
+    }
+
+    /// How long a local day is, in seconds: 82,800, 86,400 or 90,000 almost everywhere.
+    pub fn seconds(&self, day: Date) -> Result<i64, Error> {
+        let bounds = self.bounds(day)?;
+        Ok(bounds.end.as_second() - bounds.start.as_second())
+    }
+
+    /// How many hours a local day has: 23, 24 or 25.
+    pub fn hours(&self, day: Date) -> Result<i64, Error> {
+        Ok((self.seconds(day)? + 1_800) / 3_600)
+    }
+
+    /// The days from the first to before the last.
+    pub fn days(range: Range<Date>) -> impl Iterator<Item = Date> {
+        range.start.series(1.day()).take_while(move |day| *day < range.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn days_have_23_24_or_25_hours_and_leave_no_gap() {
+        let calendar = FacilityCalendar::named("America/Chicago").unwrap();
+        assert_eq!(calendar.hours(date(2017, 3, 12)).unwrap(), 23);
+        assert_eq!(calendar.hours(date(2017, 11, 5)).unwrap(), 25);
+        assert_eq!(calendar.hours(date(2017, 7, 1)).unwrap(), 24);
+        let mut end = calendar.start_of(date(2017, 1, 1)).unwrap();
+        for day in FacilityCalendar::days(date(2017, 1, 1)..date(2018, 1, 1)) {
+            let bounds = calendar.bounds(day).unwrap();
+            assert_eq!(bounds.start, end);
+            assert_eq!(calendar.day_of(bounds.start), day);
+            assert_eq!(calendar.day_of(bounds.end - 1.millisecond()), day);
+            end = bounds.end;
+        }
+        assert_eq!(end, calendar.start_of(date(2018, 1, 1)).unwrap());
+    }
+}
