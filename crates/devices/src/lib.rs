@@ -1,1 +1,29 @@
-//! negawatt-devices
+//! What a meter is: which registers it has, how to ask for them, and what the answer means.
+//!
+//! Everything here is pure and works both ways. [`plan`] turns a [`Profile`] and a choice of points into read requests, [`decode`]
+//! turns register words into an exact number with its unit, and [`encode`] is the way back, which feeds the simulated meters. No
+//! bus, no clock, no file: the gateway brings the words, the auditor brings the same words years later, and both get the same number.
+//!
+//! Profiles are data, in `config/devices/*.toml`, and are compiled in as [`builtin`].
+
+mod catalogue;
+mod decode;
+mod document;
+mod encode;
+mod encoding;
+mod plan;
+mod point;
+mod profile;
+mod vector;
+
+pub use catalogue::{builtin, find};
+pub use decode::{DecodeError, decode};
+pub use encode::{EncodeError, absent, encode};
+pub use encoding::{Encoding, WordOrder};
+pub use plan::{BlockRequest, PlanError, ReadPlan, plan};
+pub use point::{Point, Scale, ScaleFactor, Table};
+pub use profile::{Confidence, Identify, Kind, Parity, Profile, ProfileError, Serial, Timing};
+pub use vector::{Expected, Vector, VectorMismatch};
+
+#[cfg(test)]
+mod tests;

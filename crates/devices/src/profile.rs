@@ -1,0 +1,488 @@
+//! What one model of device is: its points, its limits, and where that knowledge comes from.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use units::Unit;
+
+use crate::document::{ConfidenceText, Document, EncodingText, KindText, ParityText, PointText, TableText, VectorText, WordOrderText};
+use crate::encoding::{Encoding, WordOrder};
+use crate::point::{Point, Scale, ScaleFactor, Table};
+use crate::vector::{Expected, Vector};
+
+/// Why a text is not a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("profile is not valid TOML of the expected shape")]
+    Syntax(#[source] Box<toml::de::Error>),
+    /// Everything that is wrong with it, not only the first.
+    #[error("profile {id} has {} faults: {}", faults.len(), faults.join("; "))]
+    Faults { id: String, faults: Vec<String> },
+}
+
+/// What a device is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    PowerMeter,
+    Sensor,
+}
+
+/// How sure we are of a register map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// Two independent sources agree, or the maker's own document.
+    High,
+    /// One good source.
+    Medium,
+    /// Unclear: verify on a bench.
+    Low,
+}
+
+/// Parity of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+/// How a new device of this model talks on a serial bus. Eight data bits always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serial {
+    pub baud: u32,
+    pub parity: Parity,
+    pub stop_bits: u8,
+}
+
+/// How patient one must be with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Least silence between its answer and the next request.
+    pub gap_ms: u32,
+    /// Longest wait for an answer.
+    pub timeout_ms: u32,
+}
+
+/// Registers whose contents name the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identify {
+    pub table: Table,
+    pub address: u16,
+    pub words: Vec<u16>,
+}
+
+/// What one model of device is.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    id: String,
+    manufacturer: String,
+    products: Vec<String>,
+    kind: Kind,
+    phases: u8,
+    sources: Vec<String>,
+    confidence: Confidence,
+    conflicts: Vec<String>,
+    notes: Vec<String>,
+    max_registers: u16,
+    bridge: u16,
+    align: u16,
+    keep_out: Vec<u16>,
+    timing: Timing,
+    serial: Option<Serial>,
+    unit_id: u8,
+    identify: Vec<Identify>,
+    points: Vec<Point>,
+    vectors: Vec<Vector>,
+    text: Arc<str>,
+    hash: [u8; 32],
+}
+
+impl Profile {
+    /// Reads a profile file and checks everything that can be checked without a device.
+    ///
+    /// * Errors: the TOML fault, or all faults of content at once.
+    pub fn parse(text: &str) -> Result<Self, ProfileError> {
+        let document: Document = toml::from_str(text).map_err(|err| ProfileError::Syntax(Box::new(err)))?;
+        let mut faults = Vec::new();
+        let points = points(&document, &mut faults);
+        let vectors = vectors(&document, &mut faults);
+        faults_of_document(&document, &mut faults);
+        if !faults.is_empty() {
+            return Err(ProfileError::Faults { id: document.id, faults });
+        }
+        let table = table(document.table);
+        let mut profile = Self {
+            kind: match document.kind {
+                KindText::PowerMeter => Kind::PowerMeter,
+                KindText::Sensor => Kind::Sensor,
+            },
+            confidence: match document.confidence {
+                ConfidenceText::High => Confidence::High,
+                ConfidenceText::Medium => Confidence::Medium,
+                ConfidenceText::Low => Confidence::Low,
+            },
+            serial: document.serial.map(|serial| Serial {
+                baud: serial.baud,
+                parity: match serial.parity {
+                    ParityText::None => Parity::None,
+                    ParityText::Even => Parity::Even,
+                    ParityText::Odd => Parity::Odd,
+                },
+                stop_bits: serial.stop_bits,
+            }),
+            identify: document.identify.into_iter().map(|at| Identify { table, address: at.address, words: at.words }).collect(),
+            id: document.id,
+            manufacturer: document.manufacturer,
+            products: document.products,
+            phases: document.phases,
+            sources: document.source,
+            conflicts: document.conflicts,
+            notes: document.notes,
+            max_registers: document.read.max_registers,
+            bridge: document.read.bridge,
+            align: document.read.align,
+            keep_out: document.read.keep_out,
+            timing: Timing { gap_ms: document.timing.gap_ms, timeout_ms: document.timing.timeout_ms },
+            unit_id: document.unit_id,
+            points,
+            vectors,
+            text: Arc::from(text),
+            hash: [0; 32],
+        };
+        profile.hash = Sha256::digest(profile.canonical().as_bytes()).into();
+        Ok(profile)
+    }
+
+    /// The same map at another base address, for devices that put it where they like (SunSpec).
+    ///
+    /// * Errors: an address would leave the register space.
+    pub fn at_base(&self, base: u16) -> Result<Self, ProfileError> {
+        let line = format!("base = {base}");
+        let is_base = |text: &str| text.split('=').next().is_some_and(|key| key.trim() == "base");
+        let mut text: String = self.text.lines().filter(|text| !is_base(text)).fold(line, |text, line| text + "\n" + line);
+        text.push('\n');
+        Self::parse(&text)
+    }
+
+    /// The name of the profile: `eastron-sdm630`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    #[must_use]
+    pub fn manufacturer(&self) -> &str {
+        &self.manufacturer
+    }
+
+    #[must_use]
+    pub fn products(&self) -> &[String] {
+        &self.products
+    }
+
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Phases it measures; 0 for a sensor.
+    #[must_use]
+    pub const fn phases(&self) -> u8 {
+        self.phases
+    }
+
+    /// Where the register map comes from.
+    #[must_use]
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    #[must_use]
+    pub const fn confidence(&self) -> Confidence {
+        self.confidence
+    }
+
+    /// Where sources contradict one another.
+    #[must_use]
+    pub fn conflicts(&self) -> &[String] {
+        &self.conflicts
+    }
+
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Most registers the device returns in one read.
+    #[must_use]
+    pub const fn max_registers(&self) -> u16 {
+        self.max_registers
+    }
+
+    /// Undefined registers that one read may run over on this device.
+    #[must_use]
+    pub const fn bridge(&self) -> u16 {
+        self.bridge
+    }
+
+    /// Reads are widened in steps of this many registers.
+    #[must_use]
+    pub const fn align(&self) -> u16 {
+        self.align
+    }
+
+    /// Registers that no read may run over.
+    #[must_use]
+    pub fn keep_out(&self) -> &[u16] {
+        &self.keep_out
+    }
+
+    #[must_use]
+    pub const fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// How a new device talks on a serial bus, where it has one.
+    #[must_use]
+    pub const fn serial(&self) -> Option<Serial> {
+        self.serial
+    }
+
+    /// The unit id of a new device.
+    #[must_use]
+    pub const fn unit_id(&self) -> u8 {
+        self.unit_id
+    }
+
+    #[must_use]
+    pub fn identify(&self) -> &[Identify] {
+        &self.identify
+    }
+
+    /// In the order of the file.
+    #[must_use]
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    #[must_use]
+    pub fn point(&self, id: &str) -> Option<&Point> {
+        self.points.iter().find(|point| point.id == id)
+    }
+
+    #[must_use]
+    pub fn vectors(&self) -> &[Vector] {
+        &self.vectors
+    }
+
+    /// The file as it was read, for evidence bundles: parsing it again gives the same hash.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// SHA-256 over everything that decides what register words mean.
+    ///
+    /// Comments, notes, sources, timing and limits do not count: correcting a remark does not make old readings look as if another
+    /// map had made them.
+    #[must_use]
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// The hash as 64 lower-case hex digits.
+    #[must_use]
+    pub fn hash_hex(&self) -> String {
+        hex::encode(self.hash)
+    }
+
+    /// The text under the hash: one line per fact, in a fixed order.
+    fn canonical(&self) -> String {
+        let mut text = format!("negawatt.profile/1\nid {}\n", self.id);
+        let mut points: Vec<&Point> = self.points.iter().collect();
+        points.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut line = |point: &Point| -> std::fmt::Result {
+            write!(text, "point {} {} {}", point.id, point.table.name(), point.address)?;
+            write!(text, " {} {}", point.encoding.name(), point.word_order.name())?;
+            write!(text, " {}e{} e{} {:?}", point.scale.mantissa, point.scale.exponent, point.exponent, point.unit.symbol())?;
+            for invalid in &point.invalid {
+                write!(text, " invalid {invalid:x}")?;
+            }
+            if let Some(factor) = point.scale_factor {
+                write!(text, " factor {}", factor.address)?;
+            }
+            writeln!(text, "{}", if point.billing { " billing" } else { "" })
+        };
+        for point in points {
+            line(point).expect("writing to a string cannot fail");
+        }
+        text
+    }
+}
+
+fn table(text: TableText) -> Table {
+    match text {
+        TableText::Input => Table::Input,
+        TableText::Holding => Table::Holding,
+    }
+}
+
+fn word_order(text: WordOrderText) -> WordOrder {
+    match text {
+        WordOrderText::HighFirst => WordOrder::HighFirst,
+        WordOrderText::LowFirst => WordOrder::LowFirst,
+    }
+}
+
+fn faults_of_document(document: &Document, faults: &mut Vec<String>) {
+    let id_is_plain = document.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if document.id.is_empty() || document.id.len() > 63 || document.id.starts_with('-') || !id_is_plain {
+        faults.push(format!("id: {:?} is not lower-case letters, digits and dashes", document.id));
+    }
+    if document.source.is_empty() {
+        faults.push("source: name where the register map comes from".to_owned());
+    }
+    if !(1..=125).contains(&document.read.max_registers) {
+        faults.push(format!("read.max_registers: {} is not in 1 to 125", document.read.max_registers));
+    }
+    if !(1..=8).contains(&document.read.align) {
+        faults.push(format!("read.align: {} is not in 1 to 8", document.read.align));
+    }
+    if !(1..=247).contains(&document.unit_id) {
+        faults.push(format!("unit_id: {} is not in 1 to 247", document.unit_id));
+    }
+    if document.points.is_empty() {
+        faults.push("point: a profile without points reads nothing".to_owned());
+    }
+}
+
+fn points(document: &Document, faults: &mut Vec<String>) -> Vec<Point> {
+    let mut seen = BTreeSet::new();
+    let mut points = Vec::with_capacity(document.points.len());
+    for text in &document.points {
+        if !seen.insert(text.id.as_str()) {
+            faults.push(format!("point {}: named twice", text.id));
+        }
+        match point(document, text) {
+            Ok(point) if point.span().1 - point.span().0 > u32::from(document.read.max_registers) => {
+                faults.push(format!("point {}: wider than read.max_registers", text.id));
+            }
+            Ok(point) if point.span().1 > 0x1_0000 => faults.push(format!("point {}: beyond register 65535", text.id)),
+            Ok(point) => points.push(point),
+            Err(fault) => faults.push(format!("point {}: {fault}", text.id)),
+        }
+    }
+    points
+}
+
+fn point(document: &Document, text: &PointText) -> Result<Point, String> {
+    let encoding = match text.encoding {
+        EncodingText::U16 => Encoding::U16,
+        EncodingText::I16 => Encoding::I16,
+        EncodingText::U32 => Encoding::U32,
+        EncodingText::I32 => Encoding::I32,
+        EncodingText::U64 => Encoding::U64,
+        EncodingText::I64 => Encoding::I64,
+        EncodingText::F32 => Encoding::F32,
+        EncodingText::F64 => Encoding::F64,
+        EncodingText::Acc32 => Encoding::Acc32,
+    };
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if text.id.is_empty() || !text.id.bytes().all(plain) {
+        return Err("id is not lower-case letters, digits and underscores".to_owned());
+    }
+    let scale = Scale::parse(&text.scale).ok_or_else(|| format!("scale {:?} is not a positive decimal", text.scale))?;
+    let place = |address: u16| address.checked_add(document.base).ok_or_else(|| "beyond register 65535".to_owned());
+    let scale_factor = match &text.scale_factor {
+        None => None,
+        Some(factor) if (-10..=10).contains(&factor.typical) => Some(ScaleFactor { address: place(factor.address)?, typical: factor.typical }),
+        Some(factor) => return Err(format!("scale_factor.typical {} is not in -10 to 10", factor.typical)),
+    };
+    if encoding.is_float() && (scale.mantissa != 1 || scale_factor.is_some()) {
+        return Err("a float's scale is a fixed power of ten".to_owned());
+    }
+    let mut invalid = Vec::new();
+    for marker in &text.invalid {
+        let bits = marker.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let fits = |bits: &u64| encoding.words() == 4 || *bits >> (16 * u32::from(encoding.words())) == 0;
+        invalid.push(bits.filter(fits).ok_or_else(|| format!("invalid marker {marker:?} is not a hexadecimal number of its width"))?);
+    }
+    if encoding == Encoding::Acc32 && !invalid.contains(&0) {
+        invalid.push(0);
+    }
+    Ok(Point {
+        id: text.id.clone(),
+        label: text.label.clone(),
+        table: table(text.table.unwrap_or(document.table)),
+        address: place(text.address)?,
+        encoding,
+        word_order: word_order(text.word_order.unwrap_or(document.word_order)),
+        scale,
+        exponent: exponent(text, encoding, scale)?,
+        unit: unit(&text.unit).ok_or_else(|| format!("unknown unit {:?}", text.unit))?,
+        invalid,
+        billing: text.billing,
+        scale_factor,
+    })
+}
+
+/// The step of a point's readings, as a power of ten.
+fn exponent(text: &PointText, encoding: Encoding, scale: Scale) -> Result<i8, String> {
+    let Some(resolution) = &text.resolution else {
+        let needs_one = encoding.is_float() || text.scale_factor.is_some();
+        return if needs_one { Err("a float or a scale factor needs a resolution".to_owned()) } else { Ok(scale.exponent.min(0)) };
+    };
+    match Scale::parse(resolution) {
+        Some(Scale { mantissa: 1, exponent: step @ -9..=0 }) if step <= scale.exponent || text.scale_factor.is_some() => Ok(step),
+        Some(Scale { mantissa: 1, exponent: -9..=0 }) => Err(format!("resolution {resolution} is coarser than the scale")),
+        _ => Err(format!("resolution {resolution:?} is not 1, 0.1, 0.01 …")),
+    }
+}
+
+/// The units that profiles use, as meters' documents print them.
+fn unit(text: &str) -> Option<Unit> {
+    Some(match text {
+        "" => Unit::Ratio,
+        "V" => Unit::Volt,
+        "A" => Unit::Ampere,
+        "W" => Unit::Watt,
+        "var" => Unit::Var,
+        "VA" => Unit::VoltAmpere,
+        "Hz" => Unit::Hertz,
+        "Wh" => Unit::WattHour,
+        "kWh" => Unit::KilowattHour,
+        "varh" => Unit::VarHour,
+        "kvarh" => Unit::KilovarHour,
+        "VAh" => Unit::VoltAmpereHour,
+        "kVAh" => Unit::KilovoltAmpereHour,
+        "degC" => Unit::Celsius,
+        "%RH" => Unit::PercentRh,
+        "ppm" => Unit::Ppm,
+        "lx" => Unit::Lux,
+        _ => return None,
+    })
+}
+
+fn vectors(document: &Document, faults: &mut Vec<String>) -> Vec<Vector> {
+    let mut vectors = Vec::with_capacity(document.vectors.len());
+    for text in &document.vectors {
+        if !document.points.iter().any(|point| point.id == text.point) {
+            faults.push(format!("vector {}: no such point", text.point));
+        }
+        match expected(text) {
+            Some(expected) => vectors.push(Vector { point: text.point.clone(), words: text.words.clone(), expected }),
+            None => faults.push(format!("vector {}: say either value or absent = true", text.point)),
+        }
+    }
+    vectors
+}
+
+fn expected(text: &VectorText) -> Option<Expected> {
+    match (&text.value, text.absent) {
+        (Some(value), false) => Some(Expected::Value(value.clone())),
+        (None, true) => Some(Expected::Absent),
+        _ => None,
+    }
+}
