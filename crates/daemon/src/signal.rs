@@ -21,9 +21,14 @@ pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
                 info!("stopping on {name}; a second one ends at once");
                 asked.cancel();
             } else {
-                std::process::exit(130);
+                end_at_once();
             }
         }
     });
     Ok(stop)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the user asked twice: not even destructors are waited for")]
+fn end_at_once() -> ! {
+    std::process::exit(130)
 }

@@ -9,8 +9,8 @@ mod slug;
 mod source;
 
 pub use id::{
-    ApiKeyId, BaselineId, ContractId, DeviceId, FacilityId, GatewayId, Id, IdError, ImportId, InvoiceId, JobId, PayeeId, PaymentId, PayoutId, PostingId,
-    SpoolId, StatementId, TenantId, TransactionId,
+    ApiKeyId, BaselineId, ContractId, DeviceId, FacilityId, GatewayId, Id, IdError, ImportId, InvoiceId, JobId, PayeeId, PaymentId,
+    PayoutId, PostingId, SpoolId, StatementId, TenantId, TransactionId,
 };
 pub use slug::{Slug, SlugError};
 pub use source::IdSource;

@@ -115,7 +115,8 @@ mod tests {
     fn a_topic_and_back_is_the_same() {
         let slug = |text| Slug::parse(text).unwrap();
         let path = GatewayPath { tenant: slug("acme"), facility: slug("north-hall"), gateway: slug("gw-1") };
-        let channels = [Channel::Data, Channel::State, Channel::Event, Channel::Ack, Channel::Log, Channel::Command(slug("restart")), Channel::Reply];
+        let channels =
+            [Channel::Data, Channel::State, Channel::Event, Channel::Ack, Channel::Log, Channel::Command(slug("restart")), Channel::Reply];
         for channel in channels {
             assert_eq!(parse(&path.topic(&channel)), Ok((path.clone(), channel)));
         }

@@ -1,4 +1,5 @@
 //! The published description and the golden bytes against our own types.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic here is the test failing")]
 
 use wire::{Ack, DeviceReading, Envelope, Frame, Message, PointReading, SeqRange, WireError};
 
