@@ -1,0 +1,123 @@
+//! What a meter and a weather station hand over: one row per interval, with its unit.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the meter measures; rules differ (a zero is missing electricity, but a warm day of gas).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Commodity {
+    /// Electric energy: heating and cooling models; a zero counts as missing (CalTRACK 2.2.1.4).
+    Electricity,
+    /// Fuel: heating models only; a zero is a zero, a negative value is refused.
+    Gas,
+}
+
+/// The unit of an energy row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EnergyUnit {
+    /// Watt-hours.
+    #[serde(rename = "Wh")]
+    WattHour,
+    /// Kilowatt-hours.
+    #[serde(rename = "kWh")]
+    KilowattHour,
+    /// Megawatt-hours.
+    #[serde(rename = "MWh")]
+    MegawattHour,
+    /// US therms: 100,000 Btu at 59 °F, 105,480,400 J.
+    #[serde(rename = "therm")]
+    Therm,
+}
+
+impl EnergyUnit {
+    /// The unit as printed.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::WattHour => "Wh",
+            Self::KilowattHour => "kWh",
+            Self::MegawattHour => "MWh",
+            Self::Therm => "therm",
+        }
+    }
+
+    /// The unit with this symbol.
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        [Self::WattHour, Self::KilowattHour, Self::MegawattHour, Self::Therm].into_iter().find(|unit| unit.symbol() == symbol)
+    }
+
+    /// Watt-hours in this many of the unit.
+    pub fn to_wh(self, value: f64) -> f64 {
+        match self {
+            Self::WattHour => value,
+            Self::KilowattHour => value * 1_000.0,
+            Self::MegawattHour => value * 1_000_000.0,
+            Self::Therm => value * 105_480_400.0 / 3_600.0,
+        }
+    }
+}
+
+impl fmt::Display for EnergyUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.symbol())
+    }
+}
+
+/// The unit of a temperature row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TemperatureUnit {
+    /// Degrees Celsius.
+    #[serde(rename = "degC")]
+    Celsius,
+    /// Degrees Fahrenheit, the unit of the balance point grid.
+    #[serde(rename = "degF")]
+    Fahrenheit,
+}
+
+impl TemperatureUnit {
+    /// The unit as printed.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Celsius => "degC",
+            Self::Fahrenheit => "degF",
+        }
+    }
+
+    /// Degrees Fahrenheit of this temperature.
+    pub fn to_fahrenheit(self, value: f64) -> f64 {
+        match self {
+            Self::Celsius => value * 9.0 / 5.0 + 32.0,
+            Self::Fahrenheit => value,
+        }
+    }
+}
+
+impl fmt::Display for TemperatureUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.symbol())
+    }
+}
+
+/// The energy of one interval of a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnergyRow {
+    /// When the interval begins.
+    pub start: Timestamp,
+    /// The energy of the interval in `unit`; `None` where the meter has no value.
+    pub value: Option<f64>,
+    /// The unit of `value`.
+    pub unit: EnergyUnit,
+}
+
+/// One outdoor temperature.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemperatureRow {
+    /// When it was measured.
+    pub at: Timestamp,
+    /// The temperature in `unit`; `None` where the station has no value.
+    pub value: Option<f64>,
+    /// The unit of `value`.
+    pub unit: TemperatureUnit,
+}

@@ -1,0 +1,107 @@
+//! What energy costs: tariffs in exact decimals, and the price of an energy series with its breakdown.
+//!
+//! A tariff knows its currency by code only; amounts are unrounded decimals in that currency, and whoever makes an invoice
+//! line rounds once. Energy comes in whole watt-hours per interval, in the facility's civil time, so that a switch of the
+//! clocks moves no price. No float takes part.
+
+mod flat;
+mod price;
+mod spread;
+mod time_of_use;
+
+pub use flat::Flat;
+pub use price::{EnergySlot, Line, PriceError, Priced, Tariff};
+pub use spread::spread;
+pub use time_of_use::{PricePeriod, TimeOfUse, Weekday, Window};
+
+use rust_decimal::Decimal;
+
+/// A tariff that is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TariffError {
+    /// The currency is no three-letter code.
+    #[error("currency {found:?} is not a code of three capital letters")]
+    Currency {
+        /// The currency as given.
+        found: String,
+    },
+    /// A price has more places than an amount can hold exactly.
+    #[error("the price of {period} has {places} decimal places; allowed: at most {allowed}")]
+    PricePlaces {
+        /// Whose price.
+        period: String,
+        /// Its decimal places.
+        places: u32,
+        /// What is allowed.
+        allowed: u32,
+    },
+    /// A price is beyond any energy price.
+    #[error("the price of {period} is {price} per kWh; allowed: between -1000000 and 1000000")]
+    PriceRange {
+        /// Whose price.
+        period: String,
+        /// The price.
+        price: Decimal,
+    },
+    /// Two price periods have one name.
+    #[error("two price periods are named {name:?}")]
+    DuplicatePeriod {
+        /// The name.
+        name: String,
+    },
+    /// A window names a month, an hour or a set of weekdays that does not exist.
+    #[error("a window of {period} is not valid: {problem}")]
+    Window {
+        /// Whose window.
+        period: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An hour of the week has no price.
+    #[error("no price in month {month}, {weekday:?}, hour {hour}")]
+    Gap {
+        /// The month, 1 to 12.
+        month: i8,
+        /// The weekday.
+        weekday: Weekday,
+        /// The hour, 0 to 23.
+        hour: i8,
+    },
+    /// An hour of the week has two prices.
+    #[error("{first} and {second} both price month {month}, {weekday:?}, hour {hour}")]
+    Overlap {
+        /// One period.
+        first: String,
+        /// The other.
+        second: String,
+        /// The month, 1 to 12.
+        month: i8,
+        /// The weekday.
+        weekday: Weekday,
+        /// The hour, 0 to 23.
+        hour: i8,
+    },
+}
+
+/// Most decimal places of a price per kWh.
+const PLACES_MAX: u32 = 10;
+
+fn checked_currency(currency: &str) -> Result<(), TariffError> {
+    let is_code = currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase());
+    if is_code { Ok(()) } else { Err(TariffError::Currency { found: currency.to_owned() }) }
+}
+
+fn checked_price(period: &str, price: Decimal) -> Result<(), TariffError> {
+    let places = price.normalize().scale();
+    if places > PLACES_MAX {
+        return Err(TariffError::PricePlaces { period: period.to_owned(), places, allowed: PLACES_MAX });
+    }
+    if price.abs() > Decimal::from(1_000_000) {
+        return Err(TariffError::PriceRange { period: period.to_owned(), price });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "tariff_tests.rs"]
+mod tests;

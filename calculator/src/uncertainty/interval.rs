@@ -1,0 +1,146 @@
+//! Our interval: the variance of a total when residuals of neighbouring days resemble each other.
+//!
+//! The avoided energy is `g'β̂ − Σ y` with `g` the sum of the reporting days' variables. Its error has three parts: the
+//! model's (`w = X(XᵀX)⁻¹g` says how each baseline residual enters it), the reporting days' own noise, and what the two
+//! share when the periods lie close together. Residuals follow a first-order autoregression over calendar days, gaps
+//! included. Balance points count as fitted: their derivatives are columns of `X` (delta method).
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::student;
+use crate::baseline::day_number;
+use crate::degree_days;
+use crate::model::{Fit, Model, Orthogonal};
+
+/// Correlations above this are not told from a random walk.
+const CORRELATION_MAX: f64 = 0.99;
+/// Student's t is never taken at fewer degrees of freedom.
+const DEGREES_MIN: f64 = 3.0;
+
+/// A symmetric interval around an amount of avoided energy, with what it was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The probability that the true amount lies inside.
+    pub confidence: f64,
+    /// Half of its width, Wh.
+    pub half_width_wh: f64,
+    /// Correlation of neighbouring days, corrected for small samples, between 0 and 0.99.
+    pub autocorrelation: f64,
+    /// Standard deviation of one day's residual, Wh.
+    pub sigma_wh: f64,
+    /// Observations that would carry as much if they were independent.
+    pub effective_observations: f64,
+    /// Degrees of freedom of t.
+    pub degrees_of_freedom: f64,
+    /// Student's t.
+    pub t: f64,
+    /// Variance of the model's total in units of σ².
+    pub model_share: f64,
+    /// Variance of the reporting days' noise in units of σ².
+    pub noise_share: f64,
+    /// What both share, in units of σ²; it is subtracted twice.
+    pub shared: f64,
+}
+
+/// The interval of the total avoided energy of these reporting days.
+///
+/// * Shape: days in order of time, all after the baseline, as (date, mean °F, length in days).
+/// * Units: Wh.
+/// * Source: generalised prediction variance with AR(1) residuals; ρ̂ + (1+3ρ̂)/n; σ² = Σr²/(n − tr HΣ); t at n′ − q, at least 3.
+pub fn interval(fit: &Fit, reporting: &[(Date, f64, f64)], confidence: f64) -> Interval {
+    let n = fit.days.len() as f64;
+    let measured = fit.metrics.autocorrelation;
+    let rho = (measured + (1.0 + 3.0 * measured) / n).clamp(0.0, CORRELATION_MAX);
+
+    let dates: Vec<i64> = fit.days.iter().map(|day| day_number(day.date)).collect();
+    let design = Orthogonal::new(&columns(&fit.model, fit.days.iter().map(|day| (day.temperature_f, 1.0))));
+    let g: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length))).iter().map(|column| column.iter().sum()).collect();
+    let weights = design.weights(&g, fit.days.len());
+
+    let unexplained: f64 = fit.days.iter().map(|day| day.residual_wh * day.residual_wh).sum();
+    let trace: f64 = design.basis().iter().map(|direction| covariance(direction, &dates, rho)).sum();
+    let q = f64::from(fit.metrics.fitted_quantities);
+    let sigma_squared = unexplained / (n - trace).max(1.0);
+    let effective_observations = n * (1.0 - rho) / (1.0 + rho);
+    let degrees_of_freedom = (effective_observations - q).max(DEGREES_MIN);
+    let t = student::quantile(f64::midpoint(1.0, confidence), degrees_of_freedom);
+
+    let reporting_dates: Vec<i64> = reporting.iter().map(|(date, ..)| day_number(*date)).collect();
+    let model_share = covariance(&weights, &dates, rho);
+    let noise_share = covariance(&vec![1.0; reporting.len()], &reporting_dates, rho);
+    let shared = shared(&weights, &dates, &reporting_dates, rho);
+    let variance = (sigma_squared * (model_share + noise_share - 2.0 * shared)).max(0.0);
+    Interval {
+        confidence,
+        half_width_wh: t * variance.sqrt(),
+        autocorrelation: rho,
+        sigma_wh: sigma_squared.sqrt(),
+        effective_observations,
+        degrees_of_freedom,
+        t,
+        model_share,
+        noise_share,
+        shared,
+    }
+}
+
+/// The model's variables and the derivatives by its balance points, one column each.
+fn columns(model: &Model, days: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<f64>> {
+    let count = usize::from(model.kind.fitted_quantities());
+    let mut columns = vec![Vec::with_capacity(days.size_hint().0); count];
+    for (mean_f, length) in days {
+        let mut row = vec![length];
+        if let Some(term) = model.hdd {
+            row.push(degree_days::heating(term.balance_f, mean_f));
+            row.push(if mean_f < term.balance_f { term.beta } else { 0.0 });
+        }
+        if let Some(term) = model.cdd {
+            row.push(degree_days::cooling(term.balance_f, mean_f));
+            row.push(if mean_f > term.balance_f { -term.beta } else { 0.0 });
+        }
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+/// Σᵢⱼ wᵢ wⱼ ρ^|dᵢ−dⱼ| in one pass.
+fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
+    let (mut total, mut carried, mut last) = (0.0, 0.0, None);
+    for (weight, date) in weights.iter().zip(dates) {
+        if let Some(last) = last {
+            carried *= power(rho, date - last);
+        }
+        total += weight * (weight + 2.0 * carried);
+        carried += weight;
+        last = Some(*date);
+    }
+    total
+}
+
+/// Σᵢⱼ wᵢ ρ^(dⱼ−dᵢ) over baseline days i and reporting days j, all of which come later.
+fn shared(weights: &[f64], dates: &[i64], reporting: &[i64], rho: f64) -> f64 {
+    let (Some(last), Some(first)) = (dates.last(), reporting.first()) else { return 0.0 };
+    let before: f64 = weights.iter().zip(dates).map(|(weight, date)| weight * power(rho, last - date)).sum();
+    let after: f64 = reporting.iter().map(|date| power(rho, date - first)).sum();
+    before * power(rho, first - last) * after
+}
+
+/// ρ to a whole power by squaring, so that every machine gets the same bits.
+fn power(rho: f64, mut exponent: i64) -> f64 {
+    let (mut base, mut result) = (rho, 1.0);
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            result *= base;
+        }
+        base *= base;
+        exponent /= 2;
+    }
+    result
+}
+
+#[cfg(test)]
+#[path = "interval_tests.rs"]
+mod tests;
