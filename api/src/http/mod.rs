@@ -1,0 +1,26 @@
+//! The HTTP edge: routes, who may use them, and how refusals look.
+//!
+//! Handlers are short: they take a [`command::Command`] or a caller, ask `service` or `db`, and answer. Rules live in
+//! `service` and below.
+
+mod auth;
+//mod baselines;
+mod command;
+//mod contracts;
+mod facilities;
+//mod invoices;
+mod ledger;
+mod operations;
+mod page;
+mod payees;
+mod payouts;
+pub(crate) mod problem;
+//mod readings;
+mod router;
+//mod savings;
+mod shapes;
+//mod statements;
+mod webhooks;
+
+pub(crate) use router::{openapi, router};
+pub(crate) use shapes::{Amount, decimal};

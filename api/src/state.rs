@@ -1,0 +1,179 @@
+//! What every request and every job shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use daemon::Clock;
+use ids::{Id, IdSource};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use stripe::webhook::WebhookSecret;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, StatusPage};
+use crate::db::Db;
+
+/// The running API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) db: Db,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: IdSource,
+    pub(crate) stripe: stripe::Client,
+    pub(crate) webhook_secrets: Vec<WebhookSecret>,
+    pub(crate) store: PathBuf,
+    pub(crate) evidence: PathBuf,
+    pub(crate) collector: Option<String>,
+    pub(crate) status_page: StatusPage,
+    pub(crate) http: reqwest::Client,
+    /// Held by whoever moves money: one at a time, so that a request and the worker never race on one payment.
+    pub(crate) till: Mutex<()>,
+    /// Wakes the worker.
+    pub(crate) kick: Notify,
+    /// Counts committed changes, for the live page.
+    pub(crate) changes: watch::Sender<u64>,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when the process stops: live pages end then.
+    pub(crate) stop: CancellationToken,
+    requests: AtomicU64,
+    #[cfg(test)]
+    pub(crate) crash_at: std::sync::Mutex<Option<&'static str>>,
+}
+
+/// What is counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) requests: AtomicU64,
+    pub(crate) problems: AtomicU64,
+    pub(crate) webhooks: AtomicU64,
+    pub(crate) webhook_duplicates: AtomicU64,
+    pub(crate) webhooks_refused: AtomicU64,
+    pub(crate) jobs_done: AtomicU64,
+    pub(crate) jobs_failed: AtomicU64,
+    pub(crate) transfers: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Api {
+    /// Puts the parts together; nothing is bound or sent yet.
+    ///
+    /// * Errors: the HTTP client cannot be made, because the machine has no certificate store.
+    pub(crate) fn new(
+        config: &Config,
+        db: Db,
+        clock: Arc<dyn Clock>,
+        ids: IdSource,
+        stop: CancellationToken,
+    ) -> Result<Self, stripe::StripeError> {
+        let secret = stripe::SecretKey::new(config.stripe.secret_key.expose());
+        let stripe = stripe::Client::new(&config.stripe.base_url, secret)?;
+        let mut http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3));
+        if config.collector.as_deref().is_none_or(|url| url.starts_with("http://")) {
+            // Plain text is for a collector on this machine: no certificates to look for, no proxy in between.
+            http = http.no_proxy().tls_certs_only([]);
+        }
+        let http = http.build().map_err(|source| stripe::StripeError::Setup { source })?;
+        Ok(Self(Arc::new(Inner {
+            db,
+            clock,
+            ids,
+            stripe,
+            webhook_secrets: config
+                .stripe
+                .webhook_secrets
+                .iter()
+                .map(|secret| WebhookSecret::new(secret.expose()))
+                .collect(),
+            store: config.store.clone(),
+            evidence: config.evidence.clone(),
+            collector: config.collector.clone(),
+            status_page: config.status_page,
+            http,
+            till: Mutex::new(()),
+            kick: Notify::new(),
+            changes: watch::Sender::new(0),
+            metrics: Metrics::default(),
+            stop,
+            requests: AtomicU64::new(0),
+            #[cfg(test)]
+            crash_at: std::sync::Mutex::new(None),
+        })))
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The time in UTC milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now().as_millisecond()
+    }
+
+    /// A new identifier for something a request makes.
+    pub(crate) fn new_id<X: Id>(&self) -> X {
+        self.ids.next(unsigned(self.now_ms()))
+    }
+
+    /// A name for a request, for logs and problem bodies. Not from the identifier source: what strangers ask must not
+    /// change which identifiers a seeded run gives.
+    pub(crate) fn request_name(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("req_{:x}_{number:x}", self.now_ms())
+    }
+
+    /// Tells the worker and the live page that something was committed.
+    pub(crate) fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+        self.kick.notify_one();
+    }
+
+    /// Where a test may pretend that the process died: the work stops here, nothing after it runs.
+    #[cfg(test)]
+    pub(crate) fn crash_point(&self, name: &'static str) -> Result<(), crate::service::ServiceError> {
+        let mut crash_at = self.crash_at.lock().unwrap();
+        if *crash_at == Some(name) {
+            *crash_at = None;
+            return Err(crate::service::ServiceError::Crashed { at: name });
+        }
+        Ok(())
+    }
+
+    #[cfg(not(test))]
+    pub(crate) fn crash_point(&self, _: &'static str) -> Result<(), crate::service::ServiceError> {
+        Ok(())
+    }
+}
+
+/// The identifier of something that follows from something else: the same cause has the same effect, also after a
+/// crash and also in another order.
+///
+/// * Units: `created_ms` is when the cause was made, so that identifiers still sort by age.
+pub(crate) fn derived_id<X: Id>(created_ms: i64, cause: &str) -> X {
+    let digest = Sha256::digest(format!("{}\0{cause}", X::PREFIX));
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    X::from_parts(unsigned(created_ms), random)
+}
+
+/// Times before 1970 do not occur; they would sort first.
+fn unsigned(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0)
+}
