@@ -50,7 +50,9 @@ pub fn decode(point: &Point, words: &[u16]) -> Result<Measured, DecodeError> {
     };
     let steps = i32::from(point.scale.exponent) + i32::from(factor) - i32::from(point.exponent);
     let scaled = match interpret(point.encoding, bits) {
-        Raw::Integer(integer) => integer.checked_mul(i128::from(point.scale.mantissa)).and_then(|product| times_power_of_ten(product, steps)),
+        Raw::Integer(integer) => {
+            integer.checked_mul(i128::from(point.scale.mantissa)).and_then(|product| times_power_of_ten(product, steps))
+        }
         Raw::Float(float) if float.is_finite() => times_binary(float, steps),
         Raw::Float(_) => return Err(DecodeError::NotFinite { point: point.id.clone() }),
     };

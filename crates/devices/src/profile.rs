@@ -397,7 +397,9 @@ fn point(document: &Document, text: &PointText) -> Result<Point, String> {
     let place = |address: u16| address.checked_add(document.base).ok_or_else(|| "beyond register 65535".to_owned());
     let scale_factor = match &text.scale_factor {
         None => None,
-        Some(factor) if (-10..=10).contains(&factor.typical) => Some(ScaleFactor { address: place(factor.address)?, typical: factor.typical }),
+        Some(factor) if (-10..=10).contains(&factor.typical) => {
+            Some(ScaleFactor { address: place(factor.address)?, typical: factor.typical })
+        }
         Some(factor) => return Err(format!("scale_factor.typical {} is not in -10 to 10", factor.typical)),
     };
     if encoding.is_float() && (scale.mantissa != 1 || scale_factor.is_some()) {
