@@ -48,9 +48,7 @@ fn keys(name: &str) -> Option<Vec<String>> {
 }
 
 fn insert(tree: &mut Tree, keys: &[String], text: String) -> Option<()> {
-    let Some((key, rest)) = keys.split_first() else {
-        return None;
-    };
+    let (key, rest) = keys.split_first()?;
     if key.is_empty() {
         if matches!(tree, Tree::Map(map) if map.is_empty()) {
             *tree = Tree::List(Vec::new());

@@ -41,7 +41,9 @@ impl Keys {
                 Admission::Execute
             }
             Some(slot) if slot.fingerprint != fingerprint => {
-                let message = format!("Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '{key}' if you meant to execute a different request.");
+                let message = format!(
+                    "Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '{key}' if you meant to execute a different request."
+                );
                 Admission::Refuse(Refusal::new(400, "idempotency_error", None, &message))
             }
             Some(Slot { answer: Some(answer), .. }) => Admission::Replay(answer.clone()),

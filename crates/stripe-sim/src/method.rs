@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Succeeds,
-    Declines { code: &'static str, decline_code: &'static str, advice_code: Option<&'static str> },
+    Declines {
+        code: &'static str,
+        decline_code: &'static str,
+        advice_code: Option<&'static str>,
+    },
     /// 402 `authentication_required` off session.
     WantsThePayer,
 }
@@ -57,9 +61,7 @@ pub(crate) fn find(id: &str) -> Option<TestMethod> {
         "pm_card_visa_chargeDeclinedLostCard" => (Means::Card, "9987", declines("card_declined", "lost_card", never)),
         "pm_card_visa_chargeDeclinedStolenCard" => (Means::Card, "9979", declines("card_declined", "stolen_card", never)),
         "pm_card_chargeDeclinedExpiredCard" => (Means::Card, "0069", declines("expired_card", "expired_card", None)),
-        "pm_card_chargeDeclinedProcessingError" => {
-            (Means::Card, "0119", declines("processing_error", "processing_error", later))
-        }
+        "pm_card_chargeDeclinedProcessingError" => (Means::Card, "0119", declines("processing_error", "processing_error", later)),
         "pm_card_authenticationRequired" => (Means::Card, "3184", Behaviour::WantsThePayer),
         "pm_usBankAccount" | "pm_usBankAccount_success" => (Means::BankAccount, "6789", Behaviour::Succeeds),
         "pm_usBankAccount_accountClosed" => {

@@ -31,9 +31,16 @@ use crate::world::{API_VERSION, Request, World};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("could not listen on {addr}")]
-    Listen { addr: SocketAddr, #[source] source: io::Error },
+    Listen {
+        addr: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("could not set up the webhook client")]
-    Courier { #[source] source: reqwest::Error },
+    Courier {
+        #[source]
+        source: reqwest::Error,
+    },
 }
 
 #[derive(Debug)]
@@ -64,9 +71,7 @@ impl Sim {
         let listen = |source| StartError::Listen { addr: requested, source };
         let listener = TcpListener::bind(requested).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
-        if rustls::crypto::CryptoProvider::get_default().is_none()
-            && rustls::crypto::ring::default_provider().install_default().is_err()
-        {
+        if rustls::crypto::CryptoProvider::get_default().is_none() && rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("another thread installed the TLS provider first");
         }
         // Endpoints are on this machine: no certificates to look for, no proxy in between.
@@ -78,10 +83,7 @@ impl Sim {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let service = Router::new()
-            .fallback(handle)
-            .with_state(Arc::clone(&shared))
-            .into_make_service_with_connect_info::<Cut>();
+        let service = Router::new().fallback(handle).with_state(Arc::clone(&shared)).into_make_service_with_connect_info::<Cut>();
         let stop = shared.stop.clone();
         let serve = axum::serve(CutListener(listener), service).with_graceful_shutdown(stop.cancelled_owned());
         shared.tasks.spawn(async move {

@@ -61,15 +61,15 @@ fn coerce(spec: &Spec, schema: &Value, tree: &Tree, at: &str) -> Result<Value, V
 
 fn scalar_of(schema: &Value, kind: &str, text: &str, at: &str) -> Result<Value, Violation> {
     if text.is_empty() {
-        let message = format!("You passed an empty string for '{at}'. We assume empty values are an attempt to unset a parameter; however '{at}' cannot be unset.");
+        let message = format!(
+            "You passed an empty string for '{at}'. We assume empty values are an attempt to unset a parameter; however '{at}' cannot be unset."
+        );
         return Err(Violation::new(Some("parameter_invalid_empty"), at, message));
     }
     match kind {
         "integer" => match text.parse::<i64>() {
             Ok(number) => Ok(json!(number)),
-            Err(_) => {
-                Err(Violation::new(Some("parameter_invalid_integer"), at, format!("Invalid integer: {text}")))
-            }
+            Err(_) => Err(Violation::new(Some("parameter_invalid_integer"), at, format!("Invalid integer: {text}"))),
         },
         "number" => match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(json!(number)),
@@ -226,8 +226,13 @@ mod tests {
 
     #[test]
     fn types_are_given() {
-        let params = judge("POST", "/v1/payment_intents", "amount=100&currency=usd&confirm=true&allowed_payment_method_types[0]=card&metadata[0]=x").unwrap();
-        assert_eq!(params, json!({ "amount": 100, "currency": "usd", "confirm": true, "allowed_payment_method_types": ["card"], "metadata": { "0": "x" } }));
+        let params =
+            judge("POST", "/v1/payment_intents", "amount=100&currency=usd&confirm=true&allowed_payment_method_types[0]=card&metadata[0]=x")
+                .unwrap();
+        assert_eq!(
+            params,
+            json!({ "amount": 100, "currency": "usd", "confirm": true, "allowed_payment_method_types": ["card"], "metadata": { "0": "x" } })
+        );
         let range = judge("GET", "/v1/events", "created[gte]=5&types[]=transfer.created").unwrap();
         assert_eq!(range, json!({ "created": { "gte": 5 }, "types": ["transfer.created"] }));
         assert_eq!(judge("GET", "/v1/events", "created=5").unwrap(), json!({ "created": 5 }));

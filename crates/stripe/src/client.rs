@@ -70,9 +70,7 @@ impl Client {
 
     /// A client for `base_url`, such as [`LIVE_URL`] or a simulator's `http://127.0.0.1:PORT`.
     pub fn with_options(base_url: &str, secret: SecretKey, options: ClientOptions) -> Result<Self, StripeError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none()
-            && rustls::crypto::ring::default_provider().install_default().is_err()
-        {
+        if rustls::crypto::CryptoProvider::get_default().is_none() && rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("another thread installed the TLS provider first");
         }
         let mut http = reqwest::Client::builder().timeout(options.timeout).redirect(reqwest::redirect::Policy::none());
@@ -95,12 +93,7 @@ impl Client {
         self.send(&Call { method: Method::POST, path, form: form.encode(), key: Some(key), account }).await
     }
 
-    pub(crate) async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &Form,
-        account: Option<&AccountId>,
-    ) -> Result<T, StripeError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &Form, account: Option<&AccountId>) -> Result<T, StripeError> {
         self.send(&Call { method: Method::GET, path, form: query.encode(), key: None, account }).await
     }
 
@@ -130,8 +123,7 @@ impl Client {
             tries += 1;
             let failure = match self.once(call).await {
                 Ok(body) => {
-                    return serde_json::from_slice(&body)
-                        .map_err(|source| StripeError::Unreadable { operation: call.name(), source });
+                    return serde_json::from_slice(&body).map_err(|source| StripeError::Unreadable { operation: call.name(), source });
                 }
                 Err(failure) => failure,
             };
@@ -150,11 +142,8 @@ impl Client {
             url.push('?');
             url.push_str(&call.form);
         }
-        let mut request = self
-            .http
-            .request(call.method.clone(), url)
-            .bearer_auth(self.secret.expose())
-            .header("stripe-version", API_VERSION);
+        let mut request =
+            self.http.request(call.method.clone(), url).bearer_auth(self.secret.expose()).header("stripe-version", API_VERSION);
         if let Some(key) = call.key {
             request = request
                 .header("idempotency-key", key.as_str())
@@ -174,9 +163,7 @@ impl Client {
         Err(Failure {
             error: reply::error(status, &headers, &body),
             should_retry: reply::header(&headers, "stripe-should-retry").map(|text| text == "true"),
-            retry_after: reply::header(&headers, "retry-after")
-                .and_then(|text| text.parse().ok())
-                .map(Duration::from_secs),
+            retry_after: reply::header(&headers, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
         })
     }
 }

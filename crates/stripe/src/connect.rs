@@ -54,7 +54,9 @@ struct Requirements {
 pub enum Readiness {
     Ready,
     /// What Stripe still wants from the payee.
-    Waiting { due: Vec<String> },
+    Waiting {
+        due: Vec<String>,
+    },
 }
 
 impl Account {

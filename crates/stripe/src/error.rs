@@ -56,13 +56,28 @@ pub enum StripeError {
     #[error("stripe failed with {status} (request {}): {message}", .request_id.as_deref().unwrap_or("without id"))]
     Api { status: u16, message: String, request_id: Option<String>, replayed: bool },
     #[error("could not connect to stripe for {operation}")]
-    Unreachable { operation: String, #[source] source: reqwest::Error },
+    Unreachable {
+        operation: String,
+        #[source]
+        source: reqwest::Error,
+    },
     #[error("no answer to {operation}: whether it was executed is unknown")]
-    UnknownOutcome { operation: String, #[source] source: Box<dyn Error + Send + Sync> },
+    UnknownOutcome {
+        operation: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error("stripe answered {operation} with something unreadable")]
-    Unreadable { operation: String, #[source] source: serde_json::Error },
+    Unreadable {
+        operation: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("the HTTP client could not be set up")]
-    Setup { #[source] source: reqwest::Error },
+    Setup {
+        #[source]
+        source: reqwest::Error,
+    },
 }
 
 impl StripeError {
@@ -71,11 +86,9 @@ impl StripeError {
         match self {
             Self::Card(_) | Self::InvalidRequest { .. } | Self::Authentication { .. } => Outcome::Refused,
             Self::RateLimited { .. } | Self::Unreachable { .. } | Self::Setup { .. } => Outcome::NotExecuted,
-            Self::KeyReused { .. }
-            | Self::KeyInUse
-            | Self::Api { .. }
-            | Self::UnknownOutcome { .. }
-            | Self::Unreadable { .. } => Outcome::Unknown,
+            Self::KeyReused { .. } | Self::KeyInUse | Self::Api { .. } | Self::UnknownOutcome { .. } | Self::Unreadable { .. } => {
+                Outcome::Unknown
+            }
         }
     }
 

@@ -36,8 +36,8 @@ pub use error::{CardDecline, Outcome, RateLimit, StripeError};
 pub use form::{Field, Form};
 pub use idempotency::IdempotencyKey;
 pub use object::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, EventId, Expandable, List, PaymentIntentId, PaymentMethodId,
-    PayoutId, ReversalId, TransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, EventId, Expandable, List, PaymentIntentId, PaymentMethodId, PayoutId,
+    ReversalId, TransferId,
 };
 pub use payment_intent::{IntentStatus, NewPaymentIntent, PaymentIntent, PaymentMethodType};
 pub use payout::{Payout, PayoutStatus};

@@ -93,11 +93,7 @@ impl Client {
     /// `POST /v1/payment_intents`, created and confirmed in one call, off session.
     ///
     /// * Errors: [`StripeError::Card`] carries the id of the intent, which exists and waits for another method.
-    pub async fn create_payment_intent(
-        &self,
-        new: &NewPaymentIntent,
-        key: &IdempotencyKey,
-    ) -> Result<PaymentIntent, StripeError> {
+    pub async fn create_payment_intent(&self, new: &NewPaymentIntent, key: &IdempotencyKey) -> Result<PaymentIntent, StripeError> {
         let allowed: Vec<&str> = new.allowed.iter().map(PaymentMethodType::as_str).collect();
         let form = Form::new()
             .integer("amount", new.amount.minor)

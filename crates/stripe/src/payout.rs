@@ -42,14 +42,8 @@ impl Payout {
 
 impl Client {
     /// `POST /v1/payouts` from a payee's balance to its bank.
-    pub async fn create_payout(
-        &self,
-        account: &AccountId,
-        amount: Money,
-        key: &IdempotencyKey,
-    ) -> Result<Payout, StripeError> {
-        let form =
-            Form::new().integer("amount", amount.minor).text("currency", &currency::code(amount.currency));
+    pub async fn create_payout(&self, account: &AccountId, amount: Money, key: &IdempotencyKey) -> Result<Payout, StripeError> {
+        let form = Form::new().integer("amount", amount.minor).text("currency", &currency::code(amount.currency));
         self.post("/v1/payouts", &form, key, Some(account)).await
     }
 

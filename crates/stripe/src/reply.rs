@@ -75,7 +75,10 @@ mod tests {
 
     #[test]
     fn each_family_is_told_apart() {
-        let decline = read(402, r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"lost_card","payment_intent":{"id":"pi_1"}}}"#);
+        let decline = read(
+            402,
+            r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"lost_card","payment_intent":{"id":"pi_1"}}}"#,
+        );
         assert!(matches!(&decline, StripeError::Card(d) if d.payment_intent.as_deref() == Some("pi_1")));
         assert_eq!((decline.outcome(), decline.is_retryable()), (Outcome::Refused, false));
         assert!(matches!(read(409, r#"{"error":{"code":"idempotency_key_in_use"}}"#), StripeError::KeyInUse));

@@ -100,12 +100,7 @@ impl Client {
     }
 
     /// `POST /v1/transfers/{id}/reversals`. Only while the destination holds the money.
-    pub async fn reverse_transfer(
-        &self,
-        id: &TransferId,
-        amount: Money,
-        key: &IdempotencyKey,
-    ) -> Result<Reversal, StripeError> {
+    pub async fn reverse_transfer(&self, id: &TransferId, amount: Money, key: &IdempotencyKey) -> Result<Reversal, StripeError> {
         let form = Form::new().integer("amount", amount.minor);
         self.post(&path("transfers", id.as_str(), "/reversals"), &form, key, None).await
     }

@@ -89,7 +89,10 @@ pub enum WebhookError {
     #[error("no signature of the webhook matches a secret of ours")]
     Forged,
     #[error("the signed webhook holds no event")]
-    NotAnEvent { #[source] source: serde_json::Error },
+    NotAnEvent {
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 /// Checks the signature over the raw body and reads the event.

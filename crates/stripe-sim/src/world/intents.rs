@@ -126,7 +126,9 @@ impl World {
             return Err(Refusal::invalid(Some("payment_intent_unexpected_state"), message));
         };
         match (test_method.means, test_method.behaviour) {
-            (_, Behaviour::WantsThePayer) => Err(self.refuse_intent(&intent, None, "authentication_required", "authentication_required", None)),
+            (_, Behaviour::WantsThePayer) => {
+                Err(self.refuse_intent(&intent, None, "authentication_required", "authentication_required", None))
+            }
             (Means::Card, Behaviour::Succeeds) => {
                 let charge = self.new_charge(&intent, &method, test_method, "succeeded");
                 Ok(self.settle(intent_id, &charge))

@@ -57,12 +57,7 @@ impl World {
     /// Writes an entry into the books.
     pub(super) fn book(&mut self, source: &str, currency: &str, legs: &[(BookAccount, i64)]) {
         let legs = legs.iter().map(|(account, amount)| Leg { account: account.clone(), amount: *amount });
-        let entry = Entry {
-            at_s: self.now_s(),
-            source: source.to_owned(),
-            currency: currency.to_owned(),
-            legs: legs.collect(),
-        };
+        let entry = Entry { at_s: self.now_s(), source: source.to_owned(), currency: currency.to_owned(), legs: legs.collect() };
         self.books.entries.push(entry);
     }
 

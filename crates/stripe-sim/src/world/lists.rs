@@ -11,8 +11,7 @@ const PAGE_MAX: i64 = 100;
 impl World {
     /// A list of one kind, narrowed by those of `filters` that were given.
     pub(super) fn list(&self, kind: &str, request: &Request<'_>, filters: &[&str]) -> Ruling {
-        let wanted: Vec<(&str, &str)> =
-            filters.iter().filter_map(|name| request.text(name).map(|value| (*name, value))).collect();
+        let wanted: Vec<(&str, &str)> = filters.iter().filter_map(|name| request.text(name).map(|value| (*name, value))).collect();
         let url = request.operation.trim_start_matches("GET ");
         self.page(request, url, |object| {
             text(object, "object") == Some(kind) && wanted.iter().all(|(name, value)| text(object, name) == Some(value))

@@ -16,7 +16,8 @@ impl World {
             return Err(Refusal::missing("destination", &destination, "destination"));
         };
         if account.pointer("/capabilities/transfers") != Some(&json!("active")) {
-            let message = "Your destination account needs to have at least one of the following capabilities enabled: transfers, legacy_payments";
+            let message =
+                "Your destination account needs to have at least one of the following capabilities enabled: transfers, legacy_payments";
             return Err(Refusal::invalid(Some("insufficient_capabilities_for_transfer"), message));
         }
         let charge = match request.text("source_transaction") {
@@ -35,7 +36,8 @@ impl World {
         let available_on_s = match &charge {
             Some(charge) => self.spend(charge, amount)?,
             None if self.available(None, &currency) < amount => {
-                let message = "You have insufficient available funds in your Stripe account. Transfer funds cannot exceed the available balance.";
+                let message =
+                    "You have insufficient available funds in your Stripe account. Transfer funds cannot exceed the available balance.";
                 return Err(Refusal::invalid(Some("balance_insufficient"), message).executed());
             }
             None => self.now_s(),
@@ -112,7 +114,10 @@ impl World {
         let drawn = self.books.transfers.iter().filter(|transfer| transfer.source_transaction.as_deref() == id);
         let drawn: i64 = drawn.map(|transfer| transfer.amount).sum();
         if drawn.saturating_add(amount) > int(charge, "amount") {
-            let message = format!("Transfers using this transaction as a source must not exceed the source amount of {}. (There is already {drawn} transferred using this source_transaction.)", int(charge, "amount"));
+            let message = format!(
+                "Transfers using this transaction as a source must not exceed the source amount of {}. (There is already {drawn} transferred using this source_transaction.)",
+                int(charge, "amount")
+            );
             return Err(Refusal::invalid(None, &message).param("amount").executed());
         }
         let transaction = text(charge, "balance_transaction").and_then(|id| self.of_kind("balance_transaction", id));
