@@ -94,14 +94,14 @@ async fn silence_is_an_unknown_outcome_and_the_look_up_finds_it() {
 #[tokio::test]
 async fn a_key_in_use_is_waited_for() {
     let (stage, new) = ready().await;
-    stage.sim.inject(TRANSFER, Fault::Slow(Duration::from_millis(120)));
+    stage.sim.inject(TRANSFER, Fault::Slow(Duration::from_millis(1_500)));
     let first_key = key("payout:1");
     let slow = stage.client.create_transfer(&new, &first_key);
     let second = async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let once = stage.impatient().create_transfer(&new, &key("payout:1")).await;
         assert!(matches!(once, Err(StripeError::KeyInUse)), "{once:?}");
-        let retry = RetryPolicy { tries_max: 50, base: Duration::from_millis(20), cap: Duration::from_millis(20) };
+        let retry = RetryPolicy { tries_max: 500, base: Duration::from_millis(20), cap: Duration::from_millis(20) };
         let options = ClientOptions { timeout: Duration::from_secs(5), retry };
         let patient = Client::with_options(&stage.sim.base_url(), SecretKey::new("sk_test_negawatt"), options).unwrap();
         patient.create_transfer(&new, &key("payout:1")).await

@@ -54,7 +54,7 @@ impl Stage {
     }
 
     fn impatient(&self) -> Client {
-        let options = ClientOptions { timeout: Duration::from_millis(150), retry: RetryPolicy::ONCE };
+        let options = ClientOptions { timeout: Duration::from_secs(1), retry: RetryPolicy::ONCE };
         Client::with_options(&self.sim.base_url(), SecretKey::new("sk_test_negawatt"), options).unwrap()
     }
 
