@@ -14,6 +14,7 @@ mod encoding;
 mod plan;
 mod point;
 mod profile;
+mod validate;
 mod vector;
 
 pub use catalogue::{builtin, find};

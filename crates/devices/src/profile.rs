@@ -1,16 +1,14 @@
 //! What one model of device is: its points, its limits, and where that knowledge comes from.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use units::Unit;
 
-use crate::document::{ConfidenceText, Document, EncodingText, KindText, ParityText, PointText, TableText, VectorText, WordOrderText};
-use crate::encoding::{Encoding, WordOrder};
-use crate::point::{Point, Scale, ScaleFactor, Table};
-use crate::vector::{Expected, Vector};
+use crate::document::{ConfidenceText, Document, KindText, ParityText};
+use crate::point::{Point, Table};
+use crate::validate;
+use crate::vector::Vector;
 
 /// Why a text is not a profile.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +104,13 @@ impl Profile {
     pub fn parse(text: &str) -> Result<Self, ProfileError> {
         let document: Document = toml::from_str(text).map_err(|err| ProfileError::Syntax(Box::new(err)))?;
         let mut faults = Vec::new();
-        let points = points(&document, &mut faults);
-        let vectors = vectors(&document, &mut faults);
-        faults_of_document(&document, &mut faults);
+        let points = validate::points(&document, &mut faults);
+        let vectors = validate::vectors(&document, &mut faults);
+        validate::document(&document, &mut faults);
         if !faults.is_empty() {
             return Err(ProfileError::Faults { id: document.id, faults });
         }
-        let table = table(document.table);
+        let table = validate::table(document.table);
         let mut profile = Self {
             kind: match document.kind {
                 KindText::PowerMeter => Kind::PowerMeter,
@@ -319,172 +317,5 @@ impl Profile {
             line(point).expect("writing to a string cannot fail");
         }
         text
-    }
-}
-
-fn table(text: TableText) -> Table {
-    match text {
-        TableText::Input => Table::Input,
-        TableText::Holding => Table::Holding,
-    }
-}
-
-fn word_order(text: WordOrderText) -> WordOrder {
-    match text {
-        WordOrderText::HighFirst => WordOrder::HighFirst,
-        WordOrderText::LowFirst => WordOrder::LowFirst,
-    }
-}
-
-fn faults_of_document(document: &Document, faults: &mut Vec<String>) {
-    let id_is_plain = document.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if document.id.is_empty() || document.id.len() > 63 || document.id.starts_with('-') || !id_is_plain {
-        faults.push(format!("id: {:?} is not lower-case letters, digits and dashes", document.id));
-    }
-    if document.source.is_empty() {
-        faults.push("source: name where the register map comes from".to_owned());
-    }
-    if !(1..=125).contains(&document.read.max_registers) {
-        faults.push(format!("read.max_registers: {} is not in 1 to 125", document.read.max_registers));
-    }
-    if !(1..=8).contains(&document.read.align) {
-        faults.push(format!("read.align: {} is not in 1 to 8", document.read.align));
-    }
-    if !(1..=247).contains(&document.unit_id) {
-        faults.push(format!("unit_id: {} is not in 1 to 247", document.unit_id));
-    }
-    if document.points.is_empty() {
-        faults.push("point: a profile without points reads nothing".to_owned());
-    }
-}
-
-fn points(document: &Document, faults: &mut Vec<String>) -> Vec<Point> {
-    let mut seen = BTreeSet::new();
-    let mut points = Vec::with_capacity(document.points.len());
-    for text in &document.points {
-        if !seen.insert(text.id.as_str()) {
-            faults.push(format!("point {}: named twice", text.id));
-        }
-        match point(document, text) {
-            Ok(point) if point.span().1 - point.span().0 > u32::from(document.read.max_registers) => {
-                faults.push(format!("point {}: wider than read.max_registers", text.id));
-            }
-            Ok(point) if point.span().1 > 0x1_0000 => faults.push(format!("point {}: beyond register 65535", text.id)),
-            Ok(point) => points.push(point),
-            Err(fault) => faults.push(format!("point {}: {fault}", text.id)),
-        }
-    }
-    points
-}
-
-fn point(document: &Document, text: &PointText) -> Result<Point, String> {
-    let encoding = match text.encoding {
-        EncodingText::U16 => Encoding::U16,
-        EncodingText::I16 => Encoding::I16,
-        EncodingText::U32 => Encoding::U32,
-        EncodingText::I32 => Encoding::I32,
-        EncodingText::U64 => Encoding::U64,
-        EncodingText::I64 => Encoding::I64,
-        EncodingText::F32 => Encoding::F32,
-        EncodingText::F64 => Encoding::F64,
-        EncodingText::Acc32 => Encoding::Acc32,
-    };
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if text.id.is_empty() || !text.id.bytes().all(plain) {
-        return Err("id is not lower-case letters, digits and underscores".to_owned());
-    }
-    let scale = Scale::parse(&text.scale).ok_or_else(|| format!("scale {:?} is not a positive decimal", text.scale))?;
-    let place = |address: u16| address.checked_add(document.base).ok_or_else(|| "beyond register 65535".to_owned());
-    let scale_factor = match &text.scale_factor {
-        None => None,
-        Some(factor) if (-10..=10).contains(&factor.typical) => {
-            Some(ScaleFactor { address: place(factor.address)?, typical: factor.typical })
-        }
-        Some(factor) => return Err(format!("scale_factor.typical {} is not in -10 to 10", factor.typical)),
-    };
-    if encoding.is_float() && (scale.mantissa != 1 || scale_factor.is_some()) {
-        return Err("a float's scale is a fixed power of ten".to_owned());
-    }
-    let mut invalid = Vec::new();
-    for marker in &text.invalid {
-        let bits = marker.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let fits = |bits: &u64| encoding.words() == 4 || *bits >> (16 * u32::from(encoding.words())) == 0;
-        invalid.push(bits.filter(fits).ok_or_else(|| format!("invalid marker {marker:?} is not a hexadecimal number of its width"))?);
-    }
-    if encoding == Encoding::Acc32 && !invalid.contains(&0) {
-        invalid.push(0);
-    }
-    Ok(Point {
-        id: text.id.clone(),
-        label: text.label.clone(),
-        table: table(text.table.unwrap_or(document.table)),
-        address: place(text.address)?,
-        encoding,
-        word_order: word_order(text.word_order.unwrap_or(document.word_order)),
-        scale,
-        exponent: exponent(text, encoding, scale)?,
-        unit: unit(&text.unit).ok_or_else(|| format!("unknown unit {:?}", text.unit))?,
-        invalid,
-        billing: text.billing,
-        scale_factor,
-    })
-}
-
-/// The step of a point's readings, as a power of ten.
-fn exponent(text: &PointText, encoding: Encoding, scale: Scale) -> Result<i8, String> {
-    let Some(resolution) = &text.resolution else {
-        let needs_one = encoding.is_float() || text.scale_factor.is_some();
-        return if needs_one { Err("a float or a scale factor needs a resolution".to_owned()) } else { Ok(scale.exponent.min(0)) };
-    };
-    match Scale::parse(resolution) {
-        Some(Scale { mantissa: 1, exponent: step @ -9..=0 }) if step <= scale.exponent || text.scale_factor.is_some() => Ok(step),
-        Some(Scale { mantissa: 1, exponent: -9..=0 }) => Err(format!("resolution {resolution} is coarser than the scale")),
-        _ => Err(format!("resolution {resolution:?} is not 1, 0.1, 0.01 …")),
-    }
-}
-
-/// The units that profiles use, as meters' documents print them.
-fn unit(text: &str) -> Option<Unit> {
-    Some(match text {
-        "" => Unit::Ratio,
-        "V" => Unit::Volt,
-        "A" => Unit::Ampere,
-        "W" => Unit::Watt,
-        "var" => Unit::Var,
-        "VA" => Unit::VoltAmpere,
-        "Hz" => Unit::Hertz,
-        "Wh" => Unit::WattHour,
-        "kWh" => Unit::KilowattHour,
-        "varh" => Unit::VarHour,
-        "kvarh" => Unit::KilovarHour,
-        "VAh" => Unit::VoltAmpereHour,
-        "kVAh" => Unit::KilovoltAmpereHour,
-        "degC" => Unit::Celsius,
-        "%RH" => Unit::PercentRh,
-        "ppm" => Unit::Ppm,
-        "lx" => Unit::Lux,
-        _ => return None,
-    })
-}
-
-fn vectors(document: &Document, faults: &mut Vec<String>) -> Vec<Vector> {
-    let mut vectors = Vec::with_capacity(document.vectors.len());
-    for text in &document.vectors {
-        if !document.points.iter().any(|point| point.id == text.point) {
-            faults.push(format!("vector {}: no such point", text.point));
-        }
-        match expected(text) {
-            Some(expected) => vectors.push(Vector { point: text.point.clone(), words: text.words.clone(), expected }),
-            None => faults.push(format!("vector {}: say either value or absent = true", text.point)),
-        }
-    }
-    vectors
-}
-
-fn expected(text: &VectorText) -> Option<Expected> {
-    match (&text.value, text.absent) {
-        (Some(value), false) => Some(Expected::Value(value.clone())),
-        (None, true) => Some(Expected::Absent),
-        _ => None,
     }
 }
