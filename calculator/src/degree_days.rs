@@ -19,7 +19,6 @@ pub fn cooling(balance_f: f64, mean_f: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "small integers are exact")]
 mod tests {
     use super::*;
 

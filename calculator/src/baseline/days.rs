@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow};
 use super::{Period, TemperatureUnit};
 
+/// A value of an instant, in the unit that days are made of.
+type Reading = (Timestamp, Option<f64>);
+
 /// Minutes of a day without a change of clocks.
 pub(crate) const USUAL_MINUTES: u16 = 1_440;
 
@@ -145,7 +148,13 @@ pub enum DaysError {
 /// * Errors: NaN, contradicting duplicates, mixed units, rows that do not begin on a whole interval.
 /// * Source: CalTRACK 2.0, 2.2.2.1 (more than half of the intervals present, as the reference code has it), 2.2.1.4
 ///   (zero electricity is missing; intervals shorter than an hour may be zero, because a counter has a resolution).
-pub fn energy_days(rows: &[EnergyRow], interval_minutes: u16, zone: &TimeZone, period: Period, commodity: Commodity) -> Result<Vec<EnergyDay>, DaysError> {
+pub fn energy_days(
+    rows: &[EnergyRow],
+    interval_minutes: u16,
+    zone: &TimeZone,
+    period: Period,
+    commodity: Commodity,
+) -> Result<Vec<EnergyDay>, DaysError> {
     if interval_minutes == 0 || interval_minutes > USUAL_MINUTES {
         return Err(DaysError::Interval { minutes: interval_minutes });
     }
@@ -161,7 +170,9 @@ pub fn energy_days(rows: &[EnergyRow], interval_minutes: u16, zone: &TimeZone, p
             _ => unit = Some(row.unit),
         }
     }
-    let readings = sorted.iter().map(|row| (row.start, row.value.filter(|value| *value != 0.0 || !zero_is_missing).map(|value| row.unit.to_wh(value))));
+    let readings = sorted
+        .iter()
+        .map(|row| (row.start, row.value.filter(|value| *value != 0.0 || !zero_is_missing).map(|value| row.unit.to_wh(value))));
     let readings = distinct(readings)?;
 
     let mut days = Vec::with_capacity(period.len());
@@ -250,8 +261,8 @@ pub fn join(energy: &[EnergyDay], weather: &[TemperatureDay]) -> Result<Vec<Day>
 }
 
 /// Sorted readings without repetitions; a value wins over a missing one of the same instant.
-fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<Vec<(Timestamp, Option<f64>)>, DaysError> {
-    let mut kept: Vec<(Timestamp, Option<f64>)> = Vec::with_capacity(readings.size_hint().0);
+fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<Vec<Reading>, DaysError> {
+    let mut kept: Vec<Reading> = Vec::with_capacity(readings.size_hint().0);
     for (at, value) in readings {
         if value.is_some_and(|value| !value.is_finite()) {
             return Err(DaysError::NotFinite { at });
@@ -261,7 +272,9 @@ fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<
                 (_, None) => {}
                 (None, Some(_)) => last.1 = value,
                 (Some(first), Some(second)) if first.total_cmp(&second).is_eq() => {}
-                (Some(first), Some(second)) => return Err(DaysError::Conflict { at, first: first.to_string(), second: second.to_string() }),
+                (Some(first), Some(second)) => {
+                    return Err(DaysError::Conflict { at, first: first.to_string(), second: second.to_string() });
+                }
             },
             _ => kept.push((at, value)),
         }
@@ -270,13 +283,13 @@ fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<
 }
 
 /// The readings inside `start..end` and those after; readings before are dropped.
-fn split(readings: &[(Timestamp, Option<f64>)], start: Timestamp, end: Timestamp) -> (&[(Timestamp, Option<f64>)], &[(Timestamp, Option<f64>)]) {
+fn split(readings: &[Reading], start: Timestamp, end: Timestamp) -> (&[Reading], &[Reading]) {
     let (_, from_start) = readings.split_at(readings.partition_point(|(at, _)| *at < start));
     from_start.split_at(from_start.partition_point(|(at, _)| *at < end))
 }
 
 /// The mean over the hours of a day that have at least one value, and how many they are.
-fn mean_of_hours(readings: &[(Timestamp, Option<f64>)], start: Timestamp) -> (Option<f64>, u32) {
+fn mean_of_hours(readings: &[Reading], start: Timestamp) -> (Option<f64>, u32) {
     let mut hours: Vec<(i64, f64, u32)> = Vec::with_capacity(25);
     for (at, value) in readings {
         let Some(value) = value else { continue };

@@ -122,7 +122,10 @@ mod tests {
     #[test]
     fn an_empty_period_is_refused_also_from_json() {
         let error = Period::new(date(2020, 5, 1), date(2020, 5, 1)).unwrap_err();
-        assert_eq!(error.to_string(), "a period must end after its first day: first 2020-05-01, end 2020-05-01 (the end itself is not part of it)");
+        assert_eq!(
+            error.to_string(),
+            "a period must end after its first day: first 2020-05-01, end 2020-05-01 (the end itself is not part of it)"
+        );
         assert!(serde_json::from_str::<Period>(r#"{"first":"2020-05-02","end":"2020-05-01"}"#).is_err());
     }
 }

@@ -48,6 +48,15 @@ impl EnergyUnit {
         [Self::WattHour, Self::KilowattHour, Self::MegawattHour, Self::Therm].into_iter().find(|unit| unit.symbol() == symbol)
     }
 
+    /// The unit of a stored series, when it is one of energy that this crate knows.
+    pub const fn of_series(unit: units::Unit) -> Option<Self> {
+        match unit {
+            units::Unit::WattHour => Some(Self::WattHour),
+            units::Unit::KilowattHour => Some(Self::KilowattHour),
+            _ => None,
+        }
+    }
+
     /// Watt-hours in this many of the unit.
     pub fn to_wh(self, value: f64) -> f64 {
         match self {
@@ -82,6 +91,15 @@ impl TemperatureUnit {
         match self {
             Self::Celsius => "degC",
             Self::Fahrenheit => "degF",
+        }
+    }
+
+    /// The unit of a stored series, when it is a temperature.
+    pub const fn of_series(unit: units::Unit) -> Option<Self> {
+        match unit {
+            units::Unit::Celsius => Some(Self::Celsius),
+            units::Unit::Fahrenheit => Some(Self::Fahrenheit),
+            _ => None,
         }
     }
 

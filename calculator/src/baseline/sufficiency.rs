@@ -186,7 +186,8 @@ impl Baseline {
 /// * Source: CalTRACK 2.0, 2.2.1.1-4, 2.3.5-6; the share of 90 % is inclusive as in the reference code, which asks for
 ///   329 of 365 days where the text allows 37 missing ones.
 pub fn qualify(energy: &[EnergyDay], weather: &[TemperatureDay], commodity: Commodity, period: Period) -> Result<Baseline, Disqualified> {
-    let mut days: BTreeMap<Date, Day> = period.dates().map(|date| (date, Day { date, minutes: super::days::USUAL_MINUTES, use_wh: None, temperature_f: None })).collect();
+    let mut days: BTreeMap<Date, Day> =
+        period.dates().map(|date| (date, Day { date, minutes: super::days::USUAL_MINUTES, use_wh: None, temperature_f: None })).collect();
     let mut repeated = 0_u32;
     let mut named = BTreeMap::new();
     for day in energy {
@@ -207,7 +208,12 @@ pub fn qualify(energy: &[EnergyDay], weather: &[TemperatureDay], commodity: Comm
 }
 
 /// Qualifies days that are already side by side; absent days of the period become missing ones.
-fn qualify_days(given: impl Iterator<Item = Day>, already_repeated: u32, commodity: Commodity, period: Period) -> Result<Baseline, Disqualified> {
+fn qualify_days(
+    given: impl Iterator<Item = Day>,
+    already_repeated: u32,
+    commodity: Commodity,
+    period: Period,
+) -> Result<Baseline, Disqualified> {
     let mut by_date: BTreeMap<Date, Day> = BTreeMap::new();
     let mut repeated = already_repeated;
     let mut not_finite = 0_u32;

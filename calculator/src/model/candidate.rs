@@ -123,7 +123,12 @@ impl From<Candidate> for Row {
 impl From<Row> for Candidate {
     fn from(row: Row) -> Self {
         let Row(heating_f, cooling_f, status, reason, intercept, hdd, cdd, r_squared_adj) = row;
-        let estimate = Estimate { intercept: intercept.unwrap_or(0.0), hdd: hdd.unwrap_or(0.0), cdd: cdd.unwrap_or(0.0), r_squared_adj: r_squared_adj.unwrap_or(0.0) };
+        let estimate = Estimate {
+            intercept: intercept.unwrap_or(0.0),
+            hdd: hdd.unwrap_or(0.0),
+            cdd: cdd.unwrap_or(0.0),
+            r_squared_adj: r_squared_adj.unwrap_or(0.0),
+        };
         let outcome = match (status, reason) {
             (Status::Qualified, _) => Outcome::Qualified(estimate),
             (Status::Disqualified, reason) => Outcome::Disqualified(reason.unwrap_or(Reason::Singular), estimate),

@@ -85,7 +85,9 @@ pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
     let mut days: Vec<FittedDay> = baseline
         .days()
         .iter()
-        .filter_map(|day| Some(FittedDay { date: day.date, temperature_f: day.temperature_f?, use_wh: day.use_wh? / day.length(), residual_wh: 0.0 }))
+        .filter_map(|day| {
+            Some(FittedDay { date: day.date, temperature_f: day.temperature_f?, use_wh: day.use_wh? / day.length(), residual_wh: 0.0 })
+        })
         .collect();
     let mut candidates = fit_all(&days, search, baseline.commodity());
     let Some((index, estimate)) = select(&days, &candidates, search.gain_min) else {
@@ -243,13 +245,19 @@ fn refit(days: &[FittedDay], points: BalancePoints, spread: &Spread) -> Estimate
     let cdd = if points.cooling_f.is_some() { next() } else { 0.0 };
     let estimate = Estimate { intercept, hdd, cdd, r_squared_adj: 0.0 };
     let fitted = model(points, estimate);
-    let unexplained = days.iter().map(|day| day.use_wh - fitted.predict_wh(day.temperature_f, 1.0)).map(|residual| residual * residual).sum();
+    let unexplained =
+        days.iter().map(|day| day.use_wh - fitted.predict_wh(day.temperature_f, 1.0)).map(|residual| residual * residual).sum();
     Estimate { r_squared_adj: spread.r_squared_adj(unexplained, points.shape().slopes()), ..estimate }
 }
 
 fn model(points: BalancePoints, estimate: Estimate) -> Model {
     let term = |point: Option<u8>, beta| point.map(|point| Term { balance_f: f64::from(point), beta });
-    Model { kind: points.shape(), intercept: estimate.intercept, hdd: term(points.heating_f, estimate.hdd), cdd: term(points.cooling_f, estimate.cdd) }
+    Model {
+        kind: points.shape(),
+        intercept: estimate.intercept,
+        hdd: term(points.heating_f, estimate.hdd),
+        cdd: term(points.cooling_f, estimate.cdd),
+    }
 }
 
 #[cfg(test)]

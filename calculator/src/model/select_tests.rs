@@ -1,0 +1,111 @@
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::*;
+use crate::baseline::{Baseline, Commodity, EnergyDay, Period, TemperatureDay, qualify};
+
+fn year() -> Period {
+    Period::before(date(2025, 1, 1), 365).unwrap()
+}
+
+/// A year of temperatures between winter and summer, with weather that changes from day to day.
+fn temperatures() -> Vec<f64> {
+    (0..365_u32).map(|day| 52.0 - 28.0 * (f64::from(day) * std::f64::consts::TAU / 365.0).cos() + f64::from(day * 37 % 23) - 11.0).collect()
+}
+
+fn baseline(use_wh: impl Fn(usize, f64) -> f64) -> Baseline {
+    let days = year().dates().zip(temperatures()).enumerate();
+    let (energy, weather): (Vec<_>, Vec<_>) = days
+        .map(|(index, (date, mean_f))| (EnergyDay::whole(date, Some(use_wh(index, mean_f))), TemperatureDay::whole(date, Some(mean_f))))
+        .unzip();
+    qualify(&energy, &weather, Commodity::Electricity, year()).unwrap()
+}
+
+/// Noise between −1 and 1 that knows nothing of the weather.
+fn noise(index: usize) -> f64 {
+    let mixed = u32::try_from(index).unwrap().wrapping_mul(2_654_435_761) >> 8;
+    f64::from(mixed % 2_001) / 1_000.0 - 1.0
+}
+
+#[test]
+fn a_constant_use_gives_the_mean_and_says_that_weather_does_not_matter() {
+    let fit = fit(&baseline(|_, _| 5_000.0), &Search::compatible()).unwrap();
+    assert!(!fit.responds_to_weather());
+    assert!((fit.model.intercept - 5_000.0).abs() < 1e-6 && fit.r_squared_adj.abs() < f64::EPSILON);
+    assert!(fit.metrics.cv_rmse < 1e-12);
+}
+
+#[test]
+fn strict_search_refuses_a_spurious_weather_model() {
+    let days = baseline(|index, _| 50_000.0 + 8_000.0 * noise(index));
+    let compatible = fit(&days, &Search::compatible()).unwrap();
+    assert!(compatible.r_squared_adj < 0.05);
+    assert!(!fit(&days, &Search { gain_min: 0.05, ..Search::strict() }).unwrap().responds_to_weather());
+}
+
+#[test]
+fn use_that_falls_on_average_below_zero_has_no_model() {
+    let refused = fit(&baseline(|index, _| -1_000.0 - noise(index)), &Search::compatible()).unwrap_err();
+    let FitError::NoneAdmissible { candidates } = refused;
+    assert_eq!(candidates.len(), 2_014);
+    assert!(candidates.iter().all(|candidate| candidate.score().is_none()));
+}
+
+#[test]
+fn equal_candidates_are_settled_by_canonical_order() {
+    // Every day is colder than 60 °F, so all heating points from there up explain the same.
+    let days = year().dates().zip(0..).map(|(date, day)| (date, f64::from(day % 41) + 15.0));
+    let (energy, weather): (Vec<_>, Vec<_>) = days
+        .map(|(date, mean_f)| (EnergyDay::whole(date, Some(90_000.0 - 700.0 * mean_f)), TemperatureDay::whole(date, Some(mean_f))))
+        .unzip();
+    let fit = fit(&qualify(&energy, &weather, Commodity::Electricity, year()).unwrap(), &Search::compatible()).unwrap();
+    assert_eq!(fit.model.hdd.map(|term| term.balance_f), Some(55.0));
+    assert!(fit.model.cdd.is_none());
+}
+
+#[test]
+fn a_reason_stands_beside_every_loser() {
+    let fit =
+        fit(&baseline(|index, mean_f| 20_000.0 + 500.0 * (55.0 - mean_f).max(0.0) + 900.0 * noise(index)), &Search::compatible()).unwrap();
+    let outcome = |heating_f, cooling_f| {
+        fit.candidates.iter().find(|candidate| candidate.points == BalancePoints { heating_f, cooling_f }).unwrap().outcome
+    };
+    assert!(matches!(outcome(None, Some(40)), Outcome::Disqualified(Reason::NegativeCooling, _)));
+    assert!(matches!(outcome(None, Some(90)), Outcome::NotAttempted(Reason::FewCoolingDegreeDays | Reason::FewCoolingDays)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_known_building_is_recovered(base in 1e3..1e6_f64, heat in 50.0..5e3_f64, cool in 50.0..5e3_f64, heating_f in 45_u8..55, gap in 3_u8..15, percent in 0.0..4.0_f64) {
+        let cooling_f = heating_f + gap;
+        let truth = Model {
+            kind: Shape::CddHdd,
+            intercept: base,
+            hdd: Some(Term { balance_f: f64::from(heating_f), beta: heat }),
+            cdd: Some(Term { balance_f: f64::from(cooling_f), beta: cool }),
+        };
+        let fit = fit(&baseline(|index, mean_f| truth.predict_wh(mean_f, 1.0) * (1.0 + percent / 100.0 * noise(index))), &Search::compatible()).unwrap();
+        let year_of = |model: &Model| temperatures().iter().map(|mean_f| model.predict_wh(*mean_f, 1.0)).sum::<f64>();
+        let error = year_of(&fit.model) / year_of(&truth) - 1.0;
+        prop_assert!(error.abs() <= 0.003 * percent.max(1e-6), "off by {error} with {percent} % noise");
+        if percent < 1e-3 {
+            prop_assert_eq!(fit.model.hdd.map(|term| term.balance_f), Some(f64::from(heating_f)));
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_days_does_not_matter(seed in any::<u64>()) {
+        let days = baseline(|index, mean_f| 40_000.0 + 800.0 * (60.0 - mean_f).max(0.0) + 4_000.0 * noise(index));
+        let mut shuffled: Vec<_> = days.days().iter().map(|day| (EnergyDay::whole(day.date, day.use_wh), TemperatureDay::whole(day.date, day.temperature_f))).collect();
+        let mut state = seed;
+        for index in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(index, usize::try_from(state >> 33).unwrap() % (index + 1));
+        }
+        let (energy, weather): (Vec<_>, Vec<_>) = shuffled.into_iter().unzip();
+        let again = qualify(&energy, &weather, Commodity::Electricity, year()).unwrap();
+        prop_assert_eq!(fit(&again, &Search::compatible()).unwrap(), fit(&days, &Search::compatible()).unwrap());
+    }
+}

@@ -136,9 +136,11 @@ impl Search {
         let grid = self.grid;
         let heating = grid.points().map(|point| BalancePoints { heating_f: Some(point), cooling_f: None });
         let cooling = grid.points().map(|point| BalancePoints { heating_f: None, cooling_f: Some(point) });
-        let pairs = grid
-            .points()
-            .flat_map(move |cool| grid.points().take_while(move |heat| *heat <= cool).map(move |heat| BalancePoints { heating_f: Some(heat), cooling_f: Some(cool) }));
+        let pairs = grid.points().flat_map(move |cool| {
+            grid.points()
+                .take_while(move |heat| *heat <= cool)
+                .map(move |heat| BalancePoints { heating_f: Some(heat), cooling_f: Some(cool) })
+        });
         let cools = commodity == Commodity::Electricity;
         std::iter::once(BalancePoints::default()).chain(heating).chain(cooling.chain(pairs).filter(move |_| cools))
     }

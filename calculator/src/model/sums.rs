@@ -49,7 +49,8 @@ impl GridSums {
         let order = ascending(temperatures);
         let heating = sweep(points.clone().map(f64::from), order.iter().map(|day| (temperatures[*day], centred[*day])));
         // Cooling is heating seen from above: the same sweep over negated temperatures.
-        let mut cooling = sweep(points.rev().map(|point| -f64::from(point)), order.iter().rev().map(|day| (-temperatures[*day], centred[*day])));
+        let mut cooling =
+            sweep(points.rev().map(|point| -f64::from(point)), order.iter().rev().map(|day| (-temperatures[*day], centred[*day])));
         cooling.reverse();
         Self { heating, cooling }
     }

@@ -221,7 +221,13 @@ impl Sums {
         let observed_wh = self.observed.add(observed)?;
         self.heating.add(fit.model.heating_wh(mean_f))?;
         self.cooling.add(fit.model.cooling_wh(mean_f))?;
-        Some(AvoidedDay { date: day.date, temperature_f: mean_f, counterfactual_wh, observed_wh, avoided_wh: counterfactual_wh - observed_wh })
+        Some(AvoidedDay {
+            date: day.date,
+            temperature_f: mean_f,
+            counterfactual_wh,
+            observed_wh,
+            avoided_wh: counterfactual_wh - observed_wh,
+        })
     }
 }
 

@@ -204,7 +204,10 @@ fn schedule(periods: &[PricePeriod]) -> Result<Vec<usize>, TariffError> {
     for month in 1..=12 {
         for weekday in Weekday::ALL {
             for hour in 0..24 {
-                let mut pricing = periods.iter().enumerate().filter(|(_, period)| period.windows.iter().any(|window| window.covers(month, weekday, hour)));
+                let mut pricing = periods
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, period)| period.windows.iter().any(|window| window.covers(month, weekday, hour)));
                 let Some((index, first)) = pricing.next() else {
                     return Err(TariffError::Gap { month, weekday, hour });
                 };

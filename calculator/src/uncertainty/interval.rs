@@ -55,7 +55,10 @@ pub fn interval(fit: &Fit, reporting: &[(Date, f64, f64)], confidence: f64) -> I
 
     let dates: Vec<i64> = fit.days.iter().map(|day| day_number(day.date)).collect();
     let design = Orthogonal::new(&columns(&fit.model, fit.days.iter().map(|day| (day.temperature_f, 1.0))));
-    let g: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length))).iter().map(|column| column.iter().sum()).collect();
+    let g: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length)))
+        .iter()
+        .map(|column| column.iter().sum())
+        .collect();
     let weights = design.weights(&g, fit.days.len());
 
     let unexplained: f64 = fit.days.iter().map(|day| day.residual_wh * day.residual_wh).sum();

@@ -20,6 +20,9 @@ pub struct Bands {
 
 /// The bands of `reporting_days` days with this mean observed use.
 ///
+/// Comparable with published results for a reporting period about as long as the baseline; for a single month the first
+/// band is far too wide, because it scales with the energy of the whole baseline.
+///
 /// * Source: eemeter 2.10 `metered_savings`, daily: t at n − c, months = days/30, baseline energy ȳ·n as the scale, and an
 ///   effective n that may exceed n. A model of no slopes has the same formulas with c = 0.
 pub fn bands(metrics: &Metrics, reporting_days: u32, reporting_mean_wh: f64, confidence: f64) -> Bands {
