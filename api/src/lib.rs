@@ -18,3 +18,6 @@ mod worker;
 pub use config::{Config, StatusPage, Stripe, Tenant};
 pub use db::{Db, DbError};
 pub use serve::{Running, ServeError, openapi_json, serve, start};
+
+#[cfg(test)]
+mod tests;

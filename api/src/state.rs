@@ -83,7 +83,7 @@ impl Api {
         stop: CancellationToken,
     ) -> Result<Self, stripe::StripeError> {
         let secret = stripe::SecretKey::new(config.stripe.secret_key.expose());
-        let stripe = stripe::Client::new(&config.stripe.base_url, secret)?;
+        let stripe = stripe::Client::with_options(&config.stripe.base_url, secret, patience())?;
         let mut http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3));
         if config.collector.as_deref().is_none_or(|url| url.starts_with("http://")) {
             // Plain text is for a collector on this machine: no certificates to look for, no proxy in between.
@@ -176,4 +176,17 @@ pub(crate) fn derived_id<X: Id>(created_ms: i64, cause: &str) -> X {
 /// Times before 1970 do not occur; they would sort first.
 fn unsigned(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0)
+}
+
+#[cfg(not(test))]
+fn patience() -> stripe::ClientOptions {
+    stripe::ClientOptions::default()
+}
+
+/// Tests bring their own faults and do not wait for the client's pauses.
+#[cfg(test)]
+fn patience() -> stripe::ClientOptions {
+    use std::time::Duration;
+    let retry = stripe::RetryPolicy { tries_max: 2, base: Duration::from_millis(1), cap: Duration::from_millis(2) };
+    stripe::ClientOptions { retry, ..stripe::ClientOptions::default() }
 }

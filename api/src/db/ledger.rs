@@ -1,5 +1,6 @@
 //! Postings as stored: append only, one hash chain per tenant.
 
+use ::ledger::Transaction;
 use ids::{TenantId, TransactionId};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, SqliteExecutor};
@@ -14,8 +15,6 @@ pub(crate) struct StoredTransaction {
     pub(crate) source: String,
     /// Which of the source's effects it is (`issue`, `collect`, `transfer`).
     pub(crate) effect: String,
-    /// The canonical text that the hash covers.
-    pub(crate) document: String,
     pub(crate) effective_ms: i64,
     pub(crate) postings: Vec<StoredPosting>,
 }
@@ -47,17 +46,18 @@ pub(crate) struct Size {
 
 /// Appends a transaction; whether it was new. The same source and effect twice is one transaction.
 ///
-/// * Balance: the caller holds a `ledger` transaction, which cannot be made unbalanced.
+/// * Balance: by type; a [`Transaction`] cannot be made unbalanced.
 pub(crate) async fn append(
     tx: &mut Tx,
     tenant: TenantId,
-    transaction: &StoredTransaction,
+    transaction: &Transaction,
     recorded_ms: i64,
 ) -> Result<bool, DbError> {
+    let draft = transaction.draft();
     let posted = sqlx::query("SELECT 1 FROM ledger_transactions WHERE tenant_id = ? AND source = ? AND effect = ?")
         .bind(tenant.to_string())
-        .bind(&transaction.source)
-        .bind(&transaction.effect)
+        .bind(&draft.source)
+        .bind(&draft.effect)
         .fetch_optional(&mut **tx)
         .await?;
     if posted.is_some() {
@@ -71,33 +71,34 @@ pub(crate) async fn append(
         Some(last) => (last.try_get::<i64, _>("chain")? + 1, last.try_get("hash")?),
         None => (1, hex::encode([0_u8; 32])),
     };
+    let document = row::text_of(transaction, "document")?;
     sqlx::query(
         "INSERT INTO ledger_transactions (id, tenant_id, chain, source, effect, document, effective_ms, recorded_ms, previous, hash)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(transaction.id.to_string())
+    .bind(draft.id.to_string())
     .bind(tenant.to_string())
     .bind(chain)
-    .bind(&transaction.source)
-    .bind(&transaction.effect)
-    .bind(&transaction.document)
-    .bind(transaction.effective_ms)
+    .bind(&draft.source)
+    .bind(&draft.effect)
+    .bind(&document)
+    .bind(draft.effective_at.as_millisecond())
     .bind(recorded_ms)
     .bind(&previous)
-    .bind(link(&previous, &transaction.document))
+    .bind(link(&previous, &document))
     .execute(&mut **tx)
     .await?;
-    for (position, posting) in (1_i64..).zip(&transaction.postings) {
+    for (position, posting) in (1_i64..).zip(transaction.postings()) {
         sqlx::query(
             "INSERT INTO ledger_postings (transaction_id, position, tenant_id, account, currency, amount_minor)
              VALUES (?, ?, ?, ?, ?, ?)",
         )
-        .bind(transaction.id.to_string())
+        .bind(draft.id.to_string())
         .bind(position)
         .bind(tenant.to_string())
-        .bind(&posting.account)
-        .bind(&posting.currency)
-        .bind(posting.amount_minor)
+        .bind(posting.account.to_string())
+        .bind(posting.amount.currency.code())
+        .bind(posting.amount.minor)
         .execute(&mut **tx)
         .await?;
     }
@@ -119,7 +120,7 @@ pub(crate) async fn transactions(
     window: &Window,
 ) -> Result<Vec<StoredTransaction>, DbError> {
     let found = sqlx::query(
-        "SELECT id, source, effect, document, effective_ms FROM ledger_transactions
+        "SELECT id, source, effect, effective_ms FROM ledger_transactions
          WHERE tenant_id = ?1 AND chain > coalesce((SELECT chain FROM ledger_transactions WHERE tenant_id = ?1 AND id = ?2), 0)
          ORDER BY chain LIMIT ?3",
     )
@@ -135,7 +136,6 @@ pub(crate) async fn transactions(
             id,
             source: found.try_get("source")?,
             effect: found.try_get("effect")?,
-            document: found.try_get("document")?,
             effective_ms: found.try_get("effective_ms")?,
             postings: postings(db, tenant, id).await?,
         });

@@ -8,7 +8,7 @@ mod auth;
 mod command;
 //mod contracts;
 mod facilities;
-//mod invoices;
+mod invoices;
 mod ledger;
 mod operations;
 mod page;

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
 use super::{
-    facilities, ledger, operations, payees, payouts,
+    facilities, invoices, ledger, operations, payees, payouts,
     webhooks,
 };
 use crate::state::{Api, Metrics};
@@ -67,10 +67,10 @@ fn documented() -> OpenApiRouter<Api> {
         //.routes(routes!(savings::get))
         //.routes(routes!(statements::create, statements::list))
         //.routes(routes!(statements::get))
-        //.routes(routes!(invoices::create, invoices::list))
-        //.routes(routes!(invoices::get))
-        //.routes(routes!(invoices::evidence))
-        //.routes(routes!(invoices::collect))
+        .routes(routes!(invoices::list))
+        .routes(routes!(invoices::get))
+        .routes(routes!(invoices::evidence))
+        .routes(routes!(invoices::collect))
         .routes(routes!(payouts::run, payouts::list))
         .routes(routes!(ledger::balances))
         .routes(routes!(ledger::transactions))

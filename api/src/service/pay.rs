@@ -202,13 +202,14 @@ async fn succeed(
     let fee = details.balance_transaction().map_or(Money::zero(whole.currency), stripe::BalanceTransaction::fee);
     payment.status = "succeeded".to_owned();
     payment.charge = Some(charge.as_str().to_owned());
-    let now_ms = api.now_ms();
+    let now = api.now();
+    let now_ms = now.as_millisecond();
     let mut tx = api.db.write().await?;
     let invoice = invoices::by_id(&mut *tx, payment.tenant, payment.invoice).await?;
     let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", payment.invoice))?;
     payments::record(&mut tx, &payment, now_ms).await?;
     invoices::mark_paid(&mut tx, payment.tenant, invoice.id, now_ms).await?;
-    let posted = books::collected(&payment, &invoice, whole, fee, now_ms)?;
+    let posted = books::collected(&payment, &invoice, whole, fee, now)?;
     ledger::append(&mut tx, payment.tenant, &posted, now_ms).await?;
     for part in invoices::parts(&mut *tx, payment.tenant, invoice.id).await? {
         if part.amount_minor <= 0 {
@@ -340,10 +341,11 @@ async fn complete(
     payout.status = "completed".to_owned();
     payout.transfer = Some(made.id.as_str().to_owned());
     payout.failure = None;
-    let now_ms = api.now_ms();
+    let now = api.now();
+    let now_ms = now.as_millisecond();
     let mut tx = api.db.write().await?;
     if payouts::record(&mut tx, &payout, now_ms).await? {
-        let posted = books::transferred(&payout, new.amount, now_ms)?;
+        let posted = books::transferred(&payout, new.amount, now)?;
         ledger::append(&mut tx, payout.tenant, &posted, now_ms).await?;
         let subject = payout.id.to_string();
         events::happened(&mut tx, payout.tenant, "payout.completed", &subject, &Actor::WORKER, now_ms).await?;
@@ -394,9 +396,10 @@ async fn ensure_payer(
     let key = |what: &str| IdempotencyKey::derive(&format!("contract:{}:{what}", contract.id), 1);
     let customer = api.stripe.create_customer(&new, &key("customer")).await.map_err(ServiceError::Provider)?;
     let method = PaymentMethodId::new(contract.payer.payment_method.clone());
+    let attach = key(&format!("method:{method}"));
     let method = api
         .stripe
-        .attach_payment_method(&method, &customer.id, &key("method"))
+        .attach_payment_method(&method, &customer.id, &attach)
         .await
         .map_err(ServiceError::Provider)?;
     let registered = (customer.id.as_str().to_owned(), method.id.as_str().to_owned());
