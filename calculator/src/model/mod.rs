@@ -7,6 +7,7 @@
 //! Bills and hourly segments will be further searches beside [`Search`]; they share shapes, outcomes and statistics.
 
 mod candidate;
+mod kernel;
 mod ols;
 mod select;
 mod shape;

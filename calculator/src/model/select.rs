@@ -3,11 +3,11 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::candidate::{Candidate, Estimate, Outcome, Reason};
+use super::candidate::{Candidate, Estimate, Outcome};
+use super::kernel::{Spread, fit_all, judge};
 use super::ols::Orthogonal;
 use super::shape::{BalancePoints, Model, Search, Shape, Term};
 use super::statistics::{Metrics, metrics};
-use super::sums::{GridSums, Sums};
 use crate::baseline::{Baseline, Commodity, Period};
 use crate::degree_days;
 
@@ -18,8 +18,6 @@ pub const METHOD: &str = "caltrack-2.0-daily/1";
 const EQUAL: f64 = 1e-12;
 /// Candidates this close to the best are fitted again from the raw days.
 const CLOSE: f64 = 1e-9;
-/// A determinant smaller than this share of its largest term is zero.
-const SINGULAR: f64 = 1e-12;
 
 /// A selected model with everything that an auditor asks about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,105 +109,6 @@ pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
     })
 }
 
-/// The use of the baseline around its mean.
-struct Spread {
-    days: f64,
-    mean: f64,
-    /// Σ (y − ȳ)².
-    total: f64,
-}
-
-impl Spread {
-    fn of(days: &[FittedDay]) -> Self {
-        let count = days.len() as f64;
-        let mean = days.iter().map(|day| day.use_wh).sum::<f64>() / count;
-        let total = days.iter().map(|day| (day.use_wh - mean) * (day.use_wh - mean)).sum();
-        Self { days: count, mean, total }
-    }
-
-    /// Adjusted R² of a model with this many slopes that explains this much of the total.
-    fn r_squared_adj(&self, unexplained: f64, slopes: u8) -> f64 {
-        if slopes == 0 || self.total <= 0.0 {
-            return 0.0;
-        }
-        1.0 - unexplained / self.total * (self.days - 1.0) / (self.days - f64::from(slopes) - 1.0)
-    }
-}
-
-fn fit_all(days: &[FittedDay], search: &Search, commodity: Commodity) -> Vec<Candidate> {
-    let spread = Spread::of(days);
-    let temperatures: Vec<f64> = days.iter().map(|day| day.temperature_f).collect();
-    let centred: Vec<f64> = days.iter().map(|day| day.use_wh - spread.mean).collect();
-    let sums = GridSums::new(search.grid.points(), &temperatures, &centred);
-    let first = usize::from(*search.grid.points().start());
-    let at = |sums: &[Sums], point: Option<u8>| point.map(|point| sums[usize::from(point) - first]);
-    let mut candidates = Vec::with_capacity(2_014);
-    candidates.extend(search.candidates(commodity).map(|points| {
-        let (heating, cooling) = (at(&sums.heating, points.heating_f), at(&sums.cooling, points.cooling_f));
-        Candidate { points, outcome: attempt(&spread, heating, cooling, search) }
-    }));
-    candidates
-}
-
-fn attempt(spread: &Spread, heating: Option<Sums>, cooling: Option<Sums>, search: &Search) -> Outcome {
-    for (sums, few_degree_days, few_days) in
-        [(heating, Reason::FewHeatingDegreeDays, Reason::FewHeatingDays), (cooling, Reason::FewCoolingDegreeDays, Reason::FewCoolingDays)]
-    {
-        let Some(sums) = sums else { continue };
-        if sums.x < search.degree_days_min {
-            return Outcome::NotAttempted(few_degree_days);
-        }
-        if sums.days < u32::from(search.days_min) {
-            return Outcome::NotAttempted(few_days);
-        }
-    }
-    match closed_form(spread, heating, cooling) {
-        Some(estimate) => judge(estimate),
-        None => Outcome::NotAttempted(Reason::Singular),
-    }
-}
-
-/// The normal equations of at most two slopes; heating and cooling days are disjoint, so Σ h·c is zero.
-fn closed_form(spread: &Spread, heating: Option<Sums>, cooling: Option<Sums>) -> Option<Estimate> {
-    let n = spread.days;
-    let (hdd, cdd, slopes) = match (heating, cooling) {
-        (None, None) => (0.0, 0.0, 0),
-        (Some(heating), None) => (slope(heating, n)?, 0.0, 1),
-        (None, Some(cooling)) => (0.0, slope(cooling, n)?, 1),
-        (Some(heating), Some(cooling)) => {
-            let hh = heating.xx - heating.x * heating.x / n;
-            let cc = cooling.xx - cooling.x * cooling.x / n;
-            let hc = -heating.x * cooling.x / n;
-            let determinant = hh * cc - hc * hc;
-            if determinant <= SINGULAR * hh * cc {
-                return None;
-            }
-            ((heating.xy * cc - cooling.xy * hc) / determinant, (cooling.xy * hh - heating.xy * hc) / determinant, 2)
-        }
-    };
-    let (heating, cooling) = (heating.unwrap_or_default(), cooling.unwrap_or_default());
-    let explained = hdd * heating.xy + cdd * cooling.xy;
-    let intercept = spread.mean - hdd * heating.x / n - cdd * cooling.x / n;
-    Some(Estimate { intercept, hdd, cdd, r_squared_adj: spread.r_squared_adj(spread.total - explained, slopes) })
-}
-
-fn slope(sums: Sums, n: f64) -> Option<f64> {
-    let spread = sums.xx - sums.x * sums.x / n;
-    (spread > SINGULAR * sums.xx).then(|| sums.xy / spread)
-}
-
-fn judge(estimate: Estimate) -> Outcome {
-    if estimate.intercept < 0.0 {
-        Outcome::Disqualified(Reason::NegativeIntercept, estimate)
-    } else if estimate.hdd < 0.0 {
-        Outcome::Disqualified(Reason::NegativeHeating, estimate)
-    } else if estimate.cdd < 0.0 {
-        Outcome::Disqualified(Reason::NegativeCooling, estimate)
-    } else {
-        Outcome::Qualified(estimate)
-    }
-}
-
 /// The winner and its numbers from the raw days.
 fn select(days: &[FittedDay], candidates: &[Candidate], gain_min: f64) -> Option<(usize, Estimate)> {
     let best = candidates.iter().filter_map(Candidate::score).max_by(f64::total_cmp)?;
@@ -247,7 +146,7 @@ fn refit(days: &[FittedDay], points: BalancePoints, spread: &Spread) -> Estimate
     let fitted = model(points, estimate);
     let unexplained =
         days.iter().map(|day| day.use_wh - fitted.predict_wh(day.temperature_f, 1.0)).map(|residual| residual * residual).sum();
-    Estimate { r_squared_adj: spread.r_squared_adj(unexplained, points.shape().slopes()), ..estimate }
+    Estimate { r_squared_adj: spread.r_squared_adj(unexplained, points.shape()), ..estimate }
 }
 
 fn model(points: BalancePoints, estimate: Estimate) -> Model {

@@ -1,6 +1,8 @@
 use jiff::civil::date;
 use proptest::prelude::*;
 
+use super::super::candidate::Reason;
+use super::super::shape::Grid;
 use super::*;
 use crate::baseline::{Baseline, Commodity, EnergyDay, Period, TemperatureDay, qualify};
 
@@ -33,6 +35,14 @@ fn a_constant_use_gives_the_mean_and_says_that_weather_does_not_matter() {
     assert!(!fit.responds_to_weather());
     assert!((fit.model.intercept - 5_000.0).abs() < 1e-6 && fit.r_squared_adj.abs() < f64::EPSILON);
     assert!(fit.metrics.cv_rmse < 1e-12);
+}
+
+#[test]
+fn the_kernel_keeps_the_canonical_order() {
+    let search = Search { grid: Grid::new(41, 57).unwrap(), ..Search::compatible() };
+    let fit = fit(&baseline(|index, mean_f| 9_000.0 + mean_f + noise(index)), &search).unwrap();
+    let order: Vec<BalancePoints> = fit.candidates.iter().map(|candidate| candidate.points).collect();
+    assert_eq!(order, search.candidates(Commodity::Electricity).collect::<Vec<_>>());
 }
 
 #[test]

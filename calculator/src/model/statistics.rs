@@ -73,9 +73,12 @@ pub(super) fn metrics(days: &[FittedDay], shape: Shape) -> Metrics {
     let bias = sum(&|day| day.residual_wh);
     let r_squared = if spread > 0.0 { 1.0 - unexplained / spread } else { 0.0 };
     let nonzero: Vec<f64> = days.iter().filter(|day| day.use_wh != 0.0).map(|day| (day.residual_wh / day.use_wh).abs()).collect();
-    let rho = autocorrelation(days, Neighbours::OfTime);
-    let rho_of_rows = autocorrelation(days, Neighbours::OfRows);
-    let steps: f64 = pairs(days, Neighbours::OfTime).map(|(before, after)| (after - before) * (after - before)).sum();
+    let rows: Vec<(f64, f64)> = days.windows(2).map(|pair| (pair[0].residual_wh, pair[1].residual_wh)).collect();
+    let numbers: Vec<i64> = days.iter().map(|day| day_number(day.date)).collect();
+    let neighbours: Vec<(f64, f64)> =
+        rows.iter().zip(numbers.windows(2)).filter(|(_, days)| days[1] - days[0] == 1).map(|(pair, _)| *pair).collect();
+    let (rho, rho_of_rows) = (correlation(&neighbours), correlation(&rows));
+    let steps: f64 = neighbours.iter().map(|(before, after)| (after - before) * (after - before)).sum();
     Metrics {
         observations: u32::try_from(days.len()).unwrap_or(u32::MAX),
         slopes: shape.slopes(),
@@ -104,26 +107,13 @@ fn effective(n: f64, rho: f64) -> f64 {
     n * (1.0 - rho) / (1.0 + rho)
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Neighbours {
-    OfTime,
-    OfRows,
-}
-
-/// Residuals of a day and the one before it.
-fn pairs(days: &[FittedDay], neighbours: Neighbours) -> impl Iterator<Item = (f64, f64)> {
-    days.windows(2)
-        .filter(move |pair| neighbours == Neighbours::OfRows || day_number(pair[1].date) - day_number(pair[0].date) == 1)
-        .map(|pair| (pair[0].residual_wh, pair[1].residual_wh))
-}
-
-/// The Pearson correlation of residuals at lag one; zero when nothing varies.
-fn autocorrelation(days: &[FittedDay], neighbours: Neighbours) -> f64 {
-    let count = pairs(days, neighbours).count() as f64;
-    let before = pairs(days, neighbours).map(|(before, _)| before).sum::<f64>() / count;
-    let after = pairs(days, neighbours).map(|(_, after)| after).sum::<f64>() / count;
+/// The Pearson correlation of pairs; zero when nothing varies.
+fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    let count = pairs.len() as f64;
+    let before = pairs.iter().map(|(before, _)| before).sum::<f64>() / count;
+    let after = pairs.iter().map(|(_, after)| after).sum::<f64>() / count;
     let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
-    for (x, y) in pairs(days, neighbours) {
+    for (x, y) in pairs {
         both += (x - before) * (y - after);
         first += (x - before) * (x - before);
         second += (y - after) * (y - after);

@@ -7,5 +7,6 @@
 
 mod caltrack_daily;
 mod civil_days;
+mod coverage;
 mod fixtures;
 mod synthetic;
