@@ -1,1 +1,44 @@
-//! negawatt-store
+//! Where readings are kept: a write-ahead log, what of it is in memory, and immutable segments.
+//!
+//! ```text
+//! commit -> log (fdatasync) -> memory -> Parquet segments per facility and month
+//!                                        manifest (SQLite): which segments, series, spools, counters
+//! ```
+//!
+//! * A commit that has returned is never lost, and nothing in it is counted twice: whole batches are known by their
+//!   spool and sequence number, single readings by series and time, of whatever age.
+//! * Nothing is overwritten: a reading that contradicts a stored one becomes its next version, and both are kept.
+//! * One process writes (it holds the lock of the folder); others read snapshots beside it.
+//! * A failed write stops the store: what is on the disk after it is unknown until a restart has read it back. A full
+//!   disk does not: nothing has changed, and the same commit may be tried again.
+//!
+//! Everything here blocks. Callers in an async program use a blocking thread.
+
+mod fault;
+mod flush;
+mod flushed;
+#[cfg(feature = "frames")]
+mod frames;
+mod head;
+mod manifest;
+mod reader;
+mod row;
+mod segment;
+mod seq;
+mod series;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub use flushed::SegmentError;
+#[cfg(feature = "frames")]
+pub use frames::FrameError;
+pub use manifest::ManifestError;
+pub use reader::{Reader, Totals};
+pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Row, Sample, Words};
+pub use seq::AckState;
+pub use series::{SeriesId, SeriesInfo, SeriesKey};
+pub use store::{CommitError, FlushError, OpenError, Options, SpoolState, Store};
+pub use wal::WalError;

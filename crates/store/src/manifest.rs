@@ -1,0 +1,167 @@
+//! What the store consists of: an SQLite database that one transaction at a time moves from one truth to the next.
+//!
+//! The rest of the store is synchronous, so the few statements here are driven to their end in place: the SQLite
+//! connection has its own thread and needs no runtime.
+
+mod tables;
+mod wait;
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use crate::row::{Counters, DeadLetter, Origin};
+use crate::segment::Span;
+use crate::series::{SeriesId, SeriesKey};
+use wait::wait;
+
+pub(crate) use tables::ProfileRow;
+
+/// The version of the folder's layout.
+const FORMAT: i64 = 1;
+
+/// Why the manifest could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("could not {what} {}", path.display())]
+    Database {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        err: sqlx::Error,
+    },
+    /// Written by a later version.
+    #[error("{} has format {found}; this version reads format {FORMAT}", path.display())]
+    Format { path: PathBuf, found: i64 },
+    /// A row that no version has ever written.
+    #[error("{} has a row in `{table}` that cannot be: restore it from a copy", path.display())]
+    Corrupt { path: PathBuf, table: &'static str },
+}
+
+/// A segment that is part of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    pub(crate) id: i64,
+    /// Relative to the store's folder.
+    pub(crate) path: String,
+    pub(crate) tenant: String,
+    pub(crate) facility: String,
+    /// `2026-01`, UTC.
+    pub(crate) month: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Ranges of one spool.
+pub(crate) type Received = (u32, [u8; 16], Vec<(u64, u64)>);
+
+/// Everything that is needed to go on.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) flushed_lsn: u64,
+    pub(crate) next_segment: i64,
+    pub(crate) counters: Counters,
+    pub(crate) series: Vec<(SeriesId, SeriesKey)>,
+    pub(crate) origins: Vec<(u32, Origin)>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) segments: Vec<SegmentRow>,
+}
+
+/// What a flush or a compaction changes, all or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Publication<'a> {
+    pub(crate) flushed_lsn: u64,
+    pub(crate) next_segment: i64,
+    pub(crate) counters: Counters,
+    pub(crate) series: Vec<(SeriesId, &'a SeriesKey)>,
+    pub(crate) origins: Vec<(u32, &'a Origin)>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) letters: Vec<&'a DeadLetter>,
+    pub(crate) added: Vec<&'a SegmentRow>,
+    pub(crate) removed: Vec<i64>,
+}
+
+/// An open manifest.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    path: PathBuf,
+    connection: SqliteConnection,
+}
+
+impl Manifest {
+    /// Opens for the one writer, and makes the tables if there are none.
+    pub(crate) fn open(path: &Path) -> Result<Self, ManifestError> {
+        let options = Self::options(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let mut manifest = Self::connect(path, &options)?;
+        wait(tables::create(&mut manifest.connection)).map_err(manifest.error("create tables in"))?;
+        manifest.check_format()?;
+        Ok(manifest)
+    }
+
+    /// Opens beside the writer.
+    pub(crate) fn open_beside(path: &Path) -> Result<Self, ManifestError> {
+        let mut manifest = Self::connect(path, &Self::options(path).read_only(true))?;
+        manifest.check_format()?;
+        Ok(manifest)
+    }
+
+    fn options(path: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(10)).disable_statement_logging()
+    }
+
+    fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<Self, ManifestError> {
+        let connection =
+            wait(options.connect()).map_err(|err| ManifestError::Database { what: "open", path: path.to_owned(), err })?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    fn error(&self, what: &'static str) -> impl FnOnce(sqlx::Error) -> ManifestError + use<> {
+        let path = self.path.clone();
+        move |err| ManifestError::Database { what, path, err }
+    }
+
+    fn check_format(&mut self) -> Result<(), ManifestError> {
+        match wait(tables::format(&mut self.connection)).map_err(self.error("read"))? {
+            FORMAT => Ok(()),
+            found => Err(ManifestError::Format { path: self.path.clone(), found }),
+        }
+    }
+
+    /// Reads everything in one transaction.
+    pub(crate) fn load(&mut self) -> Result<Snapshot, ManifestError> {
+        let loaded = wait(async {
+            let mut transaction = self.connection.begin().await?;
+            tables::load(&mut transaction).await
+        });
+        loaded.map_err(self.error("read"))?.map_err(|table| ManifestError::Corrupt { path: self.path.clone(), table })
+    }
+
+    /// Changes everything in one transaction.
+    pub(crate) fn publish(&mut self, publication: &Publication<'_>) -> Result<(), ManifestError> {
+        let published = wait(async {
+            let mut transaction = self.connection.begin().await?;
+            tables::publish(&mut transaction, publication).await?;
+            transaction.commit().await
+        });
+        published.map_err(self.error("write"))
+    }
+
+    /// Files that were replaced and may be read by a reader that opened before.
+    pub(crate) fn retired(&mut self) -> Result<Vec<String>, ManifestError> {
+        wait(tables::retired(&mut self.connection)).map_err(self.error("read"))
+    }
+
+    pub(crate) fn forget_retired(&mut self, path: &str) -> Result<(), ManifestError> {
+        wait(tables::forget_retired(&mut self.connection, path)).map_err(self.error("write"))
+    }
+
+    /// The latest dead letters, newest first.
+    pub(crate) fn letters(&mut self, limit: u32) -> Result<Vec<DeadLetter>, ManifestError> {
+        wait(tables::letters(&mut self.connection, limit)).map_err(self.error("read"))
+    }
+}

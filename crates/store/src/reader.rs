@@ -1,0 +1,167 @@
+//! Reading beside the process that writes.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ids::Slug;
+
+use crate::flushed::{Flushed, SegmentError};
+use crate::manifest::Manifest;
+use crate::row::{Counters, DeadLetter, ProfilePeriod, Sample};
+use crate::series::{SeriesId, SeriesInfo, SeriesKey};
+use crate::state::State;
+use crate::store::{OpenError, SpoolState, apply};
+use crate::wal::{Reading, WalError, replay};
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Readings, every version counted.
+    pub rows: u64,
+    pub series: u64,
+    pub segments: u64,
+    pub segment_bytes: u64,
+    pub counters: Counters,
+}
+
+/// The store as it was at one moment: later commits do not show. It holds no lock and never disturbs the writer.
+#[derive(Debug)]
+pub struct Reader {
+    state: State,
+    flushed: Flushed,
+    letters: Vec<DeadLetter>,
+    dir: PathBuf,
+}
+
+impl Reader {
+    /// A flush may take the log away while it is being read: then the manifest has what was in it, and is read again.
+    const ATTEMPTS: u32 = 40;
+    const PAUSE: Duration = Duration::from_millis(25);
+
+    /// Takes a snapshot.
+    ///
+    /// * Errors: there is no store; it is damaged.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let manifest_path = dir.join("manifest.sqlite");
+        if !manifest_path.exists() {
+            return Err(OpenError::Absent { dir: dir.to_owned() });
+        }
+        let mut attempt = 1;
+        loop {
+            match Self::snapshot(dir, &manifest_path) {
+                Err(OpenError::Wal(err)) if raced(&err) && attempt < Self::ATTEMPTS => {
+                    attempt += 1;
+                    std::thread::sleep(Self::PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn snapshot(dir: &Path, manifest_path: &Path) -> Result<Self, OpenError> {
+        let mut manifest = Manifest::open_beside(manifest_path)?;
+        let mut snapshot = manifest.load()?;
+        let letters = manifest.letters(1_000)?;
+        let mut state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
+        replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |payload| apply(&mut state, payload))?;
+        Ok(Self { state, flushed: Flushed::new(dir, snapshot.segments), letters, dir: dir.to_owned() })
+    }
+
+    /// The series of a facility, by number.
+    #[must_use]
+    pub fn series(&self, tenant: &Slug, facility: &Slug) -> Vec<SeriesInfo> {
+        let of_facility = |key: &SeriesKey| key.tenant == *tenant && key.facility == *facility;
+        self.all_series().into_iter().filter(|info| of_facility(&info.key)).collect()
+    }
+
+    /// Every series, by number.
+    #[must_use]
+    pub fn all_series(&self) -> Vec<SeriesInfo> {
+        self.state.catalogue.iter().map(|(id, key)| SeriesInfo { id, key: key.clone() }).collect()
+    }
+
+    /// The readings of a series with `range.start <= ts_ms < range.end`, in order of time, the newest version of each.
+    pub fn scan(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
+        let mut samples = self.history(series, range)?;
+        // Versions of one time stand together, the newest last.
+        samples.reverse();
+        samples.dedup_by_key(|sample| sample.ts_ms);
+        samples.reverse();
+        Ok(samples)
+    }
+
+    /// As [`Self::scan`], with every version.
+    pub fn history(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
+        let mut samples = self.flushed.scan(series, &range)?;
+        samples.extend(self.state.head.sorted(series).into_iter().filter(|sample| range.contains(&sample.ts_ms)));
+        samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+        Ok(samples)
+    }
+
+    /// The profiles by which a device was decoded, in order of time.
+    #[must_use]
+    pub fn profiles(&self, tenant: &Slug, facility: &Slug, device: &Slug) -> Vec<ProfilePeriod> {
+        self.state.profiles(tenant, facility, device)
+    }
+
+    /// What there is in all.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let segments = self.flushed.segments();
+        Totals {
+            rows: segments.iter().map(|segment| segment.rows).sum::<u64>() + self.state.head.rows() as u64,
+            series: self.state.catalogue.len() as u64,
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            counters: self.state.counters,
+        }
+    }
+
+    /// Every spool that anything was received of.
+    #[must_use]
+    pub fn spools(&self) -> Vec<SpoolState> {
+        let spools = self.state.spools();
+        spools.map(|(origin, spool_id, set)| SpoolState { origin: origin.clone(), spool_id, ack: set.ack_state() }).collect()
+    }
+
+    /// The latest thousand dead letters, newest first.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.state.letters.iter().rev().chain(&self.letters).take(1_000).cloned().collect()
+    }
+
+    /// Tenants and facilities that have any series.
+    #[must_use]
+    pub fn facilities(&self) -> Vec<(Slug, Slug)> {
+        let mut facilities: Vec<_> = self.state.catalogue.iter().map(|(_, key)| (key.tenant.clone(), key.facility.clone())).collect();
+        let mut seen = HashSet::new();
+        facilities.retain(|facility| seen.insert(facility.clone()));
+        facilities
+    }
+
+    /// Where the store lies.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    #[cfg(feature = "frames")]
+    pub(crate) fn flushed(&self) -> &Flushed {
+        &self.flushed
+    }
+
+    #[cfg(feature = "frames")]
+    pub(crate) fn head(&self) -> &crate::head::Head {
+        &self.state.head
+    }
+}
+
+fn raced(err: &WalError) -> bool {
+    match err {
+        WalError::Hole { .. } | WalError::Damaged { offset: 0, .. } => true,
+        WalError::Io { err, .. } => err.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}

@@ -1,0 +1,90 @@
+//! Which series exist, and their numbers.
+
+use std::collections::HashMap;
+
+use ids::Slug;
+use units::Unit;
+
+/// The number of a series: given once, never used again. Counts from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesId(pub u32);
+
+impl SeriesId {
+    pub(crate) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// What makes a series: another unit or exponent is another series.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey {
+    pub tenant: Slug,
+    pub facility: Slug,
+    pub device: Slug,
+    pub point: String,
+    pub unit: Unit,
+    pub exponent: i8,
+}
+
+/// A series and its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesInfo {
+    pub id: SeriesId,
+    pub key: SeriesKey,
+}
+
+type Points = HashMap<String, Vec<(Unit, i8, SeriesId)>>;
+type Devices = HashMap<Slug, Points>;
+
+/// All series: by number, and by name without an allocation per look-up.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    keys: Vec<SeriesKey>,
+    facilities: HashMap<Slug, HashMap<Slug, Devices>>,
+}
+
+impl Catalogue {
+    pub(crate) fn get(&self, id: SeriesId) -> Option<&SeriesKey> {
+        self.keys.get(id.index().checked_sub(1)?)
+    }
+
+    pub(crate) fn next_id(&self) -> SeriesId {
+        SeriesId(u32::try_from(self.keys.len() + 1).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn facility(&self, tenant: &Slug, facility: &Slug) -> Option<&Devices> {
+        self.facilities.get(tenant)?.get(facility)
+    }
+
+    pub(crate) fn find(devices: &Devices, device: &Slug, point: &str, unit: Unit, exponent: i8) -> Option<SeriesId> {
+        let candidates = devices.get(device)?.get(point)?;
+        candidates.iter().find(|(u, e, _)| *u == unit && *e == exponent).map(|(_, _, id)| *id)
+    }
+
+    /// Adds the series with the next number. False when `id` is not that number.
+    pub(crate) fn add(&mut self, id: SeriesId, key: SeriesKey) -> bool {
+        if id != self.next_id() {
+            return false;
+        }
+        self.facilities
+            .entry(key.tenant.clone())
+            .or_default()
+            .entry(key.facility.clone())
+            .or_default()
+            .entry(key.device.clone())
+            .or_default()
+            .entry(key.point.clone())
+            .or_default()
+            .push((key.unit, key.exponent, id));
+        self.keys.push(key);
+        true
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &SeriesKey)> {
+        (1..).map(SeriesId).zip(&self.keys)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}

@@ -1,0 +1,186 @@
+//! What is known after the manifest and the log have been read: the same for the writer and for a reader beside it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ids::Slug;
+
+use crate::head::Head;
+use crate::manifest::{ProfileRow, Received, Snapshot};
+use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen};
+use crate::seq::SeqSet;
+use crate::series::Catalogue;
+use crate::wal::{Record, RowsRecord};
+
+type DeviceKey = (Slug, Slug, Slug);
+
+/// Everything but the readings in segments.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) head: Head,
+    pub(crate) counters: Counters,
+    /// Not yet in the manifest.
+    pub(crate) letters: Vec<DeadLetter>,
+    origins: Vec<Origin>,
+    origin_ids: HashMap<Origin, u32>,
+    received: HashMap<(u32, [u8; 16]), SeqSet>,
+    profiles: HashMap<DeviceKey, BTreeMap<i64, ProfilePeriod>>,
+    // What the manifest does not know yet.
+    series_saved: usize,
+    origins_saved: usize,
+    received_changed: HashSet<(u32, [u8; 16])>,
+    profiles_changed: Vec<ProfileRow>,
+}
+
+impl State {
+    /// The state as of the manifest, or `None` when it contradicts itself.
+    pub(crate) fn from_manifest(snapshot: &mut Snapshot) -> Option<Self> {
+        let mut state = Self { counters: snapshot.counters, ..Self::default() };
+        for (id, key) in snapshot.series.drain(..) {
+            state.catalogue.add(id, key).then_some(())?;
+        }
+        for (id, origin) in snapshot.origins.drain(..) {
+            state.add_origin(id, origin).then_some(())?;
+        }
+        for (origin, spool_id, ranges) in snapshot.received.drain(..) {
+            let set = state.received.entry((origin, spool_id)).or_default();
+            ranges.into_iter().for_each(|(first, last)| set.insert(first, last));
+        }
+        for ProfileRow { tenant, facility, device, period } in snapshot.profiles.drain(..) {
+            state.profiles.entry((tenant, facility, device)).or_default().insert(period.from_ms, period);
+        }
+        state.saved();
+        Some(state)
+    }
+
+    /// Applies what the log says, or says false when that cannot follow on what is known.
+    pub(crate) fn apply(&mut self, record: Record) -> bool {
+        match record {
+            Record::Probe => {}
+            Record::Series { id, key } => return self.catalogue.add(id, key),
+            Record::Origin { id, origin } => return self.add_origin(id, origin),
+            Record::Rows(rows) => {
+                self.count(&rows);
+                for (id, sample) in rows.rows {
+                    if self.catalogue.get(id).is_none() {
+                        return false;
+                    }
+                    self.head.put(id, sample);
+                }
+            }
+            Record::Repeat { rows } => self.count_repeat(rows),
+            Record::Letter(letter) => self.add_letter(letter),
+            Record::Profile { tenant, facility, device, period } => self.add_profile(ProfileRow { tenant, facility, device, period }),
+        }
+        true
+    }
+
+    pub(crate) fn count(&mut self, rows: &RowsRecord) {
+        self.counters.accepted += rows.rows.len() as u64;
+        self.counters.duplicate += rows.duplicate;
+        self.counters.conflict += rows.conflict;
+        self.counters.batches += 1;
+        let spool = (rows.origin, rows.spool_id);
+        self.received.entry(spool).or_default().insert(rows.seq, rows.seq);
+        self.received_changed.insert(spool);
+    }
+
+    pub(crate) fn count_repeat(&mut self, rows: u64) {
+        self.counters.duplicate += rows;
+        self.counters.batches += 1;
+        self.counters.repeated_batches += 1;
+    }
+
+    pub(crate) fn add_letter(&mut self, letter: DeadLetter) {
+        self.counters.dead_letter += letter.points;
+        self.letters.push(letter);
+    }
+
+    pub(crate) fn origin_id(&self, origin: &Origin) -> Option<u32> {
+        self.origin_ids.get(origin).copied()
+    }
+
+    pub(crate) fn next_origin_id(&self) -> u32 {
+        u32::try_from(self.origins.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn add_origin(&mut self, id: u32, origin: Origin) -> bool {
+        if id != self.next_origin_id() {
+            return false;
+        }
+        self.origin_ids.insert(origin.clone(), id);
+        self.origins.push(origin);
+        true
+    }
+
+    pub(crate) fn received(&self, origin: u32, spool_id: [u8; 16]) -> Option<&SeqSet> {
+        self.received.get(&(origin, spool_id))
+    }
+
+    /// Every spool that anything was received of.
+    pub(crate) fn spools(&self) -> impl Iterator<Item = (&Origin, [u8; 16], &SeqSet)> {
+        self.received.iter().filter_map(|((origin, spool_id), set)| {
+            let index = usize::try_from(*origin).ok()?.checked_sub(1)?;
+            Some((self.origins.get(index)?, *spool_id, set))
+        })
+    }
+
+    /// The period that begins with this profile, unless it is in effect already.
+    pub(crate) fn new_period(&self, origin: &Origin, seen: &ProfileSeen, from_ms: i64) -> Option<ProfilePeriod> {
+        let key = (origin.tenant.clone(), origin.facility.clone(), seen.device.clone());
+        let in_effect = self.profiles.get(&key).and_then(|periods| periods.range(..=from_ms).next_back());
+        let same = in_effect.is_some_and(|(_, period)| {
+            period.profile_hash == seen.profile_hash && period.config_hash == seen.config_hash && period.profile == seen.profile
+        });
+        let ProfileSeen { profile, profile_hash, config_hash, .. } = seen.clone();
+        (!same).then_some(ProfilePeriod { from_ms, profile, profile_hash, config_hash })
+    }
+
+    pub(crate) fn add_profile(&mut self, row: ProfileRow) {
+        let key = (row.tenant.clone(), row.facility.clone(), row.device.clone());
+        self.profiles.entry(key).or_default().insert(row.period.from_ms, row.period.clone());
+        self.profiles_changed.push(row);
+    }
+
+    pub(crate) fn profiles(&self, tenant: &Slug, facility: &Slug, device: &Slug) -> Vec<ProfilePeriod> {
+        let key = (tenant.clone(), facility.clone(), device.clone());
+        self.profiles.get(&key).map(|periods| periods.values().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn unsaved_series(&self) -> Vec<(crate::SeriesId, &crate::SeriesKey)> {
+        self.catalogue.iter().skip(self.series_saved).collect()
+    }
+
+    pub(crate) fn unsaved_origins(&self) -> Vec<(u32, &Origin)> {
+        (1..).zip(&self.origins).skip(self.origins_saved).collect()
+    }
+
+    pub(crate) fn unsaved_received(&self) -> Vec<Received> {
+        let ranges = |spool: &(u32, [u8; 16])| self.received.get(spool).map(|set| set.ranges().collect()).unwrap_or_default();
+        self.received_changed.iter().map(|spool| (spool.0, spool.1, ranges(spool))).collect()
+    }
+
+    pub(crate) fn unsaved_profiles(&self) -> Vec<ProfileRow> {
+        self.profiles_changed.clone()
+    }
+
+    /// Whether the manifest lacks anything.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.head.rows() == 0
+            && self.letters.is_empty()
+            && self.received_changed.is_empty()
+            && self.profiles_changed.is_empty()
+            && self.catalogue.len() == self.series_saved
+            && self.origins.len() == self.origins_saved
+    }
+
+    /// The manifest now has everything.
+    pub(crate) fn saved(&mut self) {
+        self.series_saved = self.catalogue.len();
+        self.origins_saved = self.origins.len();
+        self.received_changed.clear();
+        self.profiles_changed.clear();
+        self.letters.clear();
+        self.head = Head::default();
+    }
+}

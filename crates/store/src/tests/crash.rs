@@ -1,0 +1,169 @@
+//! Torn, flipped, killed and full.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::fault::{self, Step};
+use crate::{CommitError, OpenError, WalError};
+
+fn only_log(dir: &Path) -> PathBuf {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    files.remove(0)
+}
+
+/// Three commits of one row; answers where each frame of the log ends.
+fn three_commits(dir: &Path) -> Vec<usize> {
+    let store = open(dir);
+    let mut ends = Vec::new();
+    for seq in 1..=3 {
+        store.commit(&[batch(seq, vec![row("d0", 60_000 * i64::try_from(seq).unwrap(), 5)])]).unwrap();
+        ends.push(usize::try_from(store.wal_bytes()).unwrap());
+    }
+    ends
+}
+
+#[test]
+fn a_commit_that_was_torn_anywhere_is_cut_and_the_ones_before_it_stay() {
+    let dir = folder();
+    let ends = three_commits(dir.path());
+    let log = only_log(dir.path());
+    let whole = std::fs::read(&log).unwrap();
+    for cut in ends[1]..ends[2] {
+        let mut torn = whole.clone();
+        torn[cut..].fill(0);
+        // A byte that is zero anyway tears nothing.
+        let lost = torn != whole;
+        std::fs::write(&log, &torn).unwrap();
+        let store = open(dir.path());
+        assert_eq!(store.ack_state(&origin(), SPOOL).contiguous_seq, if lost { 2 } else { 3 }, "cut at {cut}");
+        store.commit(&[batch(3, vec![row("d0", 180_000, 5)])]).unwrap();
+        drop(store);
+        assert_eq!(open(dir.path()).counters().accepted, 3);
+    }
+}
+
+#[test]
+fn a_log_that_ends_early_is_a_torn_commit_too() {
+    let dir = folder();
+    let ends = three_commits(dir.path());
+    let log = only_log(dir.path());
+    let whole = std::fs::read(&log).unwrap();
+    for cut in ends[1]..ends[2] {
+        std::fs::write(&log, &whole[..cut]).unwrap();
+        assert_eq!(open(dir.path()).counters().accepted, 2);
+    }
+}
+
+#[test]
+fn a_flipped_bit_before_the_last_commit_is_told_and_not_stepped_over() {
+    let dir = folder();
+    let ends = three_commits(dir.path());
+    let log = only_log(dir.path());
+    let whole = std::fs::read(&log).unwrap();
+    for at in 0..ends[1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        std::fs::write(&log, &flipped).unwrap();
+        let err = Store::open(dir.path(), options()).unwrap_err();
+        assert!(matches!(err, OpenError::Wal(WalError::Damaged { .. })), "byte {at}: {err}");
+    }
+    std::fs::write(&log, &whole).unwrap();
+    assert_eq!(open(dir.path()).counters().accepted, 3);
+}
+
+#[test]
+fn killed_between_any_two_steps_of_a_flush_nothing_is_lost_or_doubled() {
+    for step in [Step::SegmentWritten, Step::SegmentRenamed, Step::ManifestPublished, Step::LogTrimmed] {
+        let dir = folder();
+        three_commits(dir.path());
+        let store = open(dir.path());
+        fault::arm(step, ErrorKind::Other);
+        store.flush().unwrap_err();
+        fault::disarm();
+        drop(store);
+        let store = open(dir.path());
+        assert_eq!(store.counters().accepted, 3, "{step:?}");
+        let repeated = store.commit(&[batch(9, vec![row("d0", 120_000, 5)])]).unwrap();
+        assert_eq!((repeated[0].accepted, repeated[0].duplicate), (0, 1), "{step:?}");
+        store.flush().unwrap();
+        assert_eq!(all(dir.path())[0].1.len(), 3, "{step:?}");
+        drop(store);
+        let files = std::fs::read_dir(dir.path().join("segments")).unwrap().count();
+        assert_eq!(files, Reader::open(dir.path()).unwrap().totals().segments.try_into().unwrap());
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_changes_nothing_and_is_got_over() {
+    let dir = folder();
+    let store = open(dir.path());
+    let rows = |seq: u64| (0..300).map(|minute| row("d0", minute * 60_000, i64::try_from(seq).unwrap())).collect::<Vec<_>>();
+    store.commit(&[batch(1, rows(1))]).unwrap();
+    fault::arm(Step::Preallocate, ErrorKind::StorageFull);
+    let before = store.counters();
+    let err = store.commit(&[batch(2, rows(2))]).unwrap_err();
+    assert!(err.is_transient());
+    assert!(err.to_string().contains("no space left") && err.to_string().contains("wal"), "{err}");
+    assert_eq!(store.counters(), before);
+    assert_eq!(store.ack_state(&origin(), SPOOL).contiguous_seq, 1);
+    fault::disarm();
+    assert_eq!(store.commit(&[batch(2, rows(2))]).unwrap()[0].conflict, 300);
+    assert_eq!(store.ack_state(&origin(), SPOOL).contiguous_seq, 2);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
+    let dir = folder();
+    let store = open(dir.path());
+    store.commit(&[batch(1, vec![row("d0", 0, 1)])]).unwrap();
+    fault::arm(Step::Sync, ErrorKind::Other);
+    assert!(!store.commit(&[batch(2, vec![row("d0", 60_000, 2)])]).unwrap_err().is_transient());
+    fault::disarm();
+    assert!(matches!(store.commit(&[batch(3, vec![])]), Err(CommitError::Wal(WalError::Stopped { .. }))));
+    assert_eq!(store.ack_state(&origin(), SPOOL), crate::AckState::default());
+    assert!(store.flush().is_err() && store.probe().is_err());
+    drop(store);
+    let contiguous = open(dir.path()).ack_state(&origin(), SPOOL).contiguous_seq;
+    assert!(contiguous >= 1, "what was acknowledged is there");
+}
+
+#[test]
+fn one_process_writes() {
+    let dir = folder();
+    let store = open(dir.path());
+    let err = Store::open(dir.path(), options()).unwrap_err();
+    assert!(matches!(err, OpenError::InUse { .. }));
+    drop(store);
+    open(dir.path());
+}
+
+#[test]
+fn a_missing_log_file_is_told() {
+    let dir = folder();
+    let store = open(dir.path());
+    for seq in 1..=40 {
+        store.commit(&[batch(seq, (0..60).map(|minute| row("d0", minute * 60_000, i64::try_from(seq).unwrap())).collect())]).unwrap();
+    }
+    drop(store);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2);
+    std::fs::remove_file(&files[1]).unwrap();
+    assert!(matches!(Store::open(dir.path(), options()), Err(OpenError::Wal(WalError::Hole { .. }))));
+}
+
+#[test]
+fn rubbish_behind_the_end_is_never_taken_for_a_commit() {
+    let dir = folder();
+    let ends = three_commits(dir.path());
+    let log = only_log(dir.path());
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    file.write_all_at(&[0xff; 64], ends[2] as u64 + 100).unwrap();
+    assert_eq!(open(dir.path()).counters().accepted, 3);
+    let rest = std::fs::read(&log).unwrap();
+    assert!(rest[ends[2]..].iter().all(|byte| *byte == 0));
+}

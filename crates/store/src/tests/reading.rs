@@ -1,0 +1,114 @@
+//! Readers beside the writer, letters, profiles and speed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::{DeadLetter, OpenError, ProfileSeen};
+
+#[test]
+fn a_reader_beside_a_busy_writer_always_sees_whole_commits() {
+    let dir = folder();
+    let store = Store::open(dir.path(), Options { flush_rows: 400, wal_file_bytes: 16 << 10 }).unwrap();
+    let done = AtomicBool::new(false);
+    let (done, path) = (&done, dir.path());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for seq in 1..=300 {
+                let first = i64::try_from(seq).unwrap() * 10;
+                store.commit(&[batch(seq, (first..first + 10).map(|minute| row("d0", minute * 60_000, minute)).collect())]).unwrap();
+                if seq.is_multiple_of(70) {
+                    store.compact().unwrap();
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        let mut last = 0;
+        while !done.load(Ordering::SeqCst) {
+            let reader = Reader::open(path).unwrap();
+            let rows = reader.totals().rows;
+            assert!(rows >= last && rows.is_multiple_of(10), "{rows} after {last}");
+            assert_eq!(reader.totals().counters.accepted, rows);
+            last = rows;
+        }
+    });
+    assert_eq!(all(dir.path())[0].1.len(), 3_000);
+}
+
+#[test]
+fn the_newest_version_is_read_and_the_older_are_kept() {
+    let dir = folder();
+    let store = open(dir.path());
+    store.commit(&[batch(1, vec![row("d0", 0, 1), row("d0", 60_000, 1)])]).unwrap();
+    store.flush().unwrap();
+    store.commit(&[batch(2, vec![row("d0", 0, 2)])]).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let info = reader.series(&slug("acme"), &slug("hall")).remove(0);
+    assert_eq!((info.key.point.as_str(), info.key.exponent), ("e_imp", -2));
+    let values = |samples: Vec<Sample>| samples.iter().map(|sample| (sample.ts_ms, sample.raw, sample.seq)).collect::<Vec<_>>();
+    assert_eq!(values(reader.scan(info.id, 0..120_000).unwrap()), [(0, Some(2), 2), (60_000, Some(1), 1)]);
+    assert_eq!(values(reader.history(info.id, 0..60_000).unwrap()), [(0, Some(1), 1), (0, Some(2), 2)]);
+    assert_eq!(reader.scan(info.id, 1..60_000).unwrap(), []);
+    assert!(reader.series(&slug("acme"), &slug("other")).is_empty());
+    assert_eq!(reader.facilities(), [(slug("acme"), slug("hall"))]);
+}
+
+#[test]
+fn letters_are_counted_and_kept_through_restart_and_flush() {
+    let dir = folder();
+    let store = open(dir.path());
+    let letter = |reason: &str| DeadLetter { topic: "nw/1/x".to_owned(), reason: reason.to_owned(), payload: vec![0, 255], points: 4, received_ms: 1 };
+    store.commit_with(&[batch(1, vec![row("d0", 0, 1)])], &[letter("schema")]).unwrap();
+    store.flush().unwrap();
+    store.commit_with(&[], &[letter("clock_window")]).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.dead_letters(10).unwrap(), [letter("clock_window"), letter("schema")]);
+    assert_eq!((store.counters().dead_letter, store.counters().received()), (8, 9));
+    assert_eq!(Reader::open(dir.path()).unwrap().dead_letters(), store.dead_letters(10).unwrap());
+}
+
+#[test]
+fn profiles_are_known_by_time() {
+    let dir = folder();
+    let store = open(dir.path());
+    let seen = |hash: u8| ProfileSeen { device: slug("d0"), profile: "eastron-sdm630".to_owned(), profile_hash: vec![hash], config_hash: vec![9] };
+    for (seq, hash) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
+        let ts_ms = 60_000 * i64::try_from(seq).unwrap();
+        store.commit(&[Batch { profiles: vec![seen(hash)], ..batch(seq, vec![row("d0", ts_ms, 1)]) }]).unwrap();
+        if seq == 3 {
+            store.flush().unwrap();
+        }
+    }
+    let periods = Reader::open(dir.path()).unwrap().profiles(&slug("acme"), &slug("hall"), &slug("d0"));
+    assert_eq!(periods.iter().map(|period| (period.from_ms, period.profile_hash[0])).collect::<Vec<_>>(), [(60_000, 1), (180_000, 2)]);
+}
+
+#[test]
+fn no_store_is_told() {
+    let dir = folder();
+    assert!(matches!(Reader::open(dir.path()), Err(OpenError::Absent { .. })));
+}
+
+/// Not a benchmark: it fails when a commit has become ten times dearer than it was.
+#[test]
+fn commits_are_cheap() {
+    let dir = folder();
+    let store = Store::open(dir.path(), Options { flush_rows: 100_000, wal_file_bytes: 4 << 20 }).unwrap();
+    let devices: Vec<String> = (0..50).map(|device| format!("device-{device}")).collect();
+    let started = cpu_seconds();
+    for seq in 1..=200_u64 {
+        let minutes = (0..20).map(|minute| (i64::try_from(seq).unwrap() * 20 + minute) * 60_000);
+        let rows = minutes.flat_map(|ts_ms| devices.iter().map(move |device| row(device, ts_ms, ts_ms / 7)));
+        store.commit(&[batch(seq, rows.collect())]).unwrap();
+    }
+    let seconds = cpu_seconds() - started;
+    assert_eq!(store.counters().accepted, 200_000);
+    assert!(seconds < 4.0, "200,000 readings took {seconds} s of this thread");
+}
+
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::from_secs(time.tv_sec.try_into().unwrap()).as_secs_f64() + Duration::from_nanos(time.tv_nsec.try_into().unwrap()).as_secs_f64()
+}
+
+use std::time::Duration;

@@ -1,0 +1,328 @@
+//! What a frame says.
+//!
+//! A frame carries outcomes, not requests: which rows were new, with their versions, and how many were not. So a
+//! replay, and a reader beside the writer, need neither a decoder of messages nor the de-duplication.
+//!
+//! ```text
+//! payload = record+            v = LEB128 varint, z = zigzag varint, s = length v · bytes
+//! 0 probe
+//! 1 series    id v · tenant s · facility s · device s · point s · unit code v · exponent z
+//! 2 origin    id v · tenant s · facility s · gateway s
+//! 3 rows      origin v · spool 16 · seq v · duplicates v · conflicts v · count v · row*
+//!             row = series z (difference to the row before) · ts z (difference) · flags u8
+//!                   [raw z] [quality v] [version v] [words]
+//!             flags = 1 raw · 2 quality is not good · 4 version is not 0 · bits 4..8 number of word bytes
+//! 4 repeat    rows v                                a batch that had come before
+//! 5 letter    topic s · reason s · payload s · points v · received z
+//! 6 profile   tenant s · facility s · device s · from z · profile s · profile hash s · config hash s
+//! ```
+
+use ids::Slug;
+use units::{Quality, Unit};
+
+use super::frame::HEADER_BYTES;
+use crate::row::{DeadLetter, Origin, ProfilePeriod, Sample, Words};
+use crate::series::{SeriesId, SeriesKey};
+
+const PROBE: u8 = 0;
+const SERIES: u8 = 1;
+const ORIGIN: u8 = 2;
+const ROWS: u8 = 3;
+const REPEAT: u8 = 4;
+const LETTER: u8 = 5;
+const PROFILE: u8 = 6;
+
+const HAS_RAW: u8 = 1;
+const HAS_QUALITY: u8 = 2;
+const HAS_VERSION: u8 = 4;
+
+/// The rows of one batch that are new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowsRecord {
+    pub(crate) origin: u32,
+    pub(crate) spool_id: [u8; 16],
+    pub(crate) seq: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) conflict: u64,
+    pub(crate) rows: Vec<(SeriesId, Sample)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Probe,
+    Series { id: SeriesId, key: SeriesKey },
+    Origin { id: u32, origin: Origin },
+    Rows(RowsRecord),
+    Repeat { rows: u64 },
+    Letter(DeadLetter),
+    Profile { tenant: Slug, facility: Slug, device: Slug, period: ProfilePeriod },
+}
+
+/// Builds a payload behind the room for its header.
+#[derive(Debug)]
+pub(crate) struct RecordWriter {
+    buffer: Vec<u8>,
+}
+
+impl RecordWriter {
+    /// Bytes that a row can take at most.
+    pub(crate) const ROW_BYTES_MAX: usize = 5 + 10 + 1 + 10 + 3 + 3 + 8;
+    /// Bytes that a batch can take at most, its rows apart: a new origin included.
+    pub(crate) const BATCH_BYTES_MAX: usize = 16 + 6 * 10 + 3 * 64 + 16;
+
+    /// Takes a used buffer back.
+    pub(crate) fn reuse(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEADER_BYTES, 0);
+        Self { buffer }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.len() == HEADER_BYTES
+    }
+
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    pub(crate) fn probe(&mut self) {
+        self.buffer.push(PROBE);
+    }
+
+    pub(crate) fn series(&mut self, id: SeriesId, key: &SeriesKey) {
+        self.buffer.push(SERIES);
+        self.varint(u64::from(id.0));
+        for text in [key.tenant.as_str(), key.facility.as_str(), key.device.as_str(), &key.point] {
+            self.bytes(text.as_bytes());
+        }
+        self.varint(u64::from(key.unit.code()));
+        self.zigzag(i64::from(key.exponent));
+    }
+
+    pub(crate) fn origin(&mut self, id: u32, origin: &Origin) {
+        self.buffer.push(ORIGIN);
+        self.varint(u64::from(id));
+        for slug in [&origin.tenant, &origin.facility, &origin.gateway] {
+            self.bytes(slug.as_str().as_bytes());
+        }
+    }
+
+    pub(crate) fn rows(&mut self, record: &RowsRecord) {
+        self.buffer.push(ROWS);
+        self.varint(u64::from(record.origin));
+        self.buffer.extend(record.spool_id);
+        self.varint(record.seq);
+        self.varint(record.duplicate);
+        self.varint(record.conflict);
+        self.varint(record.rows.len() as u64);
+        let (mut series, mut ts_ms) = (0, 0);
+        for (id, sample) in &record.rows {
+            self.zigzag(i64::from(id.0) - i64::from(series));
+            self.zigzag(sample.ts_ms.wrapping_sub(ts_ms));
+            self.sample(sample);
+            (series, ts_ms) = (id.0, sample.ts_ms);
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        let words = sample.words.as_ref().map(Words::as_slice).unwrap_or_default();
+        let mut flags = u8::try_from(words.len()).unwrap_or(0) << 4;
+        flags |= if sample.raw.is_some() { HAS_RAW } else { 0 };
+        flags |= if sample.quality == Quality::GOOD { 0 } else { HAS_QUALITY };
+        flags |= if sample.version == 0 { 0 } else { HAS_VERSION };
+        self.buffer.push(flags);
+        if let Some(raw) = sample.raw {
+            self.zigzag(raw);
+        }
+        if flags & HAS_QUALITY != 0 {
+            self.varint(u64::from(sample.quality.bits()));
+        }
+        if flags & HAS_VERSION != 0 {
+            self.varint(u64::from(sample.version));
+        }
+        self.buffer.extend_from_slice(words);
+    }
+
+    pub(crate) fn repeat(&mut self, rows: u64) {
+        self.buffer.push(REPEAT);
+        self.varint(rows);
+    }
+
+    pub(crate) fn letter(&mut self, letter: &DeadLetter) {
+        self.buffer.push(LETTER);
+        self.bytes(letter.topic.as_bytes());
+        self.bytes(letter.reason.as_bytes());
+        self.bytes(&letter.payload);
+        self.varint(letter.points);
+        self.zigzag(letter.received_ms);
+    }
+
+    pub(crate) fn profile(&mut self, tenant: &Slug, facility: &Slug, device: &Slug, period: &ProfilePeriod) {
+        self.buffer.push(PROFILE);
+        for slug in [tenant, facility, device] {
+            self.bytes(slug.as_str().as_bytes());
+        }
+        self.zigzag(period.from_ms);
+        self.bytes(period.profile.as_bytes());
+        self.bytes(&period.profile_hash);
+        self.bytes(&period.config_hash);
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.buffer.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.buffer.push(value.to_le_bytes()[0]);
+    }
+
+    fn zigzag(&mut self, value: i64) {
+        self.varint((value << 1 ^ value >> 63).cast_unsigned());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.buffer.extend_from_slice(bytes);
+    }
+}
+
+impl Record {
+    /// Reads the records of a payload, or `None` when one of them cannot be understood.
+    pub(crate) fn decode_all(payload: &[u8], mut visit: impl FnMut(Self)) -> Option<()> {
+        let mut input = Input(payload);
+        while let Some((kind, rest)) = input.0.split_first() {
+            input.0 = rest;
+            visit(Self::decode(*kind, &mut input)?);
+        }
+        Some(())
+    }
+
+    fn decode(kind: u8, input: &mut Input<'_>) -> Option<Self> {
+        Some(match kind {
+            PROBE => Self::Probe,
+            SERIES => Self::Series {
+                id: SeriesId(input.number()?),
+                key: SeriesKey {
+                    tenant: input.slug()?,
+                    facility: input.slug()?,
+                    device: input.slug()?,
+                    point: input.text()?.to_owned(),
+                    unit: Unit::from_code(input.number()?)?,
+                    exponent: i8::try_from(input.zigzag()?).ok()?,
+                },
+            },
+            ORIGIN => Self::Origin {
+                id: input.number()?,
+                origin: Origin { tenant: input.slug()?, facility: input.slug()?, gateway: input.slug()? },
+            },
+            ROWS => Self::Rows(input.rows()?),
+            REPEAT => Self::Repeat { rows: input.varint()? },
+            LETTER => Self::Letter(DeadLetter {
+                topic: input.text()?.to_owned(),
+                reason: input.text()?.to_owned(),
+                payload: input.bytes()?.to_vec(),
+                points: input.varint()?,
+                received_ms: input.zigzag()?,
+            }),
+            PROFILE => Self::Profile {
+                tenant: input.slug()?,
+                facility: input.slug()?,
+                device: input.slug()?,
+                period: ProfilePeriod {
+                    from_ms: input.zigzag()?,
+                    profile: input.text()?.to_owned(),
+                    profile_hash: input.bytes()?.to_vec(),
+                    config_hash: input.bytes()?.to_vec(),
+                },
+            },
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self) -> Option<T> {
+        T::try_from(self.varint()?).ok()
+    }
+
+    fn zigzag(&mut self) -> Option<i64> {
+        let value = self.varint()?;
+        Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let count = self.number()?;
+        self.take(count)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn slug(&mut self) -> Option<Slug> {
+        Slug::parse(self.text()?).ok()
+    }
+
+    fn rows(&mut self) -> Option<RowsRecord> {
+        let mut record = RowsRecord {
+            origin: self.number()?,
+            spool_id: self.take(16)?.try_into().ok()?,
+            seq: self.varint()?,
+            duplicate: self.varint()?,
+            conflict: self.varint()?,
+            rows: Vec::new(),
+        };
+        let count: usize = self.number()?;
+        record.rows.reserve(count.min(self.0.len()));
+        let (mut series, mut ts_ms) = (0_i64, 0_i64);
+        for _row in 0..count {
+            series = series.checked_add(self.zigzag()?)?;
+            ts_ms = ts_ms.wrapping_add(self.zigzag()?);
+            let sample = self.sample(ts_ms, record.seq)?;
+            record.rows.push((SeriesId(u32::try_from(series).ok()?), sample));
+        }
+        Some(record)
+    }
+
+    fn sample(&mut self, ts_ms: i64, seq: u64) -> Option<Sample> {
+        let flags = self.byte()?;
+        let raw = if flags & HAS_RAW == 0 { None } else { Some(self.zigzag()?) };
+        let quality = if flags & HAS_QUALITY == 0 { Quality::GOOD } else { Quality::from_bits(self.number()?) };
+        let version = if flags & HAS_VERSION == 0 { 0 } else { self.number()? };
+        let words = match usize::from(flags >> 4) {
+            0 => None,
+            count => Some(Words::new(self.take(count)?)?),
+        };
+        Some(Sample { ts_ms, raw, quality, words, seq, version })
+    }
+}
+
+#[cfg(test)]
+mod tests;
