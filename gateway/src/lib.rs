@@ -1,1 +1,27 @@
-//! negawatt-gateway
+//! The edge daemon: reads meters every minute and keeps what was read until the collector has it.
+//!
+//! ```text
+//! schedule ─> one actor per bus ─> frame ─> spool (durable) ─> uplink (MQTT 5) ─> collector
+//!                                             ^                                       │
+//!                                             └────── application acknowledgement ────┘
+//! ```
+//!
+//! A failed poll is a row with its reason, never an absent row. A frame is freed only when the collector has said that
+//! it is durable there; what the broker acknowledges is flow control. Polling never waits for the uplink.
+
+mod config;
+mod modbus;
+mod poll;
+mod serve;
+mod spool;
+mod status;
+mod uplink;
+
+pub mod cli;
+
+pub use self::config::{BrokerConfig, BusConfig, Config, DeviceConfig, SpoolConfig};
+pub use modbus::{BusError, Endpoint, EndpointError, Parity};
+pub use poll::probe;
+pub use serve::{ServeError, serve};
+pub use spool::SpoolError;
+pub use status::{Status, StatusSnapshot};

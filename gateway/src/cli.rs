@@ -1,0 +1,209 @@
+//! The command line: `run`, `check` and `probe`.
+//!
+//! Data goes to standard output, talk to standard error. Exit codes are those of [`daemon::ExitCode`].
+
+mod probe;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{ArgAction, Subcommand, ValueEnum};
+use daemon::{ExitCode, LogFormat, SystemClock, Verbosity};
+use ids::IdSource;
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use crate::{
+    config::Config,
+    serve::{ServeError, serve},
+    status::Status,
+};
+
+/// What the gateway is asked to do.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more about what was coped with
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Poll, keep and deliver until stopped by SIGTERM or SIGINT
+    #[command(after_help = EXIT_CODES)]
+    Run {
+        /// Configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How log lines on standard error look
+        #[arg(long, value_enum, default_value_t = Log::Text)]
+        log: Log,
+    },
+    /// Check a configuration and tell everything that is wrong with it at once
+    #[command(after_help = EXIT_CODES)]
+    Check {
+        /// Configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Also try to reach the broker and every device
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Read every point of one device once
+    #[command(after_help = EXIT_CODES)]
+    Probe(probe::ProbeArgs),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Log {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// How an answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Human,
+    /// One JSON object
+    Json,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  a fault of ours
+   2  the command line is wrong
+  69  something we depend on is down: a device, the broker, the disk
+  78  the configuration is wrong; starting again cannot help";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Does what was asked, and says how it ended.
+pub fn run(args: Args) -> ExitCode {
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    };
+    let log = match &args.command {
+        Command::Run { log: Log::Json, .. } => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    daemon::init_tracing(verbosity, log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => return complain(&format!("error: could not start: {err}"), ExitCode::DependencyDown),
+    };
+    let code = match args.command {
+        Command::Run { config, .. } => run_gateway(&runtime, &config),
+        Command::Check { config, connect } => check(&runtime, &config, connect),
+        Command::Probe(args) => runtime.block_on(probe::probe(args)),
+    };
+    // A serial port that hangs while it is opened must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    code
+}
+
+fn run_gateway(runtime: &Runtime, path: &Path) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => return complain(&faults, ExitCode::Configuration),
+    };
+    let entropy = match daemon::entropy() {
+        Ok(entropy) => entropy,
+        Err(err) => return complain(&format!("error: no randomness from the system: {err}"), ExitCode::DependencyDown),
+    };
+    let served = runtime.block_on(async {
+        let stop = match daemon::shutdown_signal() {
+            Ok(stop) => stop,
+            Err(err) => return Some(complain(&format!("error: cannot watch for signals: {err}"), ExitCode::Bug)),
+        };
+        let served = serve(config, Arc::new(SystemClock), IdSource::from_entropy(entropy), Arc::new(Status::default()), stop).await;
+        served.err().map(|err| complain(&explain(&err), err.exit_code()))
+    });
+    served.unwrap_or(ExitCode::Ok)
+}
+
+/// An error with its causes and, where there is one, the next step.
+fn explain(err: &ServeError) -> String {
+    let help = match err {
+        ServeError::Spool(crate::SpoolError::Locked { .. }) => "\nhelp: stop the other gateway, or give this one another gateway.data_dir",
+        ServeError::Spool(_) | ServeError::DataDir { .. } => {
+            "\nhelp: see that the disk has room and that this user may write to gateway.data_dir"
+        }
+        ServeError::Task { .. } => "\nhelp: this is a fault of ours; the log above says more",
+    };
+    format!("error: {}{help}", daemon::chain(err))
+}
+
+fn check(runtime: &Runtime, path: &Path, connect: bool) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => return complain(&faults, ExitCode::Configuration),
+    };
+    let devices = config.devices().count();
+    let points: usize = config.devices().map(|device| device.points.len()).sum();
+    let buses = config.buses.len();
+    let summary = format!("{}: {buses} buses, {devices} devices, {points} points every {} s", path.display(), config.interval.as_secs());
+    if let Err(code) = say(&summary) {
+        return code;
+    }
+    if connect { runtime.block_on(try_everything(&config)) } else { ExitCode::Ok }
+}
+
+/// Reaches for the broker and every device, and tells each outcome.
+async fn try_everything(config: &Config) -> ExitCode {
+    let broker = format!("{}:{}", config.broker.host, config.broker.port);
+    let reached = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&broker)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(err)) => Err(err.to_string()),
+        Err(_elapsed) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+    };
+    let mut lines = vec![(format!("broker {broker}"), reached)];
+    for bus in &config.buses {
+        for device in &bus.devices {
+            let read = crate::poll::probe(&bus.endpoint, device.unit, &device.profile).await;
+            lines.push((format!("device {}", device.id), read.map(drop).map_err(|err| daemon::chain(&err))));
+        }
+    }
+    let mut code = ExitCode::Ok;
+    for (what, outcome) in lines {
+        let line = match outcome {
+            Ok(()) => format!("  ok      {what}"),
+            Err(reason) => {
+                code = ExitCode::DependencyDown;
+                format!("  failed  {what}: {reason}")
+            }
+        };
+        if let Err(code) = say(&line) {
+            return code;
+        }
+    }
+    code
+}
+
+/// Data, on standard output. A reader that went away is no fault of ours.
+fn say(line: &str) -> Result<(), ExitCode> {
+    let written = writeln!(io::stdout().lock(), "{line}");
+    written.map_err(|err| if err.kind() == io::ErrorKind::BrokenPipe { ExitCode::Ok } else { ExitCode::DependencyDown })
+}
+
+/// Talk, on standard error.
+fn complain(message: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+    // There is nobody left to tell when this fails.
+    drop(writeln!(io::stderr().lock(), "{message}"));
+    code
+}

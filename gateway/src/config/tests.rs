@@ -1,0 +1,146 @@
+use super::*;
+
+const GOOD: &str = r#"
+[gateway]
+tenant = "acme"
+facility = "north-hall"
+id = "gw-1"
+data_dir = "data"
+
+[broker]
+url = "mqtt://localhost:1883"
+
+[[bus]]
+name = "main"
+kind = "tcp"
+address = "127.0.0.1:502"
+
+[[bus.device]]
+id = "main-meter"
+unit = 1
+profile = "eastron-sdm630"
+points = ["v1", "p", "e_imp"]
+
+[[bus]]
+name = "plant"
+kind = "rtu"
+path = "/dev/ttyUSB0"
+baud = 19200
+parity = "even"
+timeout = "300ms"
+interval = "5m"
+
+[[bus.device]]
+id = "climate"
+unit = 2
+profile = "xy-md02"
+"#;
+
+fn faults(text: &str) -> String {
+    Config::parse(Path::new("gateway.toml"), text).expect_err("this text has faults").to_string()
+}
+
+#[test]
+fn a_good_file_is_ready_to_poll() {
+    let config = Config::parse(Path::new("gateway.toml"), GOOD).unwrap();
+    assert_eq!(config.path.to_string(), "acme/north-hall/gw-1");
+    assert_eq!((config.broker.host.as_str(), config.broker.port), ("localhost", 1883));
+    assert_eq!(config.broker.client_id, "negawatt-gateway-gw-1");
+    assert_eq!((config.interval.as_secs(), config.spool.bytes_max, config.spool.commit_interval.as_secs()), (60, 256 << 20, 0));
+    let [main, plant] = &config.buses[..] else { panic!("two buses") };
+    assert_eq!((main.endpoint.to_string().as_str(), main.interval.as_secs()), ("tcp://127.0.0.1:502", 60));
+    assert_eq!((plant.endpoint.to_string().as_str(), plant.interval.as_secs()), ("rtu:///dev/ttyUSB0", 300));
+    assert_eq!(main.devices[0].points, ["v1", "p", "e_imp"]);
+    assert_eq!(plant.devices[0].timeout, Duration::from_millis(300));
+    assert_eq!(plant.devices[0].points.len(), plant.devices[0].profile.points().len());
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/gateway.toml");
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.devices().count(), 3);
+}
+
+#[test]
+fn the_hash_is_of_profiles_and_wiring() {
+    let hash = |text: &str| Config::parse(Path::new("gateway.toml"), text).unwrap().hash();
+    assert_eq!(hash(GOOD), hash(&GOOD.replace("127.0.0.1:502", "10.0.0.9:1502")));
+    assert_ne!(hash(GOOD), hash(&GOOD.replace("\"p\", ", "")));
+    assert_ne!(hash(GOOD), hash(&GOOD.replace("unit = 2", "unit = 3")));
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let text = r#"
+[gateway]
+tenant = "ACME"
+facility = "north-hall"
+id = "gw-1"
+data_dir = "data"
+
+[broker]
+url = "https://broker"
+qos = 2
+keep_alive = "0s"
+password = { env = "NEGAWATT_NO_SUCH_VARIABLE" }
+
+[poll]
+interval = "7s"
+
+[spool]
+max = "64KiB"
+
+[[bus]]
+name = "main"
+kind = "tcp"
+path = "/dev/ttyUSB0"
+
+[[bus.device]]
+id = "a"
+unit = 300
+profile = "eastron-sdm631"
+
+[[bus]]
+name = "main"
+kind = "rtu"
+path = "/dev/ttyUSB0"
+baud = 12
+
+[[bus.device]]
+id = "a"
+unit = 2
+profile = "xy-md02"
+points = ["temp", "temperature"]
+ct_ratio = 40
+
+[[bus.device]]
+id = "b"
+unit = 2
+profile = "eastron-sdm120"
+points = []
+"#;
+    insta::assert_snapshot!(faults(text));
+}
+
+#[test]
+fn a_gateway_without_a_bus_has_nothing_to_do() {
+    let (head, _) = GOOD.split_once("[[bus]]").unwrap();
+    insta::assert_snapshot!(faults(head), @r"
+    error: 1 fault in gateway.toml
+      × bus: there is no bus, so there is nothing to read
+        help: add a [[bus]] with at least one [[bus.device]]
+    ");
+}
+
+#[test]
+fn a_users_own_profile_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = devices::find("eastron-sdm120").unwrap().text().replace("id = \"eastron-sdm120\"", "id = \"own-meter\"");
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let text = GOOD.replace("data_dir = \"data\"", &format!("data_dir = \"data\"\nprofiles = \"{}\"", folder.path().display()));
+    let text = text.replace("eastron-sdm630", "own-meter");
+    assert_eq!(Config::parse(Path::new("gateway.toml"), &text).unwrap().buses[0].devices[0].profile.id(), "own-meter");
+    std::fs::write(folder.path().join("bad.toml"), "id = 3").unwrap();
+    assert!(faults(&text).contains("bad.toml"));
+}

@@ -1,0 +1,269 @@
+//! A scripted peer misbehaves in every way the field knows. Each time: the right words or an error, never wrong words.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Bus, BusError, Endpoint, Parity, Request,
+    endpoint::{Open, Opening},
+    framing::checksum_of,
+    line::Line,
+};
+
+const TIMEOUT: Duration = Duration::from_millis(60);
+
+/// Opens one end of an in-memory pipe and hands the other to the script.
+#[derive(Debug)]
+struct Pipe {
+    endpoint: Endpoint,
+    peers: mpsc::Sender<DuplexStream>,
+}
+
+impl Open for Pipe {
+    fn open(&mut self) -> Opening<'_> {
+        Box::pin(async {
+            let (ours, theirs) = duplex(4096);
+            self.peers.try_send(theirs).map_err(std::io::Error::other)?;
+            Ok(Line::new(Box::new(ours), self.endpoint.framing()))
+        })
+    }
+}
+
+fn bus(endpoint: Endpoint) -> (Bus, mpsc::Receiver<DuplexStream>) {
+    let (peers, taken) = mpsc::channel(8);
+    let pipe = Pipe { endpoint: endpoint.clone(), peers };
+    (Bus::with_opener(endpoint, Box::new(pipe)), taken)
+}
+
+fn rtu_bus() -> (Bus, mpsc::Receiver<DuplexStream>) {
+    bus(Endpoint::Rtu { path: "/dev/test".into(), baud: 115_200, parity: Parity::None })
+}
+
+fn ask(address: u16, count: u16) -> Request {
+    Request { unit: 1, function: 4, address, count, timeout: TIMEOUT, gap: Duration::ZERO }
+}
+
+/// What the registers truly hold: a register's word is its address plus a thousand.
+fn truth(address: u16, count: u16) -> Vec<u16> {
+    (address..address + count).map(|register| register + 1_000).collect()
+}
+
+fn pdu(unit: u8, address: u16, count: u16) -> Vec<u8> {
+    let mut body = vec![unit, 4, u8::try_from(count * 2).unwrap()];
+    body.extend(truth(address, count).into_iter().flat_map(u16::to_be_bytes));
+    body
+}
+
+fn rtu(body: &[u8]) -> Vec<u8> {
+    let mut frame = body.to_vec();
+    frame.extend(checksum_of(body).to_le_bytes());
+    frame
+}
+
+fn tcp(transaction: [u8; 2], body: &[u8]) -> Vec<u8> {
+    let mut frame = transaction.to_vec();
+    frame.extend([0, 0, 0, u8::try_from(body.len()).unwrap()]);
+    frame.extend(body);
+    frame
+}
+
+async fn rtu_request(peer: &mut DuplexStream) -> (u16, u16, Vec<u8>) {
+    let mut request = vec![0; 8];
+    peer.read_exact(&mut request).await.unwrap();
+    (u16::from_be_bytes([request[2], request[3]]), u16::from_be_bytes([request[4], request[5]]), request)
+}
+
+async fn answer_well(peer: &mut DuplexStream) {
+    let (address, count, _) = rtu_request(peer).await;
+    peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_late_serial_answer_of_the_same_length_is_never_taken_for_another() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        let (address, count, _) = rtu_request(&mut peer).await;
+        sleep(TIMEOUT * 2).await;
+        // Late, and while the next question may already be asked.
+        peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
+        loop {
+            answer_well(&mut peer).await;
+        }
+    });
+    assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Silent { unit: 1, .. })));
+    assert!(matches!(bus.read(ask(100, 2)).await, Err(BusError::Ambiguous { .. })));
+    // The same question again: the late answer is its answer too.
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    assert_eq!(bus.read(ask(200, 3)).await.unwrap(), truth(200, 3));
+    sleep(TIMEOUT * 10).await;
+    assert_eq!(bus.read(ask(100, 2)).await.unwrap(), truth(100, 2));
+    assert_eq!(bus.read(ask(300, 2)).await.unwrap(), truth(300, 2));
+    script.abort();
+}
+
+#[tokio::test]
+async fn a_late_serial_answer_of_another_length_is_stepped_over() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        let (first, count, _) = rtu_request(&mut peer).await;
+        let late = rtu(&pdu(1, first, count));
+        let (address, count, _) = rtu_request(&mut peer).await;
+        peer.write_all(&late).await.unwrap();
+        sleep(Duration::from_millis(5)).await;
+        peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
+        loop {
+            answer_well(&mut peer).await;
+        }
+    });
+    assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Silent { .. })));
+    assert_eq!(bus.read(ask(100, 5)).await.unwrap(), truth(100, 5));
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    script.abort();
+}
+
+#[tokio::test]
+async fn noise_harms_at_most_its_own_exchange() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        rtu_request(&mut peer).await;
+        peer.write_all(&[0x55; 40]).await.unwrap();
+        let (address, count, _) = rtu_request(&mut peer).await;
+        peer.write_all(&[0xAA, 1, 4]).await.unwrap();
+        peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
+        loop {
+            answer_well(&mut peer).await;
+        }
+    });
+    assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Silent { .. })));
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    assert_eq!(bus.read(ask(10, 3)).await.unwrap(), truth(10, 3));
+    script.abort();
+}
+
+#[tokio::test]
+async fn the_echo_of_a_request_is_not_its_answer() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        loop {
+            let (address, count, request) = rtu_request(&mut peer).await;
+            peer.write_all(&request).await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+            peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
+        }
+    });
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    assert_eq!(bus.read(ask(0x5B00, 6)).await.unwrap(), truth(0x5B00, 6));
+    assert_eq!(bus.read(ask(0x0400, 2)).await.unwrap(), truth(0x0400, 2));
+    script.abort();
+}
+
+#[tokio::test]
+async fn a_late_tcp_answer_costs_the_connection_and_nothing_else() {
+    let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
+    let script = tokio::spawn(async move {
+        let mut request = [0; 12];
+        let mut first = peers.recv().await.unwrap();
+        first.read_exact(&mut request).await.unwrap();
+        sleep(TIMEOUT * 2).await;
+        // Nobody may be there any more to hear it.
+        drop(first.write_all(&tcp([request[0], request[1]], &pdu(1, 0, 2))).await);
+        let mut second = peers.recv().await.unwrap();
+        loop {
+            second.read_exact(&mut request).await.unwrap();
+            let address = u16::from_be_bytes([request[8], request[9]]);
+            let count = u16::from_be_bytes([request[10], request[11]]);
+            // An answer to a question that was never asked, then the true one, byte by byte.
+            second.write_all(&tcp([0x77, 0x77], &pdu(1, 0, count))).await.unwrap();
+            for byte in tcp([request[0], request[1]], &pdu(1, address, count)) {
+                second.write_all(&[byte]).await.unwrap();
+            }
+        }
+    });
+    assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Silent { .. })));
+    for address in [100, 0, 300] {
+        assert_eq!(bus.read(ask(address, 2)).await.unwrap(), truth(address, 2));
+    }
+    script.abort();
+}
+
+#[tokio::test]
+async fn wrong_answers_on_tcp_are_errors() {
+    for (what, body) in [
+        ("other unit", pdu(2, 0, 2)),
+        ("fewer words", pdu(1, 0, 1)),
+        ("more words", pdu(1, 0, 3)),
+        ("other function", [1, 3, 4, 0, 1, 0, 2].to_vec()),
+        ("count and length differ", [1, 4, 2, 0, 1, 0, 2].to_vec()),
+    ] {
+        let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
+        let script = tokio::spawn(async move {
+            let mut peer = peers.recv().await.unwrap();
+            let mut request = [0; 12];
+            peer.read_exact(&mut request).await.unwrap();
+            peer.write_all(&tcp([request[0], request[1]], &body)).await.unwrap();
+            peers.recv().await
+        });
+        assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Broken { .. })), "{what}");
+        script.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_its_reason_and_leaves_the_line_in_order() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        rtu_request(&mut peer).await;
+        peer.write_all(&rtu(&[1, 0x84, 2])).await.unwrap();
+        answer_well(&mut peer).await;
+        peer
+    });
+    let refused = bus.read(ask(9_000, 2)).await.unwrap_err();
+    assert!(refused.is_answer() && !refused.is_transient());
+    insta::assert_snapshot!(refused, @"unit 1 on rtu:///dev/test refused to read 2 registers at 9000 with function 4: Illegal data address");
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    script.abort();
+}
+
+#[tokio::test]
+async fn a_truncated_serial_answer_is_an_error_at_every_length() {
+    let whole = rtu(&pdu(1, 0, 2));
+    for length in 0..whole.len() {
+        let (mut bus, mut peers) = rtu_bus();
+        let cut = whole[..length].to_vec();
+        let script = tokio::spawn(async move {
+            let mut peer = peers.recv().await.unwrap();
+            rtu_request(&mut peer).await;
+            peer.write_all(&cut).await.unwrap();
+            answer_well(&mut peer).await;
+            peer
+        });
+        let brief = Request { timeout: Duration::from_millis(10), ..ask(0, 2) };
+        assert!(bus.read(brief).await.is_err(), "cut to {length}");
+        assert_eq!(bus.read(brief).await.unwrap(), truth(0, 2), "after a cut to {length}");
+        script.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_never_falls_silent_is_an_error_and_not_a_hang() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        while peer.write_all(&[0x55; 16]).await.is_ok() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let read = timeout(Duration::from_secs(5), bus.read(ask(0, 2))).await.expect("ends by itself");
+    assert!(matches!(read, Err(BusError::Broken { .. })), "{read:?}");
+    script.abort();
+}

@@ -1,0 +1,174 @@
+//! From register words to the reading of a device, whatever happened on the way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use devices::{BlockRequest, DecodeError, Point, Profile};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use units::{Measured, Quality, Reason};
+use wire::{DeviceReading, PointReading};
+
+use super::breaker::Effort;
+use crate::{
+    config::DeviceConfig,
+    modbus::{Bus, BusError, Endpoint, Request},
+};
+
+/// What one poll of a device brought.
+#[derive(Debug)]
+pub(super) struct Polled {
+    points: BTreeMap<String, PointReading>,
+    attempts: u32,
+    duration: Duration,
+    /// The first failure.
+    pub(super) failure: Option<BusError>,
+    /// Whether the device answered at all.
+    pub(super) answered: bool,
+}
+
+/// Reads every block of a device, as far as it answers.
+///
+/// One failed request is asked again, once; after that the rest of the device is left for the next cycle, because a
+/// device that is gone would cost every other device on the bus a timeout for each block.
+pub(super) async fn poll_device(bus: &mut Bus, device: &DeviceConfig, cycle: u64, effort: Effort) -> Polled {
+    let start = Instant::now();
+    let mut polled = Polled { points: BTreeMap::new(), attempts: 0, duration: Duration::ZERO, failure: None, answered: false };
+    let mut retries_left = u32::from(effort == Effort::Full);
+    let blocks = if effort == Effort::Rest { &[][..] } else { device.plan.cycle(cycle) };
+    'blocks: for block in blocks {
+        let request = Request {
+            unit: device.unit,
+            function: block.table.function(),
+            address: block.address,
+            count: block.count,
+            timeout: device.timeout,
+            gap: device.gap,
+        };
+        loop {
+            polled.attempts += 1;
+            match bus.read(request).await {
+                Ok(words) => {
+                    polled.answered = true;
+                    decode(block, &words, &mut polled.points);
+                    break;
+                }
+                Err(err) if err.is_transient() && retries_left > 0 => {
+                    tracing::debug!(device = %device.id, error = daemon::chain(&err), "asking again");
+                    retries_left -= 1;
+                }
+                Err(err) => {
+                    let go_on = err.is_answer();
+                    polled.answered |= go_on;
+                    polled.failure.get_or_insert(err);
+                    if go_on {
+                        break;
+                    }
+                    break 'blocks;
+                }
+            }
+        }
+    }
+    polled.duration = start.elapsed();
+    polled
+}
+
+fn decode(block: &BlockRequest, words: &[u16], points: &mut BTreeMap<String, PointReading>) {
+    for (point, words, measured) in block.decode(words) {
+        let (raw, quality) = match measured {
+            Ok(measured) => (Some(measured.raw), Quality::GOOD),
+            Err(err) => (None, refusal(&err).with(Reason::NoValue)),
+        };
+        let words = if point.billing { words.iter().flat_map(|word| word.to_be_bytes()).collect() } else { Vec::new() };
+        points.insert(point.id.clone(), PointReading { raw, words, ..blank(point, quality) });
+    }
+}
+
+fn refusal(err: &DecodeError) -> Quality {
+    Quality::bad(match err {
+        DecodeError::NotAvailable { .. } | DecodeError::NotFinite { .. } | DecodeError::ScaleFactor { .. } => Reason::InvalidMarker,
+        DecodeError::OutOfRange { .. } => Reason::OutOfRange,
+        DecodeError::Width { .. } => Reason::CommError,
+    })
+}
+
+fn blank(point: &Point, quality: Quality) -> PointReading {
+    PointReading {
+        point: point.id.clone(),
+        raw: None,
+        exponent: i32::from(point.exponent),
+        unit: u32::from(point.unit.code()),
+        quality: u32::from(quality.bits()),
+        words: Vec::new(),
+    }
+}
+
+impl Polled {
+    /// The reading as it travels: every selected point is in it, read or not.
+    pub(super) fn reading(mut self, device: &DeviceConfig, requested: Timestamp, clock_synced: bool) -> DeviceReading {
+        let mut points = Vec::with_capacity(device.points.len());
+        for point in device.points.iter().filter_map(|id| device.profile.point(id)) {
+            let mut reading = self.points.remove(&point.id).unwrap_or_else(|| blank(point, Quality::SILENT));
+            if !clock_synced && reading.raw.is_some() {
+                reading.quality = u32::from(Quality::uncertain(Reason::ClockUnsynced).bits());
+            }
+            points.push(reading);
+        }
+        let quality = match (self.answered, &self.failure) {
+            (true, None) => Quality::GOOD,
+            (true, Some(_)) => Quality::bad(Reason::CommError),
+            (false, _) => Quality::SILENT,
+        };
+        DeviceReading {
+            device: device.id.to_string(),
+            profile: device.profile.id().to_owned(),
+            profile_hash: device.profile.hash().to_vec(),
+            requested_ms: requested.as_millisecond(),
+            duration_us: u32::try_from(self.duration.as_micros()).unwrap_or(u32::MAX),
+            attempts: self.attempts,
+            quality: u32::from(quality.bits()),
+            points,
+        }
+    }
+}
+
+/// Reads every point of a device once, as a technician would.
+///
+/// * Errors: the device did not answer at all; points that it refuses are in the result with their quality.
+pub async fn probe(endpoint: &Endpoint, unit: u8, profile: &Profile) -> Result<Vec<(String, Option<Measured>, Quality)>, BusError> {
+    let mut bus = Bus::new(endpoint.clone());
+    let timing = profile.timing();
+    let plan = profile.plan(&[]).map(|plan| plan.cycle(0).to_vec()).unwrap_or_default();
+    let mut points = BTreeMap::new();
+    let mut failure = None;
+    for block in &plan {
+        let request = Request {
+            unit,
+            function: block.table.function(),
+            address: block.address,
+            count: block.count,
+            timeout: Duration::from_millis(u64::from(timing.timeout_ms)),
+            gap: Duration::from_millis(u64::from(timing.gap_ms)),
+        };
+        let mut answer = bus.read(request).await;
+        if answer.as_ref().is_err_and(BusError::is_transient) {
+            answer = bus.read(request).await;
+        }
+        match answer {
+            Ok(words) => decode(block, &words, &mut points),
+            Err(err) if err.is_answer() => {
+                failure.get_or_insert(err);
+            }
+            Err(err) => return Err(err),
+        }
+    }
+    match failure {
+        Some(err) if points.is_empty() => Err(err),
+        _ => Ok(profile.points().iter().map(|point| found(point, points.get(&point.id))).collect()),
+    }
+}
+
+fn found(point: &Point, reading: Option<&PointReading>) -> (String, Option<Measured>, Quality) {
+    let measured = reading.and_then(|reading| reading.measured().ok().flatten());
+    let quality = reading.and_then(|reading| reading.quality().ok()).unwrap_or(Quality::SILENT);
+    (point.id.clone(), measured, quality)
+}

@@ -1,0 +1,137 @@
+//! The task that makes frames durable: as many as wait, with one `fdatasync`.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{Spool, SpoolCounters, SpoolError};
+use crate::{poll::Encoded, status::Status};
+
+/// Most frames made durable at once.
+const GROUP_FRAMES_MAX: usize = 1024;
+/// How soon a refused write is tried again when no frame comes.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A spool that the writer and the uplink share. Its disk work never runs on an async thread.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedSpool(Arc<Mutex<Spool>>);
+
+impl SharedSpool {
+    pub(crate) fn new(spool: Spool) -> Self {
+        Self(Arc::new(Mutex::new(spool)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Spool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the spool where blocking is allowed.
+    pub(crate) async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> T {
+        let shared = self.clone();
+        match task::spawn_blocking(move || work(&mut shared.lock())).await {
+            Ok(done) => done,
+            Err(err) => std::panic::resume_unwind(err.into_panic()),
+        }
+    }
+}
+
+/// What a group of frames came to.
+struct Outcome {
+    appended: Vec<(u64, u64)>,
+    refused: Option<SpoolError>,
+    refused_frames: u64,
+    commit: Result<u64, SpoolError>,
+    counters: SpoolCounters,
+}
+
+/// Writes frames until their sender is gone. `committed` tells the uplink how far it may read.
+///
+/// A disk that refuses costs nothing at first: frames wait in memory and every group tries again. It is told once when
+/// it begins and once when it ends.
+pub(crate) async fn write(
+    spool: SharedSpool,
+    mut frames: mpsc::Receiver<Encoded>,
+    commit_interval: Duration,
+    status: Arc<Status>,
+    committed: watch::Sender<u64>,
+) {
+    let mut open = true;
+    while open {
+        let mut group = Vec::new();
+        match timeout(RETRY, frames.recv()).await {
+            Ok(Some(frame)) => group.push(frame),
+            Ok(None) => open = false,
+            Err(_elapsed) if status.snapshot().spool_fault.is_none() => continue,
+            Err(_elapsed) => {}
+        }
+        if open && !group.is_empty() {
+            open = gather(&mut frames, &mut group, commit_interval).await;
+        }
+        let outcome = spool.with(move |spool| commit(spool, group)).await;
+        report(&status, outcome, &committed);
+    }
+}
+
+/// Adds what else waits, or comes within the interval. Says whether more may come.
+async fn gather(frames: &mut mpsc::Receiver<Encoded>, group: &mut Vec<Encoded>, commit_interval: Duration) -> bool {
+    let due = Instant::now() + commit_interval;
+    while group.len() < GROUP_FRAMES_MAX {
+        match frames.try_recv() {
+            Ok(frame) => group.push(frame),
+            Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            Err(mpsc::error::TryRecvError::Empty) if commit_interval.is_zero() => break,
+            Err(mpsc::error::TryRecvError::Empty) => match timeout_at(due, frames.recv()).await {
+                Ok(Some(frame)) => group.push(frame),
+                Ok(None) => return false,
+                Err(_elapsed) => break,
+            },
+        }
+    }
+    true
+}
+
+fn commit(spool: &mut Spool, group: Vec<Encoded>) -> Outcome {
+    let mut outcome = Outcome { appended: Vec::new(), refused: None, refused_frames: 0, commit: Ok(0), counters: SpoolCounters::default() };
+    for frame in group {
+        match spool.append(&frame.bytes) {
+            Ok(seq) => outcome.appended.push((seq, frame.points)),
+            Err(err) => {
+                outcome.refused_frames += 1;
+                outcome.refused.get_or_insert(err);
+            }
+        }
+    }
+    outcome.commit = spool.commit();
+    outcome.counters = spool.counters();
+    outcome
+}
+
+fn report(status: &Status, outcome: Outcome, committed: &watch::Sender<u64>) {
+    for &(seq, points) in &outcome.appended {
+        status.appended(seq, points);
+    }
+    for _ in 0..outcome.refused_frames {
+        status.refused();
+    }
+    let before = status.snapshot().last_seq;
+    status.committed(outcome.counters.committed.saturating_sub(before), outcome.counters);
+    let fault = outcome.refused.as_ref().or(outcome.commit.as_ref().err()).map(|err| daemon::chain(err));
+    match (status.spool_fault(fault.clone()), fault) {
+        (true, Some(error)) => {
+            tracing::error!(
+                error,
+                "readings are not durable: free space on the disk, or give the spool another with gateway.data_dir; polling goes on"
+            );
+        }
+        (true, None) => tracing::info!("readings are durable again"),
+        (false, _) => {}
+    }
+    committed.send_replace(outcome.counters.committed);
+}
