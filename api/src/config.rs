@@ -27,8 +27,8 @@ pub struct Config {
     pub collector: Option<String>,
     /// Whether `GET /` shows the status page.
     pub status_page: StatusPage,
-    /// The payment processor.
-    pub stripe: Stripe,
+    /// The payment processor; without one everything works up to the issued invoice.
+    pub stripe: Option<Stripe>,
     /// The tenants to make sure of at start, each with the key that bootstraps it.
     pub tenants: Vec<Tenant>,
 }
@@ -77,7 +77,7 @@ struct Raw {
     collector: Option<String>,
     #[serde(default)]
     status_page: StatusPage,
-    stripe: RawStripe,
+    stripe: Option<RawStripe>,
     tenants: Vec<RawTenant>,
 }
 
@@ -126,20 +126,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
             .allowed("an IP address and a port, like \"127.0.0.1:7600\"; port 0 takes a free one")
     }));
     let collector = raw.collector.map(|url| faults.keep(address("collector", url)));
-    let base_url = faults.keep(address("stripe.base_url", raw.stripe.base_url));
-    let secret_key = faults.keep(secret("stripe.secret_key", &raw.stripe.secret_key, secrets));
-    if raw.stripe.webhook_secrets.is_empty() {
-        faults.add(
-            Fault::at("stripe.webhook_secrets", "no signing secret is named")
-                .help("name the endpoint's whsec_ secret; while it is rolled, name the old one too"),
-        );
-    }
-    let webhook_secrets: Vec<_> = (0..)
-        .zip(&raw.stripe.webhook_secrets)
-        .map(|(index, reference)| {
-            faults.keep(secret(&format!("stripe.webhook_secrets[{index}]"), reference, secrets))
-        })
-        .collect();
+    let stripe = raw.stripe.map(|raw| validate_stripe(raw, secrets, faults));
     if raw.tenants.is_empty() {
         faults.add(Fault::at("tenants", "no tenant is named").help("add a [[tenants]] section with slug, name and admin_key"));
     }
@@ -155,13 +142,29 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
             None => None,
         },
         status_page: raw.status_page,
-        stripe: Stripe {
-            base_url: base_url?,
-            secret_key: secret_key?,
-            webhook_secrets: webhook_secrets.into_iter().collect::<Option<_>>()?,
+        stripe: match stripe {
+            Some(checked) => Some(checked?),
+            None => None,
         },
         tenants: tenants.into_iter().collect::<Option<_>>()?,
     })
+}
+
+fn validate_stripe(raw: RawStripe, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Stripe> {
+    let base_url = faults.keep(address("stripe.base_url", raw.base_url));
+    let secret_key = faults.keep(secret("stripe.secret_key", &raw.secret_key, secrets));
+    if raw.webhook_secrets.is_empty() {
+        faults.add(
+            Fault::at("stripe.webhook_secrets", "no signing secret is named")
+                .help("name the endpoint's whsec_ secret; while it is rolled, name the old one too"),
+        );
+    }
+    let webhook_secrets: Vec<_> = (0..)
+        .zip(&raw.webhook_secrets)
+        .map(|(index, reference)| faults.keep(secret(&format!("stripe.webhook_secrets[{index}]"), reference, secrets)))
+        .collect();
+    let webhook_secrets = webhook_secrets.into_iter().collect::<Option<_>>()?;
+    Some(Stripe { base_url: base_url?, secret_key: secret_key?, webhook_secrets })
 }
 
 fn validate_tenant(index: usize, raw: RawTenant, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Tenant> {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StatusPage};
 use crate::db::Db;
+use crate::service::ServiceError;
 
 /// The running API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Inner {
     pub(crate) db: Db,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: IdSource,
-    pub(crate) stripe: stripe::Client,
+    stripe: Option<stripe::Client>,
     pub(crate) webhook_secrets: Vec<WebhookSecret>,
     pub(crate) store: PathBuf,
     pub(crate) evidence: PathBuf,
@@ -82,8 +83,13 @@ impl Api {
         ids: IdSource,
         stop: CancellationToken,
     ) -> Result<Self, stripe::StripeError> {
-        let secret = stripe::SecretKey::new(config.stripe.secret_key.expose());
-        let stripe = stripe::Client::with_options(&config.stripe.base_url, secret, patience())?;
+        let stripe = match &config.stripe {
+            Some(stripe) => {
+                let secret = stripe::SecretKey::new(stripe.secret_key.expose());
+                Some(stripe::Client::with_options(&stripe.base_url, secret, patience())?)
+            }
+            None => None,
+        };
         let mut http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3));
         if config.collector.as_deref().is_none_or(|url| url.starts_with("http://")) {
             // Plain text is for a collector on this machine: no certificates to look for, no proxy in between.
@@ -97,8 +103,8 @@ impl Api {
             stripe,
             webhook_secrets: config
                 .stripe
-                .webhook_secrets
                 .iter()
+                .flat_map(|stripe| &stripe.webhook_secrets)
                 .map(|secret| WebhookSecret::new(secret.expose()))
                 .collect(),
             store: config.store.clone(),
@@ -115,6 +121,11 @@ impl Api {
             #[cfg(test)]
             crash_at: std::sync::Mutex::new(None),
         })))
+    }
+
+    /// The payment processor.
+    pub(crate) fn stripe(&self) -> Result<&stripe::Client, ServiceError> {
+        self.stripe.as_ref().ok_or(ServiceError::NoProvider)
     }
 
     /// The time.
@@ -147,17 +158,17 @@ impl Api {
 
     /// Where a test may pretend that the process died: the work stops here, nothing after it runs.
     #[cfg(test)]
-    pub(crate) fn crash_point(&self, name: &'static str) -> Result<(), crate::service::ServiceError> {
+    pub(crate) fn crash_point(&self, name: &'static str) -> Result<(), ServiceError> {
         let mut crash_at = self.crash_at.lock().unwrap();
         if *crash_at == Some(name) {
             *crash_at = None;
-            return Err(crate::service::ServiceError::Crashed { at: name });
+            return Err(ServiceError::Crashed { at: name });
         }
         Ok(())
     }
 
     #[cfg(not(test))]
-    pub(crate) fn crash_point(&self, _: &'static str) -> Result<(), crate::service::ServiceError> {
+    pub(crate) fn crash_point(&self, _: &'static str) -> Result<(), ServiceError> {
         Ok(())
     }
 }

@@ -44,8 +44,10 @@ pub(crate) struct Size {
     pub(crate) balanced: bool,
 }
 
-/// Appends a transaction; whether it was new. The same source and effect twice is one transaction.
+/// Appends a transaction; whether it was new.
 ///
+/// * Idempotency: the same source and effect with the same postings is one transaction.
+/// * Errors: the same source and effect with other postings: somebody must look.
 /// * Balance: by type; a [`Transaction`] cannot be made unbalanced.
 pub(crate) async fn append(
     tx: &mut Tx,
@@ -53,15 +55,19 @@ pub(crate) async fn append(
     transaction: &Transaction,
     recorded_ms: i64,
 ) -> Result<bool, DbError> {
-    let draft = transaction.draft();
-    let posted = sqlx::query("SELECT 1 FROM ledger_transactions WHERE tenant_id = ? AND source = ? AND effect = ?")
+    let document = row::text_of(transaction, "document")?;
+    let posted = sqlx::query("SELECT document FROM ledger_transactions WHERE tenant_id = ? AND source = ? AND effect = ?")
         .bind(tenant.to_string())
-        .bind(&draft.source)
-        .bind(&draft.effect)
+        .bind(transaction.source())
+        .bind(transaction.effect().as_str())
         .fetch_optional(&mut **tx)
         .await?;
-    if posted.is_some() {
-        return Ok(false);
+    if let Some(posted) = posted {
+        let earlier: Transaction = row::document(&posted, "document")?;
+        if earlier.postings() == transaction.postings() {
+            return Ok(false);
+        }
+        return Err(DbError::Posted { key: transaction.key() });
     }
     let last = sqlx::query("SELECT chain, hash FROM ledger_transactions WHERE tenant_id = ? ORDER BY chain DESC LIMIT 1")
         .bind(tenant.to_string())
@@ -71,18 +77,17 @@ pub(crate) async fn append(
         Some(last) => (last.try_get::<i64, _>("chain")? + 1, last.try_get("hash")?),
         None => (1, hex::encode([0_u8; 32])),
     };
-    let document = row::text_of(transaction, "document")?;
     sqlx::query(
         "INSERT INTO ledger_transactions (id, tenant_id, chain, source, effect, document, effective_ms, recorded_ms, previous, hash)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(draft.id.to_string())
+    .bind(transaction.id().to_string())
     .bind(tenant.to_string())
     .bind(chain)
-    .bind(&draft.source)
-    .bind(&draft.effect)
+    .bind(transaction.source())
+    .bind(transaction.effect().as_str())
     .bind(&document)
-    .bind(draft.effective_at.as_millisecond())
+    .bind(transaction.effective_at().as_millisecond())
     .bind(recorded_ms)
     .bind(&previous)
     .bind(link(&previous, &document))
@@ -93,7 +98,7 @@ pub(crate) async fn append(
             "INSERT INTO ledger_postings (transaction_id, position, tenant_id, account, currency, amount_minor)
              VALUES (?, ?, ?, ?, ?, ?)",
         )
-        .bind(draft.id.to_string())
+        .bind(transaction.id().to_string())
         .bind(position)
         .bind(tenant.to_string())
         .bind(posting.account.to_string())

@@ -69,6 +69,12 @@ pub enum DbError {
         #[source]
         err: serde_json::Error,
     },
+    /// A document's effect was posted before, with other content. Nothing is posted; somebody must look.
+    #[error("{key} was posted before with other content")]
+    Posted {
+        /// The source and the effect.
+        key: String,
+    },
     /// The file was written by a later release, or a migration was edited after it ran.
     #[error("migration {version} of the database is not the one this release knows")]
     Migration {

@@ -13,6 +13,8 @@ pub(crate) struct StoredPayee {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) email: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub(crate) country: String,
     /// The connected account; none for the platform, whose share is not transferred.
     pub(crate) stripe_account: Option<String>,
     pub(crate) created_ms: i64,
@@ -24,6 +26,7 @@ fn payee(row: &SqliteRow) -> Result<StoredPayee, DbError> {
         name: row.try_get("name")?,
         kind: row.try_get("kind")?,
         email: row.try_get("email")?,
+        country: row.try_get("country")?,
         stripe_account: row.try_get("stripe_account_id")?,
         created_ms: row.try_get("created_ms")?,
     })
@@ -32,13 +35,14 @@ fn payee(row: &SqliteRow) -> Result<StoredPayee, DbError> {
 /// Adds a payee.
 pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, payee: &StoredPayee) -> Result<(), DbError> {
     sqlx::query(
-        "INSERT INTO payees (id, tenant_id, name, kind, email, stripe_account_id, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO payees (id, tenant_id, name, kind, email, country, stripe_account_id, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(payee.id.to_string())
     .bind(tenant.to_string())
     .bind(&payee.name)
     .bind(&payee.kind)
     .bind(&payee.email)
+    .bind(&payee.country)
     .bind(&payee.stripe_account)
     .bind(payee.created_ms)
     .execute(&mut **tx)

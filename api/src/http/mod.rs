@@ -15,7 +15,7 @@ mod page;
 mod payees;
 mod payouts;
 pub(crate) mod problem;
-//mod readings;
+mod readings;
 mod router;
 //mod savings;
 mod shapes;

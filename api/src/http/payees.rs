@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ids::PayeeId;
 use serde::{Deserialize, Serialize};
-use stripe::{IdempotencyKey, NewAccount};
 use utoipa::ToSchema;
 
 use super::command::{Command, Early, Unit};
@@ -15,7 +14,7 @@ use super::problem::Problem;
 use super::shapes;
 use crate::db::keys::Caller;
 use crate::db::payees as db;
-use crate::service::ServiceError;
+use crate::service::pay;
 use crate::state::Api;
 
 /// A payee to add.
@@ -64,15 +63,16 @@ pub(crate) struct Payee {
     #[schema(value_type = PayeeKind)]
     kind: String,
     email: Option<String>,
-    /// The connected account that transfers go to; none for the platform.
+    country: String,
+    /// The connected account that transfers go to; none for the platform, and none yet where no processor is configured.
     stripe_account: Option<String>,
     created_at: String,
 }
 
 impl From<db::StoredPayee> for Payee {
     fn from(stored: db::StoredPayee) -> Self {
-        let db::StoredPayee { id, name, kind, email, stripe_account, created_ms } = stored;
-        Self { id, name, kind, email, stripe_account, created_at: instant(created_ms) }
+        let db::StoredPayee { id, name, kind, email, country, stripe_account, created_ms } = stored;
+        Self { id, name, kind, email, country, stripe_account, created_at: instant(created_ms) }
     }
 }
 
@@ -97,6 +97,7 @@ pub(crate) async fn create(
                 name: shapes::name("name", &input.name)?,
                 kind: input.kind.name().to_owned(),
                 email: input.email,
+                country: input.country.unwrap_or_else(|| "US".to_owned()),
                 stripe_account: None,
                 created_ms: unit.now_ms,
             };
@@ -105,24 +106,13 @@ pub(crate) async fn create(
             payee
         }
     };
-    if input.kind == PayeeKind::Platform {
+    if input.kind == PayeeKind::Platform || api.stripe().is_err() {
         return Ok(unit.finish(StatusCode::CREATED, &Payee::from(payee)).await?);
     }
     unit.pause(&payee.id.to_string()).await?;
-    let account = NewAccount {
-        country: input.country.unwrap_or_else(|| "US".to_owned()),
-        email: payee.email.clone(),
-        metadata: vec![
-            ("tenant".to_owned(), tenant.to_string()),
-            ("payee".to_owned(), payee.id.to_string()),
-        ],
-    };
-    let key = IdempotencyKey::derive(&format!("payee:{}:account", payee.id), 1);
-    let account = api.stripe.create_account(&account, &key).await.map_err(ServiceError::Provider)?;
+    payee.stripe_account = Some(pay::connect(&api, tenant, &payee).await?);
     let mut unit = Unit::reopen(&api, &ticket).await?;
-    db::set_account(&mut unit.tx, tenant, payee.id, account.id.as_str()).await?;
     unit.happened("payee.connected", &payee.id.to_string()).await?;
-    payee.stripe_account = Some(account.id.as_str().to_owned());
     Ok(unit.finish(StatusCode::CREATED, &Payee::from(payee)).await?)
 }
 

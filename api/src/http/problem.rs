@@ -148,6 +148,7 @@ impl From<ServiceError> for Problem {
             ServiceError::NotVerified { .. } => Kind::BaselineNotVerified,
             ServiceError::Insufficient { .. } => Kind::DataInsufficient,
             ServiceError::Store { .. } => Kind::StoreUnavailable,
+            ServiceError::NoProvider => Kind::ProviderUnavailable,
             ServiceError::Provider(ref err) => match err.outcome() {
                 stripe::Outcome::Refused => Kind::ProviderRefused,
                 stripe::Outcome::NotExecuted | stripe::Outcome::Unknown => Kind::ProviderUnavailable,

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
 use super::{
-    facilities, invoices, ledger, operations, payees, payouts,
+    facilities, invoices, ledger, operations, payees, payouts, readings,
     webhooks,
 };
 use crate::state::{Api, Metrics};
@@ -56,7 +56,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(facilities::create, facilities::list))
         .routes(routes!(facilities::get))
         .routes(routes!(facilities::create_device, facilities::list_devices))
-        //.routes(routes!(readings::list))
+        .routes(routes!(readings::list))
         //.routes(routes!(baselines::create, baselines::list))
         //.routes(routes!(baselines::get))
         //.routes(routes!(baselines::verify))

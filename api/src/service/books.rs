@@ -1,8 +1,7 @@
-//! What each event means in double entry. Debits are positive.
+//! What each event is posted as; the patterns are `ledger::flow`'s, the identifiers follow from the documents.
 
-use ids::TransactionId;
 use jiff::Timestamp;
-use ledger::{Account, Draft, Posting, Transaction};
+use ledger::{Effect, Transaction, TransactionError, flow};
 use money::Money;
 
 use super::ServiceError;
@@ -19,38 +18,21 @@ pub(crate) fn collected(
     fee: Money,
     at: Timestamp,
 ) -> Result<Transaction, ServiceError> {
-    let kept = whole.checked_sub(fee).map_err(impossible)?;
-    let owed = whole.checked_neg().map_err(impossible)?;
-    let source = payment.id.to_string();
-    transaction(source, "collect", at, &[
-        (Account::Processor, kept),
-        (Account::ProcessorFees, fee),
-        (Account::Receivable(invoice.facility), owed),
-    ])
+    let id = transaction_id(&payment.id, Effect::Collect, at);
+    flow::collect(id, at, payment.id, invoice.facility, whole, fee).map_err(impossible)
 }
 
 /// A payee's part left for its connected account.
 pub(crate) fn transferred(payout: &StoredPayout, part: Money, at: Timestamp) -> Result<Transaction, ServiceError> {
-    let gone = part.checked_neg().map_err(impossible)?;
-    let source = payout.id.to_string();
-    transaction(source, "transfer", at, &[(Account::Payable(payout.payee), part), (Account::Processor, gone)])
+    let id = transaction_id(&payout.id, Effect::Transfer, at);
+    flow::transfer(id, at, payout.id, payout.payee, part).map_err(impossible)
 }
 
-fn transaction(
-    source: String,
-    effect: &str,
-    at: Timestamp,
-    sides: &[(Account, Money)],
-) -> Result<Transaction, ServiceError> {
-    let id: TransactionId = derived_id(at.as_millisecond(), &format!("{source}:{effect}"));
-    let postings = sides
-        .iter()
-        .filter(|(_, amount)| amount.minor != 0)
-        .map(|(account, amount)| Posting { account: *account, amount: *amount })
-        .collect();
-    Transaction::balanced(Draft { id, source, effect: effect.to_owned(), effective_at: at, postings }).map_err(impossible)
+/// The identifier of the transaction for one effect of one document.
+pub(crate) fn transaction_id(source: &dyn std::fmt::Display, effect: Effect, at: Timestamp) -> ids::TransactionId {
+    derived_id(at.as_millisecond(), &format!("{source}:{effect}"))
 }
 
-fn impossible(err: impl std::error::Error + Send + Sync + 'static) -> ServiceError {
+fn impossible(err: TransactionError) -> ServiceError {
     ServiceError::Internal { what: "a transaction could not be written", err: Box::new(err) }
 }

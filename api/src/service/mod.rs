@@ -1,6 +1,7 @@
 //! What the API does, apart from how it is asked: rules are below it, HTTP above it, SQL beside it.
 
 pub(crate) mod books;
+pub(crate) mod history;
 pub(crate) mod pay;
 
 use std::error::Error;
@@ -30,6 +31,8 @@ pub(crate) enum ServiceError {
         #[source]
         err: Box<dyn Error + Send + Sync>,
     },
+    #[error("no payment processor is configured: add a [stripe] section to the configuration")]
+    NoProvider,
     #[error("the payment processor did not do it")]
     Provider(#[source] stripe::StripeError),
     #[error("{what}")]

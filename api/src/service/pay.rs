@@ -7,7 +7,7 @@
 use ids::{InvoiceId, PaymentId, PayoutId, TenantId};
 use money::{Currency, Money};
 use stripe::{
-    AccountId, ChargeId, CustomerId, IdempotencyKey, IntentStatus, NewCustomer, NewPaymentIntent, NewTransfer, Outcome,
+    AccountId, ChargeId, CustomerId, IdempotencyKey, IntentStatus, NewAccount, NewCustomer, NewPaymentIntent, NewTransfer, Outcome,
     PaymentIntent, PaymentIntentId, PaymentMethodId, PaymentMethodType, StripeError, Transfer,
 };
 use tracing::info;
@@ -16,6 +16,7 @@ use super::{ServiceError, books};
 use crate::db::contracts::StoredContract;
 use crate::db::events::Actor;
 use crate::db::invoices::StoredInvoice;
+use crate::db::payees::StoredPayee;
 use crate::db::payments::StoredPayment;
 use crate::db::payouts::StoredPayout;
 use crate::db::{contracts, events, invoices, jobs, ledger, payees, payments, payouts, statements};
@@ -92,7 +93,7 @@ async fn advance(api: &Api, mut payment: StoredPayment, known: Known) -> Result<
     let intent = match &payment.intent {
         Some(intent) => {
             let id = PaymentIntentId::new(intent.clone());
-            api.stripe.retrieve_payment_intent(&id).await.map_err(ServiceError::Provider)?
+            api.stripe()?.retrieve_payment_intent(&id).await.map_err(ServiceError::Provider)?
         }
         None => match request(api, &payment, known).await? {
             Requested::Intent(intent) => *intent,
@@ -138,7 +139,7 @@ async fn request(api: &Api, payment: &StoredPayment, known: Known) -> Result<Req
     let (customer, _) = ensure_payer(api, payment.tenant, &contract).await?;
     let customer = CustomerId::new(customer);
     if known == Known::Maybe {
-        let intents = api.stripe.list_payment_intents(&customer).await.map_err(ServiceError::Provider)?;
+        let intents = api.stripe()?.list_payment_intents(&customer).await.map_err(ServiceError::Provider)?;
         let ours = payment.id.to_string();
         if let Some(found) = intents.into_iter().find(|intent| intent.metadata.get("payment") == Some(&ours)) {
             return Ok(Requested::Intent(Box::new(found)));
@@ -159,7 +160,7 @@ async fn request(api: &Api, payment: &StoredPayment, known: Known) -> Result<Req
         ],
     };
     let key = IdempotencyKey::derive(&format!("invoice:{}:collect", payment.invoice), attempt_number(payment.attempt));
-    match api.stripe.create_payment_intent(&new, &key).await {
+    match api.stripe()?.create_payment_intent(&new, &key).await {
         Ok(intent) => Ok(Requested::Intent(Box::new(intent))),
         Err(StripeError::Card(decline)) => {
             let reason = decline.decline_code.clone().unwrap_or_else(|| decline.code.clone());
@@ -198,7 +199,7 @@ async fn succeed(
         return Err(contradiction("the processor received another amount than the attempt asked for"));
     }
     let charge = intent.latest_charge().ok_or_else(|| contradiction("a succeeded payment intent has no charge"))?;
-    let details = api.stripe.retrieve_charge(&charge).await.map_err(ServiceError::Provider)?;
+    let details = api.stripe()?.retrieve_charge(&charge).await.map_err(ServiceError::Provider)?;
     let fee = details.balance_transaction().map_or(Money::zero(whole.currency), stripe::BalanceTransaction::fee);
     payment.status = "succeeded".to_owned();
     payment.charge = Some(charge.as_str().to_owned());
@@ -281,7 +282,7 @@ pub(crate) async fn transfer(api: &Api, id: PayoutId) -> Result<StoredPayout, Se
         Some(made) => made,
         None => {
             let key = IdempotencyKey::derive(&format!("payout:{id}:transfer"), attempt_number(payout.attempt));
-            match api.stripe.create_transfer(&new, &key).await {
+            match api.stripe()?.create_transfer(&new, &key).await {
                 Ok(made) => made,
                 Err(err) if err.outcome() == Outcome::Refused => {
                     payout.status = "ready".to_owned();
@@ -306,7 +307,7 @@ async fn wanted(api: &Api, payout: &StoredPayout) -> Result<Result<NewTransfer, 
     let payment = payment.ok_or_else(|| ServiceError::not_found("payment", payout.payment))?;
     let invoice = invoices::by_id(api.db.read(), payout.tenant, payout.invoice).await?;
     let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", payout.invoice))?;
-    let Some(account) = payee.stripe_account else { return Ok(Err("the payee has no connected account yet")) };
+    let account = connect(api, payout.tenant, &payee).await?;
     let Some(charge) = payment.charge else { return Ok(Err("the invoice is not collected yet")) };
     Ok(Ok(NewTransfer {
         amount: amount(payout.amount_minor, &payout.currency)?,
@@ -324,7 +325,7 @@ async fn wanted(api: &Api, payout: &StoredPayout) -> Result<Result<NewTransfer, 
 /// The transfer that an interrupted execution made, if it did.
 async fn made_before(api: &Api, payout: &StoredPayout, new: &NewTransfer) -> Result<Option<Transfer>, ServiceError> {
     let ours = payout.id.to_string();
-    let made = api.stripe.list_transfers(&new.transfer_group).await.map_err(ServiceError::Provider)?;
+    let made = api.stripe()?.list_transfers(&new.transfer_group).await.map_err(ServiceError::Provider)?;
     Ok(made.into_iter().find(|made| made.metadata.get("payout") == Some(&ours) && !made.reversed))
 }
 
@@ -373,6 +374,25 @@ async fn contract_of(api: &Api, invoice: &StoredInvoice) -> Result<StoredContrac
     contract.ok_or_else(|| ServiceError::not_found("contract", statement.contract))
 }
 
+/// The connected account of a payee, opened when there is none yet. The key is derived from the payee, so that a crash
+/// between the call and the record opens none twice.
+pub(crate) async fn connect(api: &Api, tenant: TenantId, payee: &StoredPayee) -> Result<String, ServiceError> {
+    if let Some(account) = &payee.stripe_account {
+        return Ok(account.clone());
+    }
+    let new = NewAccount {
+        country: payee.country.clone(),
+        email: payee.email.clone(),
+        metadata: vec![("tenant".to_owned(), tenant.to_string()), ("payee".to_owned(), payee.id.to_string())],
+    };
+    let key = IdempotencyKey::derive(&format!("payee:{}:account", payee.id), 1);
+    let account = api.stripe()?.create_account(&new, &key).await.map_err(ServiceError::Provider)?;
+    let mut tx = api.db.write().await?;
+    payees::set_account(&mut tx, tenant, payee.id, account.id.as_str()).await?;
+    tx.commit().await?;
+    Ok(account.id.as_str().to_owned())
+}
+
 /// The processor's customer and payment method of a contract, registered when they are not yet.
 ///
 /// Both calls carry keys derived from the contract, so that a crash between them and the record repeats them.
@@ -394,11 +414,11 @@ async fn ensure_payer(
         ],
     };
     let key = |what: &str| IdempotencyKey::derive(&format!("contract:{}:{what}", contract.id), 1);
-    let customer = api.stripe.create_customer(&new, &key("customer")).await.map_err(ServiceError::Provider)?;
+    let customer = api.stripe()?.create_customer(&new, &key("customer")).await.map_err(ServiceError::Provider)?;
     let method = PaymentMethodId::new(contract.payer.payment_method.clone());
     let attach = key(&format!("method:{method}"));
     let method = api
-        .stripe
+        .stripe()?
         .attach_payment_method(&method, &customer.id, &attach)
         .await
         .map_err(ServiceError::Provider)?;

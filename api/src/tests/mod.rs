@@ -4,3 +4,4 @@ mod authority;
 mod money;
 mod operation;
 mod room;
+mod savings;

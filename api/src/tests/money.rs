@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use ids::{InvoiceId, PayeeId, TenantId};
-use ledger::{Account, Draft, Posting, Transaction};
+use ledger::Account;
+use ledger::flow::{self, Credited};
 use money::{Currency, Money};
 use serde_json::{Value, json};
 use stripe_sim::{BookAccount, Fault, WebhookFaults};
@@ -98,20 +99,21 @@ async fn issued(room: &Room, method: &str) -> Issued {
         created_ms: now_ms,
     };
     let usd = |minor| Money::new(minor, Currency::Usd);
-    let mut postings = vec![Posting { account: Account::Receivable(baseline.facility), amount: usd(TOTAL) }];
-    postings.extend(parts.iter().map(|part| Posting {
-        account: if part.kind == "platform" { Account::PlatformIncome } else { Account::Payable(part.payee) },
-        amount: usd(-part.amount_minor),
-    }));
-    let source = invoice.id.to_string();
-    let draft = Draft { id: api.new_id(), source, effect: "issue".to_owned(), effective_at: now, postings };
+    let credited: Vec<_> = parts
+        .iter()
+        .map(|part| Credited {
+            account: if part.kind == "platform" { Account::PlatformRevenue } else { Account::Payable(part.payee) },
+            amount: usd(part.amount_minor),
+        })
+        .collect();
+    let posted = flow::issue(api.new_id(), now, invoice.id, invoice.facility, usd(TOTAL), &credited).unwrap();
     let lines = [StoredLine { description: "Savings".to_owned(), amount_minor: TOTAL }];
     let mut tx = api.db.write().await.unwrap();
     baselines::insert(&mut tx, tenant, &baseline).await.unwrap();
     contracts::insert(&mut tx, tenant, &contract).await.unwrap();
     statements::insert(&mut tx, tenant, &statement).await.unwrap();
     invoices::insert(&mut tx, &invoice, &lines, &parts).await.unwrap();
-    books::append(&mut tx, tenant, &Transaction::balanced(draft).unwrap(), now_ms).await.unwrap();
+    books::append(&mut tx, tenant, &posted, now_ms).await.unwrap();
     tx.commit().await.unwrap();
     Issued { tenant, invoice: invoice.id, facility }
 }
@@ -145,9 +147,9 @@ async fn assert_settled(room: &Room, issued: &Issued) {
         found.map_or(0, |balance| balance["amount_minor"].as_i64().unwrap())
     };
     assert_eq!(of(&Account::Receivable(issued.facility.parse().unwrap()).to_string()), 0);
-    assert_eq!(of(&Account::PlatformIncome.to_string()), -SPLIT[0].1);
+    assert_eq!(of(&Account::PlatformRevenue.to_string()), -SPLIT[0].1);
     let fee = of(&Account::ProcessorFees.to_string());
-    assert_eq!(of(&Account::Processor.to_string()), TOTAL - fee - outside);
+    assert_eq!(of(&Account::ProcessorBalance.to_string()), TOTAL - fee - outside);
     for payout in paid.iter().filter(|payout| payout["kind"] != "platform") {
         let payee: PayeeId = payout["payee"].as_str().unwrap().parse().unwrap();
         assert_eq!(of(&Account::Payable(payee).to_string()), 0);

@@ -116,11 +116,11 @@ impl Room {
             evidence: path("evidence"),
             collector: None,
             status_page: StatusPage::Public,
-            stripe: Stripe {
+            stripe: Some(Stripe {
                 base_url: sim.base_url(),
                 secret_key: Secret::new("sk_test_negawatt"),
                 webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
-            },
+            }),
             tenants: vec![tenant("demo", KEY), tenant("other", OTHER_KEY)],
         };
         let ids = IdSource::seeded(seed);

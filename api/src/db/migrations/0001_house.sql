@@ -69,6 +69,7 @@ CREATE TABLE payees (
     name              TEXT NOT NULL,
     kind              TEXT NOT NULL CHECK (kind IN ('platform', 'network', 'facility', 'investor', 'partner')),
     email             TEXT,
+    country           TEXT NOT NULL,
     stripe_account_id TEXT UNIQUE,
     created_ms        INTEGER NOT NULL
 ) STRICT;
