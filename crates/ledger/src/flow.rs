@@ -1,0 +1,149 @@
+//! What each event of an invoice's life means in double entry.
+//!
+//! | event | debit | credit |
+//! |---|---|---|
+//! | issue | receivable of the facility: the total | platform revenue and payables: the parts of the split |
+//! | collect | processor balance: what arrives; processor fees: what was kept | receivable: the total |
+//! | transfer | payable of the payee | processor balance |
+//! | reverse | processor balance | payable of the payee |
+//! | write off | bad debt | receivable |
+
+use ids::{FacilityId, InvoiceId, PaymentId, PayeeId, PayoutId, TransactionId};
+use jiff::Timestamp;
+use money::Money;
+
+use crate::{Account, Effect, Posting, Transaction, TransactionError};
+
+/// One part of an invoice's split: who is credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credited {
+    /// [`Account::PlatformRevenue`] or a [`Account::Payable`].
+    pub account: Account,
+    /// The part; parts of zero are left out.
+    pub amount: Money,
+}
+
+/// An invoice was issued: the facility owes the total, we owe the parts.
+///
+/// * Errors: a total that is not positive, or parts that do not sum to it.
+pub fn issue(
+    id: TransactionId,
+    at: Timestamp,
+    invoice: InvoiceId,
+    facility: FacilityId,
+    total: Money,
+    parts: &[Credited],
+) -> Result<Transaction, TransactionError> {
+    positive("the total", invoice, total)?;
+    let mut postings = vec![Posting::debit(Account::Receivable(facility), total)];
+    for part in parts.iter().filter(|part| part.amount.minor != 0) {
+        postings.push(Posting::credit(part.account, part.amount)?);
+    }
+    Transaction::balanced(id, invoice.to_string(), Effect::Issue, at, postings)
+}
+
+/// An invoice was collected: the processor holds what it did not keep as its fee.
+///
+/// * Shape: `total` is what the facility paid; `fee` is part of it and may be zero.
+/// * Errors: a total that is not positive, a negative fee.
+pub fn collect(
+    id: TransactionId,
+    at: Timestamp,
+    payment: PaymentId,
+    facility: FacilityId,
+    total: Money,
+    fee: Money,
+) -> Result<Transaction, TransactionError> {
+    positive("the amount", payment, total)?;
+    if fee.minor < 0 {
+        return Err(TransactionError::NotPositive { what: "the fee", source_of: payment.to_string(), found: fee });
+    }
+    let net = total.checked_sub(fee).map_err(|_currency| TransactionError::Overflow)?;
+    let mut postings = Vec::with_capacity(3);
+    if net.minor != 0 {
+        postings.push(Posting::debit(Account::ProcessorBalance, net));
+    }
+    if fee.minor != 0 {
+        postings.push(Posting::debit(Account::ProcessorFees, fee));
+    }
+    postings.push(Posting::credit(Account::Receivable(facility), total)?);
+    Transaction::balanced(id, payment.to_string(), Effect::Collect, at, postings)
+}
+
+/// A payout was transferred to its payee.
+pub fn transfer(id: TransactionId, at: Timestamp, payout: PayoutId, payee: PayeeId, amount: Money) -> Result<Transaction, TransactionError> {
+    positive("the amount", payout, amount)?;
+    let postings = vec![Posting::debit(Account::Payable(payee), amount), Posting::credit(Account::ProcessorBalance, amount)?];
+    Transaction::balanced(id, payout.to_string(), Effect::Transfer, at, postings)
+}
+
+/// A transfer was taken back in full: the payee is owed it again.
+pub fn reverse(id: TransactionId, at: Timestamp, payout: PayoutId, payee: PayeeId, amount: Money) -> Result<Transaction, TransactionError> {
+    positive("the amount", payout, amount)?;
+    let postings = vec![Posting::debit(Account::ProcessorBalance, amount), Posting::credit(Account::Payable(payee), amount)?];
+    Transaction::balanced(id, payout.to_string(), Effect::Reverse, at, postings)
+}
+
+/// What is left of an invoice will not be paid.
+pub fn write_off(id: TransactionId, at: Timestamp, invoice: InvoiceId, facility: FacilityId, left: Money) -> Result<Transaction, TransactionError> {
+    positive("the rest", invoice, left)?;
+    let postings = vec![Posting::debit(Account::BadDebt, left), Posting::credit(Account::Receivable(facility), left)?];
+    Transaction::balanced(id, invoice.to_string(), Effect::WriteOff, at, postings)
+}
+
+fn positive(what: &'static str, source_of: impl std::fmt::Display, found: Money) -> Result<(), TransactionError> {
+    if found.minor > 0 { Ok(()) } else { Err(TransactionError::NotPositive { what, source_of: source_of.to_string(), found }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Balances;
+    use money::{Currency, Share};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the total, the split and the fee: after everything was collected and paid out nobody owes anybody, and
+        /// the processor holds the platform's part less its fee.
+        #[test]
+        fn an_invoice_from_issue_to_payout_leaves_nothing_open(total in 1_i64..1_000_000_000, ppm in prop::collection::vec(0_u32..=1_000_000, 1..6), fee_ppm in 0_i64..30_000) {
+            prop_assume!(ppm.iter().any(|share| *share > 0));
+            let (at, txn) = (Timestamp::UNIX_EPOCH, TransactionId::from_parts(1, [0; 10]));
+            let usd = |minor| Money::new(minor, Currency::Usd);
+            let (invoice, facility) = (InvoiceId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]));
+            let shares: Vec<_> = ppm.iter().map(|share| Share::parts_per_million(*share).unwrap()).collect();
+            let parts = usd(total).split(&shares).unwrap();
+            let payee = |index: usize| PayeeId::from_parts(u64::try_from(index).unwrap(), [3; 10]);
+            let credited: Vec<_> = parts.iter().enumerate().map(|(index, amount)| {
+                let account = if index == 0 { Account::PlatformRevenue } else { Account::Payable(payee(index)) };
+                Credited { account, amount: *amount }
+            }).collect();
+            let fee = usd(total * fee_ppm / 1_000_000);
+            let mut all = vec![
+                issue(txn, at, invoice, facility, usd(total), &credited).unwrap(),
+                collect(txn, at, PaymentId::from_parts(1, [4; 10]), facility, usd(total), fee).unwrap(),
+            ];
+            for (index, amount) in parts.iter().enumerate().skip(1).filter(|(_, amount)| amount.minor > 0) {
+                let payout = PayoutId::from_parts(u64::try_from(index).unwrap(), [5; 10]);
+                all.push(transfer(txn, at, payout, payee(index), *amount).unwrap());
+            }
+            let balances = Balances::fold(&all).unwrap();
+            prop_assert!(balances.trial().balanced);
+            prop_assert_eq!(balances.of(Account::Receivable(facility), Currency::Usd), usd(0));
+            for index in 1..parts.len() {
+                prop_assert_eq!(balances.of(Account::Payable(payee(index)), Currency::Usd), usd(0));
+            }
+            prop_assert_eq!(balances.of(Account::ProcessorBalance, Currency::Usd), usd(parts[0].minor - fee.minor));
+        }
+    }
+
+    #[test]
+    fn parts_that_miss_a_cent_are_refused() {
+        let usd = |minor| Money::new(minor, Currency::Usd);
+        let part = Credited { account: Account::PlatformRevenue, amount: usd(99) };
+        let (txn, invoice, facility) = (TransactionId::from_parts(1, [0; 10]), InvoiceId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]));
+        let refused = issue(txn, Timestamp::UNIX_EPOCH, invoice, facility, usd(100), &[part]).unwrap_err();
+        assert!(matches!(refused, TransactionError::Unbalanced { minor: 1, .. }));
+        assert!(issue(txn, Timestamp::UNIX_EPOCH, invoice, facility, usd(0), &[]).is_err());
+    }
+}

@@ -1,0 +1,202 @@
+use std::collections::BTreeMap;
+
+use ids::{BaselineId, ContractId, FacilityId, InvoiceId, PayeeId, StatementId};
+use jiff::Timestamp;
+use jiff::civil::date;
+use money::{Currency, Money, Share};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use units::Energy;
+
+use super::*;
+use crate::{ContractError, Fee, Figures, NegativeMonth, Party, PriceTerms, PricedEnergy, Savings, SettleError, Terms};
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::Usd)
+}
+
+fn share(ppm: u32) -> Share {
+    Share::parts_per_million(ppm).unwrap()
+}
+
+fn terms(billed_ppm: u32, split: &[(PartyKind, u32)], negative_month: NegativeMonth) -> Terms {
+    let party = |(index, (kind, ppm)): (usize, &(PartyKind, u32))| Party {
+        payee: PayeeId::from_parts(u64::try_from(index).unwrap(), [9; 10]),
+        kind: *kind,
+        name: kind.to_string(),
+        share: share(*ppm),
+    };
+    Terms {
+        id: ContractId::from_parts(1, [1; 10]),
+        facility: FacilityId::from_parts(1, [2; 10]),
+        currency: Currency::Usd,
+        baseline: BaselineId::from_parts(1, [3; 10]),
+        starts_on: date(2026, 1, 1),
+        ends_on: None,
+        price: PriceTerms::Flat { price_per_kwh: Decimal::new(12_345, 5) },
+        billed_share: share(billed_ppm),
+        fees: Vec::new(),
+        split: split.iter().enumerate().map(party).collect(),
+        negative_month,
+        invoice_prefix: "NW".to_owned(),
+        due_days: 30,
+        hold_days: 5,
+    }
+}
+
+const FIVE: [(PartyKind, u32); 5] = [
+    (PartyKind::Platform, 50_000),
+    (PartyKind::Network, 150_000),
+    (PartyKind::Facility, 100_000),
+    (PartyKind::Investor, 650_000),
+    (PartyKind::Partner, 50_000),
+];
+
+fn statement(contract: &Contract, avoided: i64, carried_in: i64) -> Statement {
+    let savings = Savings {
+        counterfactual_wh: Energy::wh(1_000_000 + avoided),
+        observed_wh: Energy::wh(1_000_000),
+        avoided_wh: Energy::wh(avoided),
+        uncertainty_wh: Energy::wh(10),
+        confidence_ppm: 900_000,
+        days_total: 31,
+        days_compared: 31,
+        method: "test".to_owned(),
+    };
+    let PriceTerms::Flat { price_per_kwh } = contract.terms().price else { panic!("flat") };
+    let figures = Figures {
+        id: StatementId::from_parts(1, [4; 10]),
+        period: Period::new(date(2026, 1, 1), date(2026, 2, 1)).unwrap(),
+        savings,
+        priced: vec![PricedEnergy { label: "flat".to_owned(), price_per_kwh, energy_wh: avoided }],
+        carried_in: usd(carried_in),
+        inputs: BTreeMap::from([("energy".to_owned(), "00".to_owned())]),
+    };
+    Statement::settle(contract, figures).unwrap()
+}
+
+fn invoice(contract: &Contract, statement: &Statement) -> Invoice {
+    let issue = Issue {
+        id: InvoiceId::from_parts(1, [5; 10]),
+        number: InvoiceNumber::new("NW", 2026, 1).unwrap(),
+        issued_at: Timestamp::UNIX_EPOCH,
+        issued_on: date(2026, 2, 1),
+    };
+    Invoice::issue(contract, statement, issue).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn lines_and_parts_are_the_total_whatever_is_agreed(
+        avoided in -1_000_000_000_i64..1_000_000_000,
+        carried in -1_000_000_i64..=0,
+        billed in 0_u32..=1_000_000,
+        cuts in prop::collection::vec(0_u32..=1_000_000, 4),
+        fee in 0_i64..10_000,
+        forward: bool,
+    ) {
+        let mut cuts = cuts;
+        cuts.extend([0, 1_000_000]);
+        cuts.sort_unstable();
+        let split: Vec<_> = cuts.windows(2).zip(FIVE).map(|(pair, (kind, _))| (kind, pair[1] - pair[0])).collect();
+        let policy = if forward { NegativeMonth::CarryForward } else { NegativeMonth::FloorZero };
+        let mut terms = terms(billed, &split, policy);
+        terms.fees.push(Fee { name: "Verification".to_owned(), amount: usd(fee) });
+        let contract = Contract::new(terms).unwrap();
+        let statement = statement(&contract, avoided, carried);
+        let invoice = invoice(&contract, &statement);
+        let sum = |amounts: &[Money]| Money::sum(Currency::Usd, amounts.iter().copied()).unwrap();
+        prop_assert_eq!(sum(&invoice.lines().iter().map(|line| line.amount).collect::<Vec<_>>()), invoice.total());
+        prop_assert_eq!(sum(&invoice.parts().iter().map(|part| part.amount).collect::<Vec<_>>()), invoice.total());
+        prop_assert!(invoice.total().minor >= 0 && invoice.parts().iter().all(|part| part.amount.minor >= 0));
+        prop_assert_eq!(invoice.total(), statement.billed().checked_add(usd(fee)).unwrap());
+        // What is not billed now is carried, forgotten or kept; nothing disappears.
+        let balance = statement.value().minor + carried;
+        prop_assert_eq!(statement.billable().minor + statement.carried_out().minor - statement.floored().minor, balance);
+        let text = serde_json::to_string(&invoice).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Invoice>(&text).unwrap(), invoice);
+        let text = serde_json::to_string(&statement).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Statement>(&text).unwrap(), statement);
+        let text = serde_json::to_string(&contract).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Contract>(&text).unwrap(), contract);
+    }
+}
+
+#[test]
+fn an_invoice_reads_savings_then_share_then_fees() {
+    let mut terms = terms(800_000, &FIVE, NegativeMonth::CarryForward);
+    terms.fees.push(Fee { name: "Verification".to_owned(), amount: usd(2_500) });
+    let contract = Contract::new(terms).unwrap();
+    let statement = statement(&contract, 12_345_678, 0);
+    let invoice = invoice(&contract, &statement);
+    let lines: Vec<_> = invoice.lines().iter().map(|line| (line.description.as_str(), line.amount.minor)).collect();
+    assert_eq!(lines, [("Energy not used, flat", 152_407), ("Savings kept by the facility, 20 %", -30_481), ("Verification", 2_500)]);
+    assert_eq!(invoice.total(), usd(124_426));
+    assert_eq!(invoice.due_on(), date(2026, 3, 3));
+    let parts: Vec<_> = invoice.parts().iter().map(|part| part.amount.minor).collect();
+    assert_eq!(parts, [6_221, 18_664, 12_443, 80_877, 6_221]);
+}
+
+#[test]
+fn a_shortfall_is_carried_until_it_is_made_good() {
+    let contract = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::CarryForward)).unwrap();
+    let bad = statement(&contract, -1_000_000, 0);
+    assert_eq!((bad.value(), bad.billed(), bad.carried_out()), (usd(-12_345), usd(0), usd(-12_345)));
+    assert_eq!(invoice(&contract, &bad).total(), usd(0));
+    let better = statement(&contract, 1_500_000, bad.carried_out().minor);
+    assert_eq!((better.billed(), better.carried_out()), (usd(18_518 - 12_345), usd(0)));
+    let forgiving = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::FloorZero)).unwrap();
+    let forgotten = statement(&forgiving, -1_000_000, 0);
+    assert_eq!((forgotten.floored(), forgotten.carried_out(), invoice(&forgiving, &forgotten).total()), (usd(12_345), usd(0), usd(0)));
+}
+
+#[test]
+fn terms_that_do_not_hold_together_are_refused() {
+    let mut short = FIVE;
+    short[4].1 -= 1;
+    let refused = Contract::new(terms(1_000_000, &short, NegativeMonth::FloorZero)).unwrap_err();
+    assert!(matches!(refused, ContractError::Shares { found: 999_999, .. }));
+    let mut twice = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+    twice.split[1] = twice.split[0].clone();
+    twice.split[1].share = share(150_000);
+    assert!(matches!(Contract::new(twice), Err(ContractError::Repeated { .. })));
+    let mut over = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+    over.ends_on = Some(date(2026, 1, 1));
+    assert!(matches!(Contract::new(over), Err(ContractError::Dates { .. })));
+    let mut prefix = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+    prefix.invoice_prefix = "nw-".to_owned();
+    assert!(matches!(Contract::new(prefix), Err(ContractError::Prefix { .. })));
+}
+
+#[test]
+fn a_changed_figure_is_noticed_on_reading() {
+    let contract = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::FloorZero)).unwrap();
+    let statement = statement(&contract, 1_000_000, 0);
+    let text = serde_json::to_string(&invoice(&contract, &statement)).unwrap();
+    let changed = text.replace(r#""total":{"minor":12345"#, r#""total":{"minor":12346"#);
+    assert_ne!(changed, text);
+    assert!(serde_json::from_str::<Invoice>(&changed).unwrap_err().to_string().contains("the lines sum to 123.45 USD"));
+    let text = serde_json::to_string(&statement).unwrap();
+    let changed = text.replace(r#""billed":{"minor":12345"#, r#""billed":{"minor":12346"#);
+    assert_ne!(changed, text);
+    assert!(serde_json::from_str::<Statement>(&changed).is_err());
+}
+
+#[test]
+fn days_outside_the_contract_and_unpriced_energy_are_refused() {
+    let mut early = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+    early.starts_on = date(2026, 1, 2);
+    let contract = Contract::new(early).unwrap();
+    let good = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::FloorZero)).unwrap();
+    let made = statement(&good, 5, 0);
+    let figures = |energy_wh| Figures {
+        id: made.id(),
+        period: made.period(),
+        savings: made.savings().clone(),
+        priced: vec![PricedEnergy { label: String::new(), price_per_kwh: Decimal::ONE, energy_wh }],
+        carried_in: usd(0),
+        inputs: BTreeMap::new(),
+    };
+    assert!(matches!(Statement::settle(&contract, figures(5)), Err(SettleError::NotCovered { .. })));
+    assert!(matches!(Statement::settle(&good, figures(6)), Err(SettleError::Priced { priced: 6, avoided: 5 })));
+}

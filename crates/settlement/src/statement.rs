@@ -1,0 +1,347 @@
+//! A period's savings under a contract, and what of them is billed.
+
+use std::collections::BTreeMap;
+
+use ids::{BaselineId, ContractId, FacilityId, StatementId};
+use money::{Currency, Money, MoneyError, Price, Share, charge};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use units::Energy;
+
+use crate::contract::{Contract, NegativeMonth};
+use crate::line::{Line, LineKind};
+use crate::period::Period;
+
+/// What was measured.
+///
+/// * Units: Wh; the uncertainty is half of the interval at `confidence_ppm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Savings {
+    /// What the baseline would have used.
+    pub counterfactual_wh: Energy,
+    /// What was used.
+    pub observed_wh: Energy,
+    /// The difference; negative when more was used.
+    pub avoided_wh: Energy,
+    /// Half of the interval around `avoided_wh`.
+    pub uncertainty_wh: Energy,
+    /// The confidence of the interval, in parts per million.
+    pub confidence_ppm: u32,
+    /// Days of the period.
+    pub days_total: u32,
+    /// Days with energy and weather; only these were compared.
+    pub days_compared: u32,
+    /// The name and edition of the method.
+    pub method: String,
+}
+
+/// Avoided energy at one price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PricedEnergy {
+    /// The price period, as the tariff names it.
+    pub label: String,
+    /// Major units per kilowatt-hour.
+    pub price_per_kwh: Decimal,
+    /// Wh; negative when more was used.
+    pub energy_wh: i64,
+}
+
+/// Everything that a statement says that the contract does not.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The statement's identifier.
+    pub id: StatementId,
+    /// The local days it covers.
+    pub period: Period,
+    /// What was measured.
+    pub savings: Savings,
+    /// The avoided energy by price; sums to `savings.avoided_wh`.
+    pub priced: Vec<PricedEnergy>,
+    /// The shortfall of earlier months; zero or negative.
+    pub carried_in: Money,
+    /// SHA-256 of everything it was computed from, by name.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// A period's savings and their value, frozen.
+///
+/// * Law: `value = Σ lines`, `billable = value + carried_in − carried_out + floored ≥ 0`, `billed = billed_share × billable`, rounded once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct Statement {
+    id: StatementId,
+    contract: ContractId,
+    facility: FacilityId,
+    baseline: BaselineId,
+    currency: Currency,
+    period: Period,
+    savings: Savings,
+    lines: Vec<Line>,
+    value: Money,
+    carried_in: Money,
+    carried_out: Money,
+    floored: Money,
+    billable: Money,
+    billed_share: Share,
+    billed: Money,
+    inputs: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    id: StatementId,
+    contract: ContractId,
+    facility: FacilityId,
+    baseline: BaselineId,
+    currency: Currency,
+    period: Period,
+    savings: Savings,
+    lines: Vec<Line>,
+    value: Money,
+    carried_in: Money,
+    carried_out: Money,
+    floored: Money,
+    billable: Money,
+    billed_share: Share,
+    billed: Money,
+    inputs: BTreeMap<String, String>,
+}
+
+/// Figures that make no statement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// Days outside the contract.
+    #[error("{period} is not wholly under contract {contract}")]
+    NotCovered {
+        /// The days.
+        period: Period,
+        /// The contract.
+        contract: ContractId,
+    },
+    /// The difference is not the difference.
+    #[error("{counterfactual} Wh expected less {observed} Wh used is not {avoided} Wh")]
+    Difference {
+        /// What the baseline would have used.
+        counterfactual: i64,
+        /// What was used.
+        observed: i64,
+        /// What was said to be the difference.
+        avoided: i64,
+    },
+    /// Energy was priced that was not avoided, or the other way round.
+    #[error("{priced} Wh were priced, but {avoided} Wh were avoided")]
+    Priced {
+        /// What was priced.
+        priced: i64,
+        /// What was avoided.
+        avoided: i64,
+    },
+    /// A claim instead of a shortfall.
+    #[error("{0} cannot be carried into a month: only a shortfall is carried")]
+    CarriedIn(Money),
+    /// Figures of a stored statement that do not add up.
+    #[error("statement {statement}: {what} is {found}, it should be {expected}")]
+    DoesNotAddUp {
+        /// The statement.
+        statement: StatementId,
+        /// Which figure.
+        what: &'static str,
+        /// What it says.
+        found: Money,
+        /// What it should say.
+        expected: Money,
+    },
+    /// Money that cannot be counted.
+    #[error("the value of the savings cannot be counted")]
+    Money(#[from] MoneyError),
+}
+
+impl TryFrom<Unchecked> for Statement {
+    type Error = SettleError;
+
+    fn try_from(read: Unchecked) -> Result<Self, SettleError> {
+        let Unchecked { id, contract, facility, baseline, currency, period, savings, lines, value, carried_in, carried_out, floored, billable, billed_share, billed, inputs } = read;
+        difference(&savings)?;
+        let statement = id;
+        let check = |what, found: Money, expected: Money| {
+            if found == expected { Ok(()) } else { Err(SettleError::DoesNotAddUp { statement, what, found, expected }) }
+        };
+        check("the value", value, Money::sum(currency, lines.iter().map(|line| line.amount))?)?;
+        check("the billable value", billable, value.checked_add(carried_in)?.checked_sub(carried_out)?.checked_add(floored)?)?;
+        check("the billed amount", billed, billed_share.of(billable)?)?;
+        if billable.minor < 0 || carried_in.minor > 0 || carried_out.minor > 0 || floored.minor < 0 {
+            return Err(SettleError::CarriedIn(billable));
+        }
+        Ok(Self { id, contract, facility, baseline, currency, period, savings, lines, value, carried_in, carried_out, floored, billable, billed_share, billed, inputs })
+    }
+}
+
+impl Statement {
+    /// Prices what was measured under the contract.
+    ///
+    /// * Rounding: each price line once, half away from zero; then the billed share of their sum, once.
+    /// * Errors: days outside the contract, figures that contradict one another, money that cannot be counted.
+    pub fn settle(contract: &Contract, figures: Figures) -> Result<Self, SettleError> {
+        let terms = contract.terms();
+        let Figures { id, period, savings, priced, carried_in, inputs } = figures;
+        if !contract.covers(period) {
+            return Err(SettleError::NotCovered { period, contract: terms.id });
+        }
+        difference(&savings)?;
+        let avoided = savings.avoided_wh.as_wh();
+        let sum = priced.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.energy_wh)).ok_or(MoneyError::Overflow)?;
+        if sum != avoided {
+            return Err(SettleError::Priced { priced: sum, avoided });
+        }
+        if carried_in.minor > 0 {
+            return Err(SettleError::CarriedIn(carried_in));
+        }
+        let mut lines = Vec::with_capacity(priced.len());
+        for line in priced {
+            let amount = charge(line.energy_wh, Price::per_kwh(line.price_per_kwh, terms.currency))?;
+            lines.push(Line {
+                kind: LineKind::Savings,
+                description: format!("Energy not used, {}", line.label),
+                energy_wh: Some(line.energy_wh),
+                price_per_kwh: Some(line.price_per_kwh),
+                amount,
+            });
+        }
+        let zero = Money::zero(terms.currency);
+        let value = Money::sum(terms.currency, lines.iter().map(|line| line.amount))?;
+        let balance = value.checked_add(carried_in)?;
+        let (billable, carried_out, floored) = match terms.negative_month {
+            _ if balance.minor >= 0 => (balance, zero, zero),
+            NegativeMonth::CarryForward => (zero, balance, zero),
+            NegativeMonth::FloorZero => (zero, zero, balance.checked_neg()?),
+        };
+        Ok(Self {
+            id,
+            contract: terms.id,
+            facility: terms.facility,
+            baseline: terms.baseline,
+            currency: terms.currency,
+            period,
+            savings,
+            lines,
+            value,
+            carried_in,
+            carried_out,
+            floored,
+            billable,
+            billed_share: terms.billed_share,
+            billed: terms.billed_share.of(billable)?,
+            inputs,
+        })
+    }
+
+    /// Its identifier.
+    #[must_use]
+    pub const fn id(&self) -> StatementId {
+        self.id
+    }
+
+    /// The contract.
+    #[must_use]
+    pub const fn contract(&self) -> ContractId {
+        self.contract
+    }
+
+    /// Whose savings.
+    #[must_use]
+    pub const fn facility(&self) -> FacilityId {
+        self.facility
+    }
+
+    /// Against which baseline.
+    #[must_use]
+    pub const fn baseline(&self) -> BaselineId {
+        self.baseline
+    }
+
+    /// The currency of everything.
+    #[must_use]
+    pub const fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// The days it covers.
+    #[must_use]
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// What was measured.
+    #[must_use]
+    pub const fn savings(&self) -> &Savings {
+        &self.savings
+    }
+
+    /// The avoided energy by price, each with its rounded amount.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// What the avoided energy is worth.
+    #[must_use]
+    pub const fn value(&self) -> Money {
+        self.value
+    }
+
+    /// The shortfall of earlier months; zero or negative.
+    #[must_use]
+    pub const fn carried_in(&self) -> Money {
+        self.carried_in
+    }
+
+    /// The shortfall for later months; zero or negative. It is the next statement's `carried_in`.
+    #[must_use]
+    pub const fn carried_out(&self) -> Money {
+        self.carried_out
+    }
+
+    /// The shortfall that is forgotten; zero or positive.
+    #[must_use]
+    pub const fn floored(&self) -> Money {
+        self.floored
+    }
+
+    /// The value after shortfalls; not negative.
+    #[must_use]
+    pub const fn billable(&self) -> Money {
+        self.billable
+    }
+
+    /// Which share of it is billed.
+    #[must_use]
+    pub const fn billed_share(&self) -> Share {
+        self.billed_share
+    }
+
+    /// What is billed of it.
+    #[must_use]
+    pub const fn billed(&self) -> Money {
+        self.billed
+    }
+
+    /// SHA-256 of everything it was computed from, by name.
+    #[must_use]
+    pub const fn inputs(&self) -> &BTreeMap<String, String> {
+        &self.inputs
+    }
+}
+
+fn difference(savings: &Savings) -> Result<(), SettleError> {
+    match savings.counterfactual_wh.checked_sub(savings.observed_wh) {
+        Ok(difference) if difference == savings.avoided_wh => Ok(()),
+        _ => Err(SettleError::Difference {
+            counterfactual: savings.counterfactual_wh.as_wh(),
+            observed: savings.observed_wh.as_wh(),
+            avoided: savings.avoided_wh.as_wh(),
+        }),
+    }
+}
