@@ -52,7 +52,7 @@ fn one_of_each() -> (Vec<Record>, Vec<u8>) {
 }
 
 /// Written by the first version. A later one must still read it: never change these bytes, add others.
-const GOLDEN: &str = "GOLDEN_HEX";
+const GOLDEN: &str = "8b000000f89aa8db2a000000000000000001010461636d650468616c6c046d61696e05655f696d70080302010461636d650468616c6c0467772d310301abababababababababababababababab07030102028091b0fef962450902450c32f4020002c0c00204ac02050f6e772f312f612f622f632f6461746106736368656d61020102010a060461636d650468616c6c046d61696e120178010100";
 
 #[test]
 fn the_bytes_of_a_frame_are_what_they_always_were() {
