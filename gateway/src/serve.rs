@@ -133,3 +133,6 @@ pub async fn serve(
         Some(Err(_panicked)) => Err(ServeError::Task { name: "gateway" }),
     }
 }
+
+#[cfg(test)]
+mod tests;

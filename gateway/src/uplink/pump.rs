@@ -209,3 +209,6 @@ impl Pump {
         Ok(rewound || !ack.holes.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests;
