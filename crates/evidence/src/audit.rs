@@ -1,0 +1,349 @@
+//! The audit: the invoice again, from raw registers, by somebody who need not trust us.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use devices::{DecodeError, Point, Profile, ProfileError, decode};
+use ids::{InvoiceId, Slug};
+use jiff::Timestamp;
+use money::{Currency, Money};
+use serde::Serialize;
+use serde_json::Value;
+use settlement::{Invoice, InvoiceNumber, Line, Part, Period};
+use units::Measured;
+
+use crate::bundle::{Bundle, ManifestInvoice};
+use crate::canonical::canonical_json;
+use crate::derive::{Derived, derive};
+use crate::error::{BundleError, DeriveError};
+use crate::inputs::{CounterRow, Inputs, Meter};
+use crate::members::{self, Members};
+
+/// What an audit found to be true.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verified {
+    /// The invoice.
+    pub invoice: InvoiceId,
+    /// Its number.
+    pub number: InvoiceNumber,
+    /// The days it bills.
+    pub period: Period,
+    /// Its currency.
+    pub currency: Currency,
+    /// Its total in minor units.
+    pub total_minor: i64,
+    /// Its lines, recomputed.
+    pub lines: Vec<Line>,
+    /// Its split, recomputed.
+    pub parts: Vec<Part>,
+    /// What was not used, Wh.
+    pub avoided_energy_wh: i64,
+    /// Half of the interval around it, Wh.
+    pub uncertainty_wh: i64,
+    /// The method's name.
+    pub method: String,
+    /// Meters whose counters were billed.
+    pub meters: usize,
+    /// Days of the period with energy and weather.
+    pub days_compared: u32,
+    /// Days of the period.
+    pub days_total: u32,
+    /// Counter readings in the bundle.
+    pub readings: usize,
+    /// Of them, those decoded again from their register words.
+    pub decoded: usize,
+    /// SHA-256 of each derived document.
+    pub digests: BTreeMap<String, String>,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// The first thing that does not match.
+#[derive(Debug, thiserror::Error)]
+pub enum Mismatch {
+    /// The file itself.
+    #[error(transparent)]
+    Bundle(BundleError),
+    /// The inputs give no invoice at all.
+    #[error("the inputs in the bundle give no invoice")]
+    Derive(#[source] DeriveError),
+    /// A profile that is none.
+    #[error("the profile {profile} of {device} cannot be read")]
+    Profile {
+        /// The meter.
+        device: Slug,
+        /// Its profile.
+        profile: String,
+        /// Why.
+        #[source]
+        err: Box<ProfileError>,
+    },
+    /// A profile that is another than was stated.
+    #[error("the profile of {device} is {found}, the bundle says {stated}")]
+    ProfileHash {
+        /// The meter.
+        device: Slug,
+        /// Id and hash as stated.
+        stated: String,
+        /// Id and hash of the text in the bundle.
+        found: String,
+    },
+    /// A counter that the profile does not have, or has otherwise.
+    #[error("{device} {point}: the profile says {found}, the bundle says {stated}")]
+    Point {
+        /// The meter.
+        device: Slug,
+        /// Its point.
+        point: String,
+        /// Unit and exponent as stated.
+        stated: String,
+        /// Unit and exponent in the profile.
+        found: String,
+    },
+    /// Registers that say something else than the value beside them.
+    #[error("{row}: the registers {} say {decoded}, the bundle says {}", row.words, row.stored)]
+    Registers {
+        /// The row.
+        row: Box<DoubtedRow>,
+        /// What the registers say.
+        decoded: String,
+    },
+    /// Registers that say nothing where the row has a value.
+    #[error("{row}: the registers {} give no reading, the bundle says {}", row.words, row.stored)]
+    Undecodable {
+        /// The row.
+        row: Box<DoubtedRow>,
+        /// Why they give none.
+        #[source]
+        err: DecodeError,
+    },
+    /// A document that comes out otherwise.
+    #[error("{member} at {place}: the bundle says {stored}, recomputed it is {recomputed}")]
+    Document {
+        /// The document.
+        member: String,
+        /// Where in it.
+        place: String,
+        /// What the bundle says there.
+        stored: String,
+        /// What comes out.
+        recomputed: String,
+    },
+    /// A document that belongs to no bundle of this invoice.
+    #[error("the bundle has {0}, which nothing in it accounts for")]
+    Extra(String),
+}
+
+/// A row whose registers and value do not agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtedRow {
+    /// The meter.
+    pub device: Slug,
+    /// Its point.
+    pub point: String,
+    /// When it was read.
+    pub at: String,
+    /// The register words.
+    pub words: String,
+    /// What the row says.
+    pub stored: String,
+}
+
+impl fmt::Display for DoubtedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} at {}", self.device, self.point, self.at)
+    }
+}
+
+impl From<BundleError> for Mismatch {
+    fn from(err: BundleError) -> Self {
+        Self::Bundle(err)
+    }
+}
+
+/// Recomputes an invoice from its evidence bundle: hashes, registers, days, model, savings, statement, invoice, posting.
+///
+/// * Errors: the first thing that does not match, with both values.
+pub fn audit(path: &Path) -> Result<Verified, Mismatch> {
+    audit_bundle(&Bundle::read(path)?)
+}
+
+/// As [`audit`], of bytes that were read already.
+pub fn audit_bytes(bytes: Vec<u8>) -> Result<Verified, Mismatch> {
+    audit_bundle(&Bundle::decode(bytes)?)
+}
+
+fn audit_bundle(bundle: &Bundle) -> Result<Verified, Mismatch> {
+    let inputs = bundle.inputs()?;
+    let mut decoded = 0;
+    for meter in &inputs.reporting.meters {
+        decoded += registers(meter)?;
+    }
+    let written = members::of_inputs(&inputs).map_err(BundleError::Encode)?;
+    for (name, content) in &written {
+        same_document(bundle, name, content)?;
+    }
+    let derived = derive(&inputs).map_err(Mismatch::Derive)?;
+    let documents = members::of_derived(&derived).map_err(BundleError::Encode)?;
+    for name in members::DERIVED {
+        let content = documents.get(name).map(Vec::as_slice).unwrap_or_default();
+        same_document(bundle, name, content)?;
+    }
+    nothing_else(bundle, &written, &documents)?;
+    let digests = members::digests(&documents);
+    let manifest = bundle.manifest();
+    let (stated, found) = ((&manifest.invoice, &manifest.derived), (&ManifestInvoice::of(&derived), &digests));
+    let (stated, found) = (canonical_json(&stated).map_err(BundleError::Encode)?, canonical_json(&found).map_err(BundleError::Encode)?);
+    differ("manifest.json", &stated, &found)?;
+    Ok(verified(bundle, &inputs, derived, digests, decoded))
+}
+
+fn verified(bundle: &Bundle, inputs: &Inputs, derived: Derived, digests: BTreeMap<String, String>, decoded: usize) -> Verified {
+    let invoice: &Invoice = &derived.invoice;
+    Verified {
+        invoice: invoice.id(),
+        number: invoice.number().clone(),
+        period: invoice.period(),
+        currency: invoice.currency(),
+        total_minor: invoice.total().minor,
+        lines: invoice.lines().to_vec(),
+        parts: invoice.parts().to_vec(),
+        avoided_energy_wh: derived.avoided.avoided_wh,
+        uncertainty_wh: derived.avoided.uncertainty_wh,
+        meters: inputs.reporting.meters.len(),
+        days_compared: derived.avoided.days_compared,
+        days_total: derived.avoided.days_total,
+        readings: inputs.reporting.meters.iter().map(|meter| meter.rows.len()).sum(),
+        method: derived.fit.method,
+        decoded,
+        digests,
+        sha256: bundle.sha256(),
+    }
+}
+
+/// Decodes every reading of a meter again; how many there were.
+fn registers(meter: &Meter) -> Result<usize, Mismatch> {
+    let device = || meter.device.clone();
+    let profile = Profile::parse(&meter.profile.text)
+        .map_err(|err| Mismatch::Profile { device: device(), profile: meter.profile.id.clone(), err: Box::new(err) })?;
+    if profile.id() != meter.profile.id || profile.hash_hex() != meter.profile.hash {
+        return Err(Mismatch::ProfileHash {
+            device: device(),
+            stated: format!("{} {}", meter.profile.id, meter.profile.hash),
+            found: format!("{} {}", profile.id(), profile.hash_hex()),
+        });
+    }
+    let point = profile.point(&meter.point);
+    let Some(point) = point.filter(|point| point.unit == meter.unit && point.exponent == meter.exponent) else {
+        return Err(Mismatch::Point {
+            device: device(),
+            point: meter.point.clone(),
+            stated: format!("{} with exponent {}", meter.unit, meter.exponent),
+            found: point.map_or_else(|| "nothing".to_owned(), |point| format!("{} with exponent {}", point.unit, point.exponent)),
+        });
+    };
+    let mut decoded = 0;
+    for row in &meter.rows {
+        decoded += usize::from(reading(meter, point, row)?);
+    }
+    Ok(decoded)
+}
+
+/// Whether a row has a value, which its registers must say too.
+fn reading(meter: &Meter, point: &Point, row: &CounterRow) -> Result<bool, Mismatch> {
+    let measured = |raw| Measured { raw, exponent: meter.exponent, unit: meter.unit };
+    let doubted = || {
+        Box::new(DoubtedRow {
+            device: meter.device.clone(),
+            point: meter.point.clone(),
+            at: Timestamp::from_millisecond(row.ts_ms).map_or_else(|_beyond| format!("{} ms", row.ts_ms), |at| at.to_string()),
+            words: row.words.to_string(),
+            stored: row.raw.map_or_else(|| "no value".to_owned(), |raw| measured(raw).to_string()),
+        })
+    };
+    match (decode(point, row.words.as_slice()), row.raw) {
+        (Ok(found), Some(raw)) if found.raw == raw => Ok(true),
+        (Ok(found), _) => Err(Mismatch::Registers { row: doubted(), decoded: found.to_string() }),
+        (Err(_), None) => Ok(false),
+        (Err(err), Some(_)) => Err(Mismatch::Undecodable { row: doubted(), err }),
+    }
+}
+
+fn same_document(bundle: &Bundle, name: &str, recomputed: &[u8]) -> Result<(), Mismatch> {
+    let stored = bundle.content(name)?.ok_or_else(|| BundleError::Missing(name.to_owned()))?;
+    differ(name, &stored, recomputed)
+}
+
+fn nothing_else(bundle: &Bundle, written: &Members, documents: &Members) -> Result<(), Mismatch> {
+    let known: BTreeSet<&str> = written.keys().chain(documents.keys()).map(String::as_str).collect();
+    bundle.names().find(|name| !known.contains(name)).map_or(Ok(()), |extra| Err(Mismatch::Extra(extra.to_owned())))
+}
+
+/// Compares a document as stored with the same document as recomputed.
+fn differ(member: &str, stored: &[u8], recomputed: &[u8]) -> Result<(), Mismatch> {
+    if stored == recomputed {
+        return Ok(());
+    }
+    let document = |place, stored, recomputed| Mismatch::Document { member: member.to_owned(), place, stored, recomputed };
+    if let (Ok(left), Ok(right)) = (serde_json::from_slice::<Value>(stored), serde_json::from_slice::<Value>(recomputed))
+        && let Some((place, left, right)) = first_difference(String::new(), &left, &right)
+    {
+        return Err(document(place, left, right));
+    }
+    let (left, right) = (String::from_utf8_lossy(stored), String::from_utf8_lossy(recomputed));
+    let (mut left, mut right) = (left.lines(), right.lines());
+    for line in 1.. {
+        let (one, other) = (left.next(), right.next());
+        if one != other || one.is_none() {
+            let text = |line: Option<&str>| line.map_or_else(|| "the end".to_owned(), |line| line.chars().take(120).collect());
+            return Err(document(format!("line {line}"), text(one), text(other)));
+        }
+    }
+    Ok(())
+}
+
+/// The place where two documents first differ, and what each says there.
+fn first_difference(place: String, left: &Value, right: &Value) -> Option<(String, String, String)> {
+    let absent = || "nothing".to_owned();
+    match (left, right) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            keys.into_iter().find_map(|key| {
+                let place = format!("{place}/{key}");
+                match (one.get(key), other.get(key)) {
+                    (Some(one), Some(other)) => first_difference(place, one, other),
+                    (one, other) => Some((place, one.map_or_else(absent, short), other.map_or_else(absent, short))),
+                }
+            })
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let differing = one.iter().zip(other).enumerate().find_map(|(index, (one, other))| first_difference(format!("{place}/{index}"), one, other));
+            let lengths = || (one.len() != other.len()).then(|| (place.clone(), format!("{} entries", one.len()), format!("{} entries", other.len())));
+            differing.or_else(lengths)
+        }
+        _ if left == right => None,
+        _ => Some((if place.is_empty() { "/".to_owned() } else { place }, short(left), short(right))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(120).collect()
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let money = |minor| Money::new(minor, self.currency);
+        writeln!(f, "invoice {} for {}: {}", self.number, self.period, money(self.total_minor))?;
+        for line in &self.lines {
+            writeln!(f, "  {:<48} {:>14}", line.description, line.amount.decimal_text())?;
+        }
+        writeln!(f, "split")?;
+        for part in &self.parts {
+            writeln!(f, "  {:<48} {:>14}", format!("{} ({}, {})", part.name, part.kind, part.share), part.amount.decimal_text())?;
+        }
+        writeln!(f, "avoided energy {} Wh ± {} Wh at 90 %, {}", self.avoided_energy_wh, self.uncertainty_wh, self.method)?;
+        writeln!(f, "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers", self.days_compared, self.days_total, self.meters, self.readings, self.decoded)?;
+        write!(f, "sha256 {}", self.sha256)
+    }
+}

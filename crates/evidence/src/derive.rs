@@ -1,0 +1,255 @@
+//! The one derivation from rows to money.
+
+use std::collections::BTreeMap;
+
+use calculator::baseline::{EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days};
+use calculator::model::{self, Fit};
+use calculator::savings::{self, Avoided};
+use calculator::tariff::{EnergySlot, Flat, Tariff, spread};
+use jiff::{Timestamp, ToSpan};
+use ledger::{Account, Transaction, flow};
+use settlement::{Contract, Figures, Invoice, Issue, Part, PriceTerms, PricedEnergy, Savings, Statement};
+use units::{Energy, FacilityCalendar, Unit};
+
+use crate::days::{self, MeterDays};
+use crate::error::DeriveError;
+use crate::inputs::{BaselineInputs, Facility, Inputs, Reporting, Series};
+use crate::members;
+
+/// What was measured in a period, before it has a price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// The days of each meter.
+    pub days: Vec<MeterDays>,
+    /// The model of the baseline.
+    pub fit: Fit,
+    /// What was not used.
+    pub avoided: Avoided,
+}
+
+/// Everything that follows from [`Inputs`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// The days of each meter.
+    pub days: Vec<MeterDays>,
+    /// The model of the baseline.
+    pub fit: Fit,
+    /// What was not used.
+    pub avoided: Avoided,
+    /// Its value, and what of it is billed.
+    pub statement: Statement,
+    /// What is asked for.
+    pub invoice: Invoice,
+    /// The posting of the issue; nothing when the invoice is of zero.
+    pub issue: Option<Transaction>,
+}
+
+/// Fits the baseline.
+///
+/// * Errors: rows that make no days, days that may not be fitted (with every violated clause), no model.
+pub fn fit_baseline(facility: &Facility, baseline: &BaselineInputs, weather: &Series) -> Result<Fit, DeriveError> {
+    let calendar = calendar(facility)?;
+    let energy = baseline_energy(baseline, &calendar)?;
+    let temperatures = temperatures(weather, &calendar, baseline.period)?;
+    let qualified = qualify(&energy, &temperatures, baseline.commodity, baseline.period).map_err(DeriveError::Disqualified)?;
+    model::fit(&qualified, &baseline.search).map_err(DeriveError::Fit)
+}
+
+/// Measures what a period did not use.
+pub fn measure(facility: &Facility, baseline: &BaselineInputs, weather: &Series, reporting: &Reporting) -> Result<Measurement, DeriveError> {
+    let calendar = calendar(facility)?;
+    unique(baseline.energy.iter().map(|series| (&series.device, &series.point)))?;
+    unique(reporting.meters.iter().map(|meter| (&meter.device, &meter.point)))?;
+    let fit = fit_baseline(facility, baseline, weather)?;
+    let range = reporting.period.first()..reporting.period.end();
+    let days = reporting.meters.iter().map(|meter| days::meter_days(meter, &calendar, range.clone())).collect::<Result<Vec<_>, _>>()?;
+    let energy = days::energy_days(&days, &calendar)?;
+    let period = calculator::baseline::Period::new(range.start, range.end).map_err(DeriveError::Period)?;
+    let temperatures = temperatures(weather, &calendar, period)?;
+    let joined = join(&energy, &temperatures).map_err(DeriveError::Join)?;
+    let avoided = savings::avoided(&fit, &joined).map_err(DeriveError::Savings)?;
+    Ok(Measurement { days, fit, avoided })
+}
+
+/// Derives an invoice, and everything on the way to it, from its inputs.
+///
+/// * Determinism: no clock, no random number, no map without an order: equal inputs, equal bits.
+/// * Errors: the first step that cannot be taken, with its reason.
+pub fn derive(inputs: &Inputs) -> Result<Derived, DeriveError> {
+    let terms = inputs.contract.terms();
+    if terms.facility != inputs.facility.id {
+        return Err(DeriveError::Facility { contract: terms.id, found: terms.facility, expected: inputs.facility.id });
+    }
+    if terms.baseline != inputs.baseline.id {
+        return Err(DeriveError::Baseline { contract: terms.id, expected: terms.baseline, found: inputs.baseline.id });
+    }
+    let Measurement { days, fit, avoided } = measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)?;
+    if !avoided.is_billable() {
+        return Err(DeriveError::NotBillable { compared: avoided.days_compared, total: avoided.days_total });
+    }
+    let statement = Statement::settle(
+        &inputs.contract,
+        Figures {
+            id: inputs.issue.statement,
+            period: inputs.reporting.period,
+            savings: savings_of(&avoided, &fit),
+            priced: priced(inputs, &avoided)?,
+            carried_in: inputs.issue.carried_in,
+            inputs: members::digests(&members::of_inputs(inputs).map_err(DeriveError::Json)?),
+        },
+    )
+    .map_err(DeriveError::Settle)?;
+    let issued_on = calendar(&inputs.facility)?.day_of(inputs.issue.issued_at);
+    let issue = Issue { id: inputs.issue.invoice, number: inputs.issue.number.clone(), issued_at: inputs.issue.issued_at, issued_on };
+    let invoice = Invoice::issue(&inputs.contract, &statement, issue).map_err(DeriveError::Invoice)?;
+    let issue = posting(inputs, &invoice)?;
+    Ok(Derived { days, fit, avoided, statement, invoice, issue })
+}
+
+impl Derived {
+    /// The SHA-256 of each derived document, by its name in a bundle.
+    pub fn digests(&self) -> Result<BTreeMap<String, String>, DeriveError> {
+        Ok(members::digests(&members::of_derived(self).map_err(DeriveError::Json)?))
+    }
+}
+
+fn calendar(facility: &Facility) -> Result<FacilityCalendar, DeriveError> {
+    FacilityCalendar::named(&facility.zone).map_err(|err| DeriveError::Zone { zone: facility.zone.clone(), err })
+}
+
+fn unique<'a>(names: impl Iterator<Item = (&'a ids::Slug, &'a String)>) -> Result<(), DeriveError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for (device, point) in names {
+        if !seen.insert((device, point)) {
+            return Err(DeriveError::Repeated { device: device.clone(), point: point.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The baseline's days: the sum of its meters, missing where one of them is.
+fn baseline_energy(baseline: &BaselineInputs, calendar: &FacilityCalendar) -> Result<Vec<EnergyDay>, DeriveError> {
+    let mut sum: Option<Vec<EnergyDay>> = None;
+    for series in &baseline.energy {
+        let unit = match series.unit {
+            Unit::WattHour => EnergyUnit::WattHour,
+            Unit::KilowattHour => EnergyUnit::KilowattHour,
+            Unit::Therm => EnergyUnit::Therm,
+            found => return Err(DeriveError::Unit { device: series.device.clone(), point: series.point.clone(), found, wanted: "energy" }),
+        };
+        let rows = rows(series)?.map(|(start, value)| EnergyRow { start, value, unit }).collect::<Vec<_>>();
+        let days = calculator::baseline::energy_days(&rows, baseline.interval_minutes, calendar.zone(), baseline.period, baseline.commodity)
+            .map_err(|err| DeriveError::Days { device: series.device.clone(), point: series.point.clone(), err })?;
+        sum = Some(match sum {
+            None => days,
+            Some(mut sum) => {
+                for (total, day) in sum.iter_mut().zip(days) {
+                    total.wh = total.wh.zip(day.wh).map(|(total, wh)| total + wh);
+                    total.present += day.present;
+                    total.expected += day.expected;
+                }
+                sum
+            }
+        });
+    }
+    sum.ok_or(DeriveError::NoMeters("the baseline"))
+}
+
+fn temperatures(weather: &Series, calendar: &FacilityCalendar, period: calculator::baseline::Period) -> Result<Vec<TemperatureDay>, DeriveError> {
+    let unit = match weather.unit {
+        Unit::Fahrenheit => TemperatureUnit::Fahrenheit,
+        Unit::Celsius => TemperatureUnit::Celsius,
+        found => return Err(DeriveError::Unit { device: weather.device.clone(), point: weather.point.clone(), found, wanted: "temperature" }),
+    };
+    let rows = rows(weather)?.map(|(at, value)| TemperatureRow { at, value, unit }).collect::<Vec<_>>();
+    temperature_days(&rows, calendar.zone(), period)
+        .map_err(|err| DeriveError::Days { device: weather.device.clone(), point: weather.point.clone(), err })
+}
+
+/// The rows with their instants, in the order of time that they must have.
+fn rows(series: &Series) -> Result<impl Iterator<Item = (Timestamp, Option<f64>)> + '_, DeriveError> {
+    let order = |ts_ms| DeriveError::Order { device: series.device.clone(), point: series.point.clone(), ts_ms };
+    if let Some([_, late]) = series.rows.windows(2).find(|pair| matches!(pair, [a, b] if b.ts_ms <= a.ts_ms)) {
+        return Err(order(late.ts_ms));
+    }
+    // In order, so that the first and the last bound all others.
+    for end in [series.rows.first(), series.rows.last()].into_iter().flatten() {
+        Timestamp::from_millisecond(end.ts_ms).map_err(|_beyond| order(end.ts_ms))?;
+    }
+    Ok(series.rows.iter().filter_map(|row| Some((Timestamp::from_millisecond(row.ts_ms).ok()?, series.value(row)))))
+}
+
+fn savings_of(avoided: &Avoided, fit: &Fit) -> Savings {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence lies between 0 and 1")]
+    let confidence_ppm = (avoided.confidence * 1e6).round() as u32;
+    Savings {
+        counterfactual_wh: Energy::wh(avoided.counterfactual_wh),
+        observed_wh: Energy::wh(avoided.observed_wh),
+        avoided_wh: Energy::wh(avoided.avoided_wh),
+        uncertainty_wh: Energy::wh(avoided.uncertainty_wh),
+        confidence_ppm,
+        days_total: avoided.days_total,
+        days_compared: avoided.days_compared,
+        method: fit.method.clone(),
+    }
+}
+
+/// The avoided energy by price.
+///
+/// A flat price takes each day as it is. Under a tariff with hours a day's avoided energy is spread over its hours in
+/// proportion to what the meters counted in them.
+fn priced(inputs: &Inputs, avoided: &Avoided) -> Result<Vec<PricedEnergy>, DeriveError> {
+    let calendar = calendar(&inputs.facility)?;
+    let tariff = tariff(&inputs.contract, inputs.tariff.as_ref())?;
+    let mut slots = Vec::new();
+    for day in &avoided.days {
+        let bounds = calendar.bounds(day.date).map_err(|err| days::beyond(&calendar, err))?;
+        if matches!(tariff, Tariff::Flat(_)) {
+            slots.push(EnergySlot { start: bounds.start, wh: day.avoided_wh });
+            continue;
+        }
+        let starts: Vec<Timestamp> = bounds.start.series(1.hour()).take_while(|start| *start < bounds.end).collect();
+        let weights = days::hour_weights(&inputs.reporting.meters, &starts, bounds.end)?;
+        let parts = spread(day.avoided_wh, &weights);
+        slots.extend(starts.into_iter().zip(parts).map(|(start, wh)| EnergySlot { start, wh }));
+    }
+    let priced = tariff.price(&slots, calendar.zone()).map_err(DeriveError::Price)?;
+    Ok(priced.lines.into_iter().map(|line| PricedEnergy { label: line.period, price_per_kwh: line.price_per_kwh, energy_wh: line.energy_wh }).collect())
+}
+
+fn tariff(contract: &Contract, given: Option<&Tariff>) -> Result<Tariff, DeriveError> {
+    let terms = contract.terms();
+    let tariff = match (&terms.price, given) {
+        (PriceTerms::Flat { price_per_kwh }, None) => {
+            Tariff::Flat(Flat::new("flat price", terms.currency.code(), *price_per_kwh).map_err(DeriveError::Tariff)?)
+        }
+        (PriceTerms::Tariff { name }, Some(tariff)) if tariff.name() == name => tariff.clone(),
+        (expected, found) => {
+            let expected = match expected {
+                PriceTerms::Flat { .. } => "a flat price".to_owned(),
+                PriceTerms::Tariff { name } => name.clone(),
+            };
+            let found = found.map_or_else(|| "none".to_owned(), |tariff| tariff.name().to_owned());
+            return Err(DeriveError::TariffName { contract: terms.id, expected, found });
+        }
+    };
+    if tariff.currency() != terms.currency.code() {
+        return Err(DeriveError::Currency { expected: terms.currency.code().to_owned(), found: tariff.currency().to_owned() });
+    }
+    Ok(tariff)
+}
+
+fn posting(inputs: &Inputs, invoice: &Invoice) -> Result<Option<Transaction>, DeriveError> {
+    if invoice.total().minor == 0 {
+        return Ok(None);
+    }
+    let credited: Vec<_> = invoice.parts().iter().map(|part| flow::Credited { account: account_of(part), amount: part.amount }).collect();
+    flow::issue(inputs.issue.transaction, invoice.issued_at(), invoice.id(), invoice.facility(), invoice.total(), &credited)
+        .map(Some)
+        .map_err(DeriveError::Posting)
+}
+
+/// The account that is credited with a part of an invoice: our own part is income, every other is owed.
+fn account_of(part: &Part) -> Account {
+    if part.kind.is_ours() { Account::PlatformRevenue } else { Account::Payable(part.payee) }
+}
