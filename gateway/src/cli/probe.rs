@@ -74,6 +74,9 @@ fn explain(err: &BusError, endpoint: &Endpoint) -> String {
         (BusError::Silent { .. } | BusError::Broken { .. }, _) => {
             "\nhelp: check the unit id; a converter may want serial frames: try rtu+tcp:// or tcp://"
         }
+        (BusError::Refused { .. }, _) if err.is_transient() => {
+            "\nhelp: the converter is there and the device behind it is not: check the unit id, then its wiring"
+        }
         (BusError::Refused { .. }, _) => "\nhelp: the device is there, but does not have these registers: is it the right profile?",
         _ => "",
     };

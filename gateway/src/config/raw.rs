@@ -179,10 +179,10 @@ fn check_broker(raw: RawBroker, gateway: &str, faults: &mut Faults) -> Option<Br
     });
     let password = password.map(|resolved| faults.keep(resolved));
     let keep_alive = raw.keep_alive.map_or(Duration::from_secs(30), Duration::from);
-    if keep_alive < Duration::from_secs(1) || keep_alive > Duration::from_secs(3_600) {
+    if keep_alive < Duration::from_secs(5) || keep_alive > Duration::from_secs(3_600) {
         faults.add(
             Fault::at("broker.keep_alive", format_args!("{} is no useful time between pings", DurationTextOf(keep_alive)))
-                .allowed("1s to 1h"),
+                .allowed("5s to 1h"),
         );
         return None;
     }

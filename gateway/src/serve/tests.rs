@@ -223,3 +223,23 @@ async fn a_second_gateway_on_one_spool_is_refused() {
     stop.cancel();
     first.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_week_of_minutes_passes_in_seconds() {
+    let folder = tempdir().unwrap();
+    let clock = DrivenClock::new(start(), start() + hours(24 * 7));
+    let tcp = tcp_meters(&clock).await;
+    let (status, stop) = (Arc::new(Status::default()), CancellationToken::new());
+    let began = tokio::time::Instant::now();
+    let served = serve(config(folder.path(), &tcp.toml), Arc::new(clock.clone()), IdSource::seeded(1), Arc::clone(&status), stop.clone());
+    let served = tokio::spawn(served);
+    clock.reached_limit().await;
+    let seconds = began.elapsed().as_secs_f64();
+    stop.cancel();
+    served.await.unwrap().unwrap();
+    let exchanges: u64 = tcp.servers.iter().map(TcpServer::exchanges).sum();
+    let told = status.snapshot();
+    println!("{exchanges} exchanges and {} points in {seconds:.1} s", told.points_polled);
+    assert_eq!((told.sweeps, told.sweeps_missed, told.points_failed, told.last_seq), (10_081, 0, 0, 10_081));
+    assert!(seconds < 30.0, "{exchanges} exchanges took {seconds} s");
+}

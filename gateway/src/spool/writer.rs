@@ -77,6 +77,10 @@ pub(crate) async fn write(
         let outcome = spool.with(move |spool| commit(spool, group)).await;
         report(&status, outcome, &committed);
     }
+    let lost = spool.lock().counters().waiting;
+    if lost > 0 {
+        tracing::error!(frames = lost, "stopped while the disk refused these frames: they are gone");
+    }
 }
 
 /// Adds what else waits, or comes within the interval. Says whether more may come.
@@ -134,4 +138,48 @@ fn report(status: &Status, outcome: Outcome, committed: &watch::Sender<u64>) {
         (false, _) => {}
     }
     committed.send_replace(outcome.counters.committed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use ids::SpoolId;
+    use tempfile::tempdir;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::spool::SpoolOptions;
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_everything_is_written_when_it_has_room_again() {
+        let folder = tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), SpoolOptions::within(8 << 20), || SpoolId::from_bytes([7; 16])).unwrap();
+        let full = Arc::new(AtomicBool::new(true));
+        let refuse = Arc::clone(&full);
+        spool.disk.before =
+            Some(Box::new(move |_| if refuse.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }));
+        let (frames, taken) = mpsc::channel(4);
+        let (committed, mut durable) = watch::channel(0);
+        let status = Arc::new(Status::default());
+        let writing = tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), committed));
+        // More than the channel holds: whoever polls is not held up by the disk.
+        for _ in 0..40 {
+            frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        let told = status.snapshot();
+        assert_eq!((told.frames_committed, *durable.borrow_and_update()), (0, 0));
+        assert!(told.spool_fault.unwrap().contains("no storage space"));
+        full.store(false, Ordering::SeqCst);
+        // Nothing new comes; the waiting frames are tried again all the same.
+        timeout(Duration::from_secs(5), durable.wait_for(|seq| *seq == 40)).await.expect("written").unwrap();
+        let told = status.snapshot();
+        assert_eq!((told.frames_committed, told.last_seq, told.spool_fault), (40, 40, None));
+        drop(frames);
+        writing.await.unwrap();
+    }
 }

@@ -230,3 +230,6 @@ impl Link for MqttLink {
         drop(timeout(CLOSE_TIMEOUT, goodbye).await);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub(crate) struct Window {
     frames_max: u64,
     /// The last frame of a probe that is under way.
     probe: Option<u64>,
+    /// The collector said once that it has less than before.
+    doubted: bool,
     holes: VecDeque<SeqRange>,
     holes_asked: Option<Instant>,
     /// When the collector last confirmed something new, or something was sent after everything was confirmed.
@@ -53,6 +55,7 @@ impl Window {
             sent_max: acknowledged,
             frames_max: FIRST_FRAMES,
             probe: None,
+            doubted: false,
             holes: VecDeque::new(),
             holes_asked: None,
             progress: now,
@@ -93,6 +96,12 @@ impl Window {
     /// Notes what the collector says. Says whether frames that were handed over must be taken back.
     pub(crate) fn acknowledge(&mut self, contiguous: u64, holes: &[SeqRange], now: Instant) -> bool {
         let mut rewound = false;
+        if contiguous < self.acknowledged && !self.doubted {
+            // One such word may have been overtaken by a newer one.
+            self.doubted = true;
+            return false;
+        }
+        self.doubted = false;
         if contiguous < self.acknowledged {
             // The collector lost what it had confirmed, for example because it was restored from a copy.
             self.acknowledged = contiguous;
@@ -248,6 +257,7 @@ mod tests {
         let mut window = window(now);
         send_all(&mut window, 100, now);
         window.acknowledge(100, &[], now);
+        assert!(!window.acknowledge(60, &[], now), "once may be an old word");
         assert!(window.acknowledge(40, &[], now));
         assert_eq!(send_all(&mut window, 100, now), (41..=100).collect::<Vec<_>>());
     }

@@ -137,7 +137,8 @@ const ACK_TIMEOUT: Duration = Duration::from_millis(50);
 
 fn bench(world: &World) -> Bench {
     let folder = tempdir().unwrap();
-    let spool = Spool::open(folder.path(), SpoolOptions { bytes_max: 1 << 30, segment_bytes: 16 << 10 }, || SpoolId::from_bytes([7; 16])).unwrap();
+    let spool =
+        Spool::open(folder.path(), SpoolOptions { bytes_max: 1 << 30, segment_bytes: 16 << 10 }, || SpoolId::from_bytes([7; 16])).unwrap();
     let spool = SharedSpool::new(spool);
     let status = Arc::new(Status::default());
     let (committed, delivered) = watch::channel(0);

@@ -1,0 +1,127 @@
+//! The small binary as its users meet it: what it prints, how it exits, how it stops.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use simulator::{DrivenClock, Faults, Grid, Load, Meter, TcpServer};
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_negawatt-gateway"));
+    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn output(args: &[&str]) -> Output {
+    let mut command = program(args);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+async fn meter(profile: &str) -> (TcpServer, Arc<Meter>, Timestamp) {
+    let start: Timestamp = "2025-06-01T00:00:00Z".parse().unwrap();
+    let load = Load::hourly(&[(start, 60_000)]).unwrap();
+    let at = start + jiff::SignedDuration::from_mins(30);
+    let clock = DrivenClock::new(at, at);
+    let meter = Arc::new(Meter::electrical(devices::find(profile).unwrap(), &load, Grid::EUROPE, 1, 5_000, Arc::new(clock)));
+    (TcpServer::start(vec![(1, Arc::clone(&meter))], Faults::seeded(1)).await.unwrap(), meter, at)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_prints_every_point_as_the_meter_shows_it() {
+    for profile in devices::builtin().iter().filter(|profile| profile.kind() == devices::Kind::PowerMeter) {
+        let (server, meter, at) = meter(profile.id()).await;
+        let url = format!("tcp://{}", server.address());
+        let printed = output(&["probe", &url, "--unit", "1", "--device", profile.id(), "--output", "json"]).await;
+        assert_eq!(printed.status.code(), Some(0), "{}", text(&printed.stderr));
+        let points: Vec<serde_json::Value> = profile
+            .points()
+            .iter()
+            .map(|point| {
+                let shown = meter.truth(&point.id, at);
+                serde_json::json!({
+                    "id": point.id,
+                    "value": shown.map(units::Measured::decimal_text),
+                    "unit": point.unit.symbol(),
+                    "quality": if shown.is_some() { "good" } else { "bad:invalid_marker+no_value" },
+                })
+            })
+            .collect();
+        let report: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+        assert_eq!(report, serde_json::json!({"schema": "negawatt.probe/1", "points": points}), "{}", profile.id());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_is_not_there_is_named_with_the_next_step() {
+    let (server, _meter, _) = meter("eastron-sdm630").await;
+    let url = format!("tcp://{}", server.address());
+    let printed = output(&["probe", &url, "--unit", "9", "--device", "eastron-sdm630"]).await;
+    assert_eq!(printed.status.code(), Some(69));
+    assert!(printed.stdout.is_empty());
+    insta::assert_snapshot!(text(&printed.stderr).replace(&url, "[url]"), @r"
+    error: unit 9 on [url] refused to read 76 registers at 0 with function 4: Gateway target device failed to respond
+    help: the converter is there and the device behind it is not: check the unit id, then its wiring
+    ");
+}
+
+fn configuration(folder: &Path, meter: &str) -> String {
+    format!(
+        "[gateway]\ntenant = \"acme\"\nfacility = \"hall\"\nid = \"gw-1\"\ndata_dir = \"{}/data\"\n\
+         [broker]\nurl = \"mqtt://127.0.0.1:1\"\n[poll]\ninterval = \"1s\"\n\
+         [[bus]]\nname = \"main\"\nkind = \"tcp\"\naddress = \"{meter}\"\n\
+         [[bus.device]]\nid = \"main\"\nunit = 1\nprofile = \"eastron-sdm630\"\n",
+        folder.display()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_polls_without_a_broker_and_stops_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _meter, _) = meter("eastron-sdm630").await;
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, configuration(folder.path(), &server.address().to_string())).unwrap();
+    let path = path.to_str().unwrap();
+
+    let checked = output(&["check", "--config", path]).await;
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    let tried = output(&["check", "--config", path, "--connect"]).await;
+    assert_eq!(tried.status.code(), Some(69));
+    assert!(text(&tried.stdout).contains("failed  broker 127.0.0.1:1") && text(&tried.stdout).contains("ok      device main"));
+
+    let running = program(&["run", "--config", path]).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let second = output(&["run", "--config", path]).await;
+    assert_eq!(second.status.code(), Some(69));
+    assert!(text(&second.stderr).contains("is used by another gateway"), "{}", text(&second.stderr));
+    let asked = Instant::now();
+    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
+    let stopped = tokio::task::spawn_blocking(move || running.wait_with_output().unwrap()).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert_eq!(stopped.status.code(), Some(0), "{}", text(&stopped.stderr));
+    let told = text(&stopped.stderr);
+    assert!(told.contains("gateway `acme/hall/gw-1` started") && told.contains("gateway stopped"), "{told}");
+    assert!(told.contains("readings are kept here until the collector can be reached"), "{told}");
+}
+
+#[tokio::test]
+async fn a_configuration_with_faults_is_refused_with_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, configuration(folder.path(), "10.0.0.7").replace("sdm630", "sdm999")).unwrap();
+    for verb in ["run", "check"] {
+        let refused = output(&[verb, "--config", path.to_str().unwrap()]).await;
+        assert_eq!(refused.status.code(), Some(78));
+        let told = text(&refused.stderr);
+        assert!(told.contains("error: 2 faults in ") && told.contains("bus[0].address") && told.contains("eastron-sdm999"), "{told}");
+    }
+}
