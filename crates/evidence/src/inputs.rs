@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use settlement::{Contract, InvoiceNumber, Period};
 use units::{Measured, Quality, Unit};
 
-/// Everything an invoice is computed from: the argument of [`derive`](crate::derive).
+/// Everything an invoice is computed from: the argument of [`derive()`](crate::derive()).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     /// Where the energy was used.

@@ -1,11 +1,11 @@
 //! Evidence: the one way from rows to an invoice, and the file that lets anybody walk it again.
 //!
-//! [`derive`] is the only function in the house that turns readings into money: rows of the billed period, the baseline
+//! [`derive()`] is the only function in the house that turns readings into money: rows of the billed period, the baseline
 //! year, the weather, the contract and the tariff go in; days, model, avoided energy, statement, invoice and the posting
 //! of its issue come out. It asks no clock and draws no random number, so the service that issues an invoice and the
 //! auditor who doubts it get the same bits.
 //!
-//! [`encode`] puts inputs and results into one file, described in `FORMAT.md`. With the feature `audit`, [`audit`] reads
+//! [`encode`] puts inputs and results into one file, described in `FORMAT.md`. With the feature `audit`, `audit` reads
 //! such a file, decodes the register words with the device profiles inside, derives everything again and names the first
 //! thing that does not match.
 
