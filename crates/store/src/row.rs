@@ -70,9 +70,12 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Profiles in effect from the first row of the batch on. May be empty.
     pub profiles: Vec<ProfileSeen>,
+    /// The message, when its content could not be understood: then there are no rows. Its number is known all the same,
+    /// so that the gateway is not left waiting, and a repeat is a duplicate and no second letter.
+    pub letter: Option<DeadLetter>,
 }
 
-/// What became of a batch: `rows = accepted + duplicate`.
+/// What became of a batch: `rows = accepted + duplicate`, a letter that came again counting as a duplicate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Rows that are now stored and were not before.

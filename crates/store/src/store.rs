@@ -336,7 +336,7 @@ impl Inner {
     /// Takes a batch into memory and writes down the outcome. Never fails.
     fn take(&mut self, batch: &Batch, ids: &[Option<SeriesId>], writer: &mut RecordWriter) -> Committed {
         if self.is_repeat(batch) {
-            let duplicate = batch.rows.len() as u64;
+            let duplicate = batch.rows.len() as u64 + batch.letter.as_ref().map_or(0, |letter| letter.points);
             self.state.count_repeat(duplicate);
             writer.repeat(duplicate);
             return Committed { accepted: 0, duplicate, conflict: 0 };
@@ -361,6 +361,10 @@ impl Inner {
         }
         self.state.count(&record);
         writer.rows(&record);
+        if let Some(letter) = &batch.letter {
+            writer.letter(letter);
+            self.state.add_letter(letter.clone());
+        }
         Committed { accepted: record.rows.len() as u64, duplicate: record.duplicate, conflict: record.conflict }
     }
 
@@ -431,7 +435,8 @@ fn bytes_max(batch: &Batch) -> usize {
     let profile = |seen: &crate::ProfileSeen| {
         2 * names + seen.device.as_str().len() + seen.profile.len() + seen.profile_hash.len() + seen.config_hash.len()
     };
-    RecordWriter::BATCH_BYTES_MAX + batch.rows.iter().map(row).sum::<usize>() + batch.profiles.iter().map(profile).sum::<usize>()
+    let letter = batch.letter.as_ref().map_or(0, letter_bytes_max);
+    RecordWriter::BATCH_BYTES_MAX + letter + batch.rows.iter().map(row).sum::<usize>() + batch.profiles.iter().map(profile).sum::<usize>()
 }
 
 fn letter_bytes_max(letter: &DeadLetter) -> usize {

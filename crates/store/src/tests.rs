@@ -36,7 +36,7 @@ pub(crate) fn row(device: &str, ts_ms: i64, raw: i64) -> Row {
 }
 
 pub(crate) fn batch(seq: u64, rows: Vec<Row>) -> Batch {
-    Batch { origin: origin(), spool_id: SPOOL, seq, rows, profiles: Vec::new() }
+    Batch { origin: origin(), spool_id: SPOOL, seq, rows, profiles: Vec::new(), letter: None }
 }
 
 pub(crate) fn folder() -> TempDir {

@@ -68,6 +68,21 @@ fn letters_are_counted_and_kept_through_restart_and_flush() {
 }
 
 #[test]
+fn a_numbered_letter_is_acknowledged_and_counted_once() {
+    let dir = folder();
+    let store = open(dir.path());
+    let letter = DeadLetter { topic: "t".to_owned(), reason: "schema".to_owned(), payload: vec![1], points: 3, received_ms: 1 };
+    let bad = Batch { letter: Some(letter), ..batch(1, Vec::new()) };
+    for _time in 0..3 {
+        store.commit(std::slice::from_ref(&bad)).unwrap();
+    }
+    let counters = store.counters();
+    assert_eq!((counters.dead_letter, counters.duplicate, counters.received()), (3, 6, 9));
+    assert_eq!(store.ack_state(&origin(), SPOOL).contiguous_seq, 1);
+    assert_eq!(store.dead_letters(10).unwrap().len(), 1);
+}
+
+#[test]
 fn profiles_are_known_by_time() {
     let dir = folder();
     let store = open(dir.path());

@@ -1,0 +1,84 @@
+//! `GET /metrics`, in Prometheus' text format.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
+
+use store::Store;
+
+use crate::live::Live;
+
+pub(super) fn render(live: &Live, store: &Store) -> String {
+    let counters = store.counters();
+    let mut page = Page::default();
+    page.counter("negawatt_points_received_total", "Points offered since the store was made.", counters.received());
+    page.counter("negawatt_points_accepted_total", "Points stored.", counters.accepted);
+    page.counter("negawatt_points_duplicate_total", "Points that were stored before.", counters.duplicate);
+    page.counter("negawatt_points_conflict_total", "Points stored that contradict a stored one; both are kept.", counters.conflict);
+    page.counter("negawatt_points_dead_letter_total", "Points of messages that could not be understood.", counters.dead_letter);
+    page.counter("negawatt_batches_total", "Batches, those that came again included.", counters.batches);
+    page.counter("negawatt_batches_repeated_total", "Batches that came again.", counters.repeated_batches);
+    page.head("negawatt_dlq_total", "counter", "Dead letters since this process started.");
+    for (reason, count) in live.letters() {
+        page.sample(&format!("negawatt_dlq_total{{reason=\"{reason}\"}}"), count);
+    }
+    let (received, accounted) = (live.get(&live.received), live.get(&live.accounted));
+    page.gauge("negawatt_conservation_difference", "Points that arrived and are not accounted for; in flight when small, a fault when it stays.", i128::from(received) - i128::from(accounted));
+    page.gauge("negawatt_inflight_messages", "Messages that arrived and are not yet durable.", live.get(&live.inflight));
+    page.gauge("negawatt_broker_connected", "1 when subscribed.", u8::from(live.connected.load(Ordering::SeqCst)));
+    page.counter("negawatt_broker_reconnects_total", "Connections lost or refused.", live.get(&live.reconnects));
+    page.counter("negawatt_messages_total", "Messages from the broker.", live.get(&live.messages));
+    page.counter("negawatt_acks_total", "Acknowledgements told to gateways.", live.get(&live.acks));
+    page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
+    page.gauge("negawatt_ingest_blocked", "1 while readings cannot be stored.", u8::from(live.problem().is_some()));
+    page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());
+    page.gauge("negawatt_head_points", "Points in memory.", store.head_rows());
+    page.gauge("negawatt_segment_count", "Segments.", store.segments());
+    let commits = live.commits();
+    page.head("negawatt_ingest_commit_seconds", "histogram", "Time from a group of messages to its durability.");
+    for (micros, count) in commits.cumulated() {
+        page.sample(&format!("negawatt_ingest_commit_seconds_bucket{{le=\"{}\"}}", Seconds(micros)), count);
+    }
+    page.sample("negawatt_ingest_commit_seconds_bucket{le=\"+Inf\"}", commits.count());
+    page.sample("negawatt_ingest_commit_seconds_sum", Seconds(commits.sum_micros()));
+    page.sample("negawatt_ingest_commit_seconds_count", commits.count());
+    page.text
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, "counter", help);
+        self.sample(name, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, "gauge", help);
+        self.sample(name, value);
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.text, "{line}").expect("a string takes every line");
+    }
+}
+
+/// Microseconds, written as seconds.
+#[derive(Debug)]
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}

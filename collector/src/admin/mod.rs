@@ -1,0 +1,121 @@
+//! What operators and other programs may ask the collector.
+
+mod imports;
+mod metrics;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::Json;
+use daemon::Clock;
+use serde_json::json;
+use store::Store;
+
+use crate::live::Live;
+
+/// The largest file that can be imported.
+const BODY_BYTES_MAX: usize = 256 << 20;
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the handlers know.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    pub(crate) live: Arc<Live>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    pub(crate) fn router(self) -> Router {
+        Router::new()
+            .route("/livez", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics_text))
+            .route("/version", get(version))
+            .route("/v1/status", get(status_json))
+            .route("/v1/imports", post(imports::post))
+            .route("/v1/flush", post(flush))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(self)
+    }
+
+    /// Runs something that blocks.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> T + Send + 'static) -> Result<T, Problem> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_panicked| Problem::bug("the work has panicked"))
+    }
+}
+
+/// RFC 9457.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    fn bug(detail: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("problem"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    }
+}
+
+/// 200 when a reading that arrives now would become durable; otherwise 503 with the reasons, one a line.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    let mut reasons: Vec<String> = Vec::new();
+    match tokio::time::timeout(PROBE_PATIENCE, admin.blocking(Store::probe)).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(err))) => reasons.push(daemon::chain(&err)),
+        Ok(Err(problem)) => reasons.push(problem.detail),
+        Err(_late) => reasons.push(format!("the store in {} did not answer within {PROBE_PATIENCE:?}", admin.store.dir().display())),
+    }
+    reasons.extend(admin.live.problem());
+    if !admin.live.connected.load(Ordering::SeqCst) {
+        reasons.push("there is no connection to the broker".to_owned());
+    }
+    if reasons.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n") }
+}
+
+async fn metrics_text(State(admin): State<Admin>) -> Result<Response, Problem> {
+    let live = admin.live.clone();
+    let text = admin.blocking(move |store| metrics::render(&live, store)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn version() -> Json<serde_json::Value> {
+    Json(json!({ "name": "negawatt-collector", "version": env!("CARGO_PKG_VERSION"), "wire_schema": wire::SCHEMA }))
+}
+
+async fn status_json(State(admin): State<Admin>) -> Result<Json<status::Status>, Problem> {
+    let live = admin.live.clone();
+    Ok(Json(admin.blocking(move |store| status::Status::of(&live, store)).await?))
+}
+
+async fn flush(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Problem> {
+    admin.blocking(Store::flush).await?.map_err(|err| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "flush_failed", daemon::chain(&err)))?;
+    Ok(Json(json!({ "flushed": true })))
+}

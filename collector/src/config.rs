@@ -1,0 +1,273 @@
+//! What the collector is told when it starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{ByteSizeText, DurationText, Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
+use serde::Deserialize;
+
+/// A valid configuration, secrets fetched.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// Where the admin pages listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Host and port of the MQTT 5 broker.
+    pub broker: (String, u16),
+    /// Two collectors with one id would throw each other out.
+    pub client_id: String,
+    pub login: Option<Login>,
+    /// Collectors of one group divide the gateways' messages among them. They must not share a store.
+    pub share_group: Option<String>,
+    /// Messages that the broker may send ahead of our PUBACKs.
+    pub receive_maximum: u16,
+    /// How long the broker keeps messages for a collector that is away. Longer is of no use: gateways keep them too.
+    pub session_expiry: Duration,
+    /// A gateway is told what is durable at most this often.
+    pub ack_interval: Duration,
+    /// How long a commit waits for more messages to join it.
+    pub commit_interval: Duration,
+    /// Messages in one commit.
+    pub commit_messages: usize,
+    /// A reading that is further in the future than this is refused; any age is accepted.
+    pub clock_ahead_max: Duration,
+    /// Longer messages are dead letters.
+    pub message_bytes_max: usize,
+    /// Readings in memory before they are moved to segments: about 50 bytes each.
+    pub flush_rows: usize,
+}
+
+/// How we are known to the broker.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub user: String,
+    pub password: Secret,
+}
+
+impl Config {
+    /// The defaults, for a store, an admin address and a broker.
+    #[must_use]
+    pub fn new(store: PathBuf, listen: SocketAddr, broker: (String, u16)) -> Self {
+        Self {
+            store,
+            listen,
+            broker,
+            client_id: default_client_id(),
+            login: None,
+            share_group: None,
+            receive_maximum: default_receive_maximum(),
+            session_expiry: default_session_expiry().duration(),
+            ack_interval: default_ack_interval().duration(),
+            commit_interval: default_commit_interval().duration(),
+            commit_messages: default_commit_messages(),
+            clock_ahead_max: default_clock_ahead().duration(),
+            message_bytes_max: 1 << 20,
+            flush_rows: default_flush_points(),
+        }
+    }
+
+    /// Loads a file and fetches the secrets it refers to.
+    ///
+    /// * Errors: all faults at once.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        config::load(path, |raw, faults| validate(raw, &FromMachine, faults))
+    }
+
+    /// As [`load`](Self::load), of a text; secrets come from `secrets`.
+    pub fn parse(file: &Path, text: &str, secrets: &dyn SecretSource) -> Result<Self, Faults> {
+        config::parse(file, text, &[], |raw, faults| validate(raw, secrets, faults))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    store: PathBuf,
+    #[serde(default = "default_listen")]
+    listen: String,
+    broker: RawBroker,
+    #[serde(default)]
+    ingest: RawIngest,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBroker {
+    address: String,
+    #[serde(default = "default_client_id")]
+    client_id: String,
+    user: Option<String>,
+    password: Option<SecretRef>,
+    share_group: Option<String>,
+    #[serde(default = "default_receive_maximum")]
+    receive_maximum: u16,
+    #[serde(default = "default_session_expiry")]
+    session_expiry: DurationText,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawIngest {
+    ack_interval: DurationText,
+    commit_interval: DurationText,
+    commit_messages: usize,
+    clock_ahead_max: DurationText,
+    message_bytes_max: ByteSizeText,
+    flush_points: usize,
+}
+
+impl Default for RawIngest {
+    fn default() -> Self {
+        Self {
+            ack_interval: default_ack_interval(),
+            commit_interval: default_commit_interval(),
+            commit_messages: default_commit_messages(),
+            clock_ahead_max: default_clock_ahead(),
+            message_bytes_max: ByteSizeText::from_bytes(1 << 20),
+            flush_points: default_flush_points(),
+        }
+    }
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:7500".to_owned()
+}
+
+fn default_client_id() -> String {
+    "negawatt-collector".to_owned()
+}
+
+const fn default_receive_maximum() -> u16 {
+    512
+}
+
+const fn default_session_expiry() -> DurationText {
+    DurationText::from_secs(60)
+}
+
+const fn default_ack_interval() -> DurationText {
+    DurationText::from_secs(1)
+}
+
+const fn default_commit_interval() -> DurationText {
+    DurationText::from_millis(5)
+}
+
+const fn default_commit_messages() -> usize {
+    512
+}
+
+const fn default_clock_ahead() -> DurationText {
+    DurationText::from_secs(600)
+}
+
+const fn default_flush_points() -> usize {
+    1_000_000
+}
+
+const MESSAGE_BYTES_MAX: u64 = 16 << 20;
+
+fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Config> {
+    let listen = faults.keep(raw.listen.parse().map_err(|_unread| {
+        Fault::at("listen", format_args!("\"{}\" is not an address", raw.listen)).allowed("an IP address and a port, like 127.0.0.1:7500")
+    }));
+    let broker = faults.keep(host_and_port(&raw.broker.address));
+    let login = login(&raw.broker, secrets, faults);
+    for (key, name) in [("broker.client_id", Some(&raw.broker.client_id)), ("broker.share_group", raw.broker.share_group.as_ref())] {
+        if name.is_some_and(|name| name.is_empty() || name.contains(['/', '+', '#', '$'])) {
+            faults.add(Fault::at(key, "has a character that means something in a topic, or none at all").allowed("text without / + # $"));
+        }
+    }
+    if raw.broker.receive_maximum == 0 {
+        faults.add(Fault::at("broker.receive_maximum", "0 would let nothing in").allowed("1–65535"));
+    }
+    let RawIngest { commit_messages, message_bytes_max, flush_points, .. } = raw.ingest;
+    if commit_messages == 0 {
+        faults.add(Fault::at("ingest.commit_messages", "0 would commit nothing").allowed("1 or more"));
+    }
+    if flush_points == 0 {
+        faults.add(Fault::at("ingest.flush_points", "0 would keep nothing in memory").allowed("1 or more"));
+    }
+    if !(1..=MESSAGE_BYTES_MAX).contains(&message_bytes_max.bytes()) {
+        faults.add(Fault::at("ingest.message_bytes_max", format_args!("{message_bytes_max} is not a useful limit")).allowed("1B–16MiB"));
+    }
+    let (listen, broker) = (listen?, broker?);
+    faults.is_empty().then(|| Config {
+        client_id: raw.broker.client_id,
+        login,
+        share_group: raw.broker.share_group,
+        receive_maximum: raw.broker.receive_maximum,
+        session_expiry: raw.broker.session_expiry.duration(),
+        ack_interval: raw.ingest.ack_interval.duration(),
+        commit_interval: raw.ingest.commit_interval.duration(),
+        commit_messages,
+        clock_ahead_max: raw.ingest.clock_ahead_max.duration(),
+        message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
+        flush_rows: flush_points,
+        ..Config::new(raw.store, listen, broker)
+    })
+}
+
+fn host_and_port(address: &str) -> Result<(String, u16), Fault> {
+    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parts.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
+        Fault::at("broker.address", format_args!("\"{address}\" is not a host and a port")).allowed("host:port, like 127.0.0.1:1883")
+    })
+}
+
+fn login(raw: &RawBroker, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Login> {
+    match (&raw.user, &raw.password) {
+        (None, None) => None,
+        (Some(user), Some(password)) => {
+            let fault = |err| Fault::at("broker.password", daemon::chain(&err));
+            let password = faults.keep(password.resolve(secrets).map_err(fault))?;
+            Some(Login { user: user.clone(), password })
+        }
+        (Some(_), None) => {
+            faults.add(Fault::at("broker.password", "a user needs a password").help("add password = { env = \"NAME\" }"));
+            None
+        }
+        (None, Some(_)) => {
+            faults.add(Fault::at("broker.user", "a password needs a user").help("add user = \"name\""));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Config, Faults> {
+        Config::parse(Path::new("collector.toml"), text, &FromMachine)
+    }
+
+    #[test]
+    fn the_example_is_the_defaults() {
+        let example = include_str!("../../config/examples/collector.toml");
+        let config = parsed(example).unwrap();
+        let defaults = Config::new("negawatt-data/store".into(), "127.0.0.1:7500".parse().unwrap(), ("127.0.0.1".to_owned(), 1883));
+        assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let text = r#"
+store  = "s"
+listen = "localhost"
+
+[broker]
+address         = "1883"
+client_id       = "a/b"
+user            = "me"
+receive_maximum = 0
+qos             = 2
+
+[ingest]
+commit_messages = 0
+"#;
+        insta::assert_snapshot!(parsed(text).unwrap_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! A broker, a collector and gateways on loopback: whatever is cut, killed or repeated, every reading arrives once.
+
+mod field;
+
+use std::time::Duration;
+
+use field::{Field, POINTS, TestGateway, frame, messages};
+use store::Reader;
+use wire::Message as _;
+
+#[test]
+fn every_reading_arrives_once_whatever_is_killed_cut_and_repeated() {
+    let field = Field::new();
+    let mut collector = field.collector();
+    let mut gateway = TestGateway::new(&field, "gw-1", 400);
+    gateway.deliver_until(&field, 100);
+    // Killed: what was committed and not yet acknowledged will come again.
+    collector.kill();
+    collector = field.collector();
+    gateway.deliver_until(&field, 200);
+    field.cut();
+    gateway.deliver_until(&field, 300);
+    collector.kill();
+    collector = field.collector();
+    gateway.deliver_until(&field, 400);
+    let status = collector.status();
+    collector.stop();
+
+    let reader = Reader::open(field.store()).unwrap();
+    let totals = reader.totals();
+    let counters = totals.counters;
+    assert_eq!((counters.accepted, counters.conflict, counters.dead_letter), (400 * POINTS, 0, 0));
+    assert_eq!(counters.received(), status["points"]["received"].as_u64().unwrap());
+    assert_eq!(totals.rows, 400 * POINTS);
+    for info in reader.all_series() {
+        let samples = reader.scan(info.id, i64::MIN..i64::MAX).unwrap();
+        let expected: Vec<_> = (1..=400_u64).map(|seq| (field::tick_ms(seq), Some(field::raw(seq, &info.key.point)), seq)).collect();
+        assert_eq!(samples.iter().map(|sample| (sample.ts_ms, sample.raw, sample.seq)).collect::<Vec<_>>(), expected);
+    }
+    assert!(totals.segments > 0, "a stop moves everything to segments");
+}
+
+#[test]
+fn a_repeated_frame_is_acknowledged_again() {
+    let field = Field::new();
+    let collector = field.collector();
+    let mut gateway = TestGateway::new(&field, "gw-1", 3);
+    gateway.deliver_until(&field, 3);
+    // The gateway has missed the acknowledgement, and does not know where it stands.
+    let mut forgetful = TestGateway::new(&field, "gw-1", 3);
+    forgetful.deliver_until(&field, 3);
+    let status = collector.status();
+    assert_eq!(status["points"]["accepted"], 3 * POINTS);
+    assert_eq!(status["points"]["duplicate"], 3 * POINTS);
+    assert_eq!(status["repeated_batches"], 3);
+    collector.stop();
+}
+
+#[test]
+fn bad_messages_are_kept_told_and_stop_nothing() {
+    let field = Field::new();
+    let collector = field.collector();
+    let mut gateway = TestGateway::new(&field, "gw-1", 6);
+    // Number 2 is from the future, number 4 names a unit that does not exist.
+    gateway.replace(2, wire::Frame { tick_ms: i64::MAX / 1_000_000 * 4, ..frame(2) });
+    let mut strange = frame(4);
+    strange.devices[0].points[0].unit = 9_999;
+    gateway.replace(4, strange);
+    let rubbish: Vec<(String, Vec<u8>)> = [("acme/hall/gw-1/data", b"{}".to_vec()), ("Acme/hall/gw-1/data", b"x".to_vec())]
+        .map(|(topic, payload)| (format!("nw/1/{topic}"), payload))
+        .to_vec();
+    messages(&field, &rubbish);
+    gateway.deliver_until(&field, 6);
+    collector.wait_for(|status| status["points"]["dead_letter"] == 2 * POINTS + 2);
+    let metrics = collector.get("/metrics").1;
+    for line in ["negawatt_dlq_total{reason=\"clock_window\"} 1", "negawatt_dlq_total{reason=\"point\"} 1", "negawatt_dlq_total{reason=\"envelope\"} 1", "negawatt_dlq_total{reason=\"topic\"} 1", "negawatt_conservation_difference 0"] {
+        assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+    }
+    collector.stop();
+    let reader = Reader::open(field.store()).unwrap();
+    assert_eq!(reader.totals().counters.accepted, 4 * POINTS);
+    let letters = reader.dead_letters();
+    assert_eq!(letters.len(), 4);
+    assert!(letters.iter().any(|letter| letter.payload == b"{}" && letter.reason == "envelope"));
+}
+
+#[test]
+fn the_admin_pages_say_how_it_is() {
+    let field = Field::new();
+    let collector = field.collector();
+    collector.wait_for(|status| status["connected"] == true);
+    assert_eq!(collector.get("/livez").0, 200);
+    assert_eq!(collector.get("/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(collector.get("/nowhere").0, 404);
+    let mut gateway = TestGateway::new(&field, "gw-1", 2);
+    gateway.deliver_until(&field, 2);
+    collector.wait_for(|status| status["points"]["accepted"] == 2 * POINTS);
+    let status = collector.status();
+    assert_eq!(status["gateways"][0]["contiguous_seq"], 2);
+    assert_eq!(status["gateways"][0]["last_tick_ms"], field::tick_ms(2));
+    assert_eq!(status["latest"][0]["points"]["v1"], serde_json::json!({"value": "230.2", "unit": "V", "quality": "good"}));
+    let file = "start,value\n2016-01-01T00:00:00Z,1.5\n2016-01-01T01:00:00Z,x\n2016-01-01T02:00:00Z,\n";
+    let query = "/v1/imports?tenant=acme&facility=hall&device=utility-meter&point=e_int&unit=kWh";
+    let (code, body) = collector.post(query, file);
+    let imported: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, &imported["accepted"], &imported["rejected"][0]["line"]), (200, &1.into(), &3.into()));
+    assert_eq!(collector.post("/v1/imports?tenant=acme&facility=hall&device=d&point=p&unit=furlong", file).0, 422);
+    assert_eq!(collector.post("/v1/flush", "").0, 200);
+    assert!(collector.get("/metrics").1.contains("negawatt_segment_count 2"));
+    collector.stop();
+}
+
+#[test]
+fn without_a_broker_it_runs_and_says_so() {
+    let field = Field::new();
+    field.cut();
+    field.refuse(true);
+    let collector = field.collector();
+    std::thread::sleep(Duration::from_millis(100));
+    let (code, text) = collector.get("/readyz");
+    assert_eq!((code, text.contains("no connection to the broker")), (503, true), "{text}");
+    field.refuse(false);
+    collector.wait_for(|status| status["connected"] == true);
+    assert_eq!(collector.get("/readyz").0, 200);
+    collector.stop();
+}
+
+#[test]
+fn the_published_bytes_are_what_a_gateway_sends() {
+    let bytes = field::envelope(7, &frame(7));
+    let envelope = wire::Envelope::decode(bytes.as_slice()).unwrap();
+    assert_eq!((envelope.seq, envelope.validate().is_ok()), (7, true));
+}
