@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use daemon::{ExitCode, SystemClock};
 use ids::IdSource;
 
-use crate::config::Config;
+use crate::config::{Config, DeviceProfile};
 use crate::db::Db;
 use crate::serve;
 
@@ -38,11 +38,11 @@ struct File {
     config: PathBuf,
 }
 
-/// Does what the command line asks.
-pub async fn run(args: Args) -> ExitCode {
+/// Does what the command line asks. `profiles` are the device profiles that evidence bundles carry.
+pub async fn run(args: Args, profiles: Vec<DeviceProfile>) -> ExitCode {
     match args.verb {
         Verb::Run(file) => match Config::load(&file.config) {
-            Ok(config) => serve_until_signal(config).await,
+            Ok(config) => serve_until_signal(Config { profiles, ..config }).await,
             Err(faults) => fail(&faults.to_string(), ExitCode::Configuration),
         },
         Verb::Check(file) => match Config::load(&file.config) {

@@ -31,6 +31,19 @@ pub struct Config {
     pub stripe: Option<Stripe>,
     /// The tenants to make sure of at start, each with the key that bootstraps it.
     pub tenants: Vec<Tenant>,
+    /// The device profiles that evidence bundles carry. No file says them: whoever composes the program knows them.
+    pub profiles: Vec<DeviceProfile>,
+}
+
+/// A device profile as evidence carries it. What it means is not ours to know: the API never decodes a register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceProfile {
+    /// Its id, such as `eastron-sdm630`.
+    pub id: String,
+    /// The hash by which gateways name it, 64 hexadecimal digits.
+    pub hash: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// Whether `GET /` shows the status page.
@@ -147,6 +160,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
             None => None,
         },
         tenants: tenants.into_iter().collect::<Option<_>>()?,
+        profiles: Vec::new(),
     })
 }
 

@@ -15,7 +15,7 @@ mod state;
 mod status;
 mod worker;
 
-pub use config::{Config, StatusPage, Stripe, Tenant};
+pub use config::{Config, DeviceProfile, StatusPage, Stripe, Tenant};
 pub use db::{Db, DbError};
 pub use serve::{Running, ServeError, openapi_json, serve, start};
 

@@ -12,7 +12,7 @@ use stripe::webhook::WebhookSecret;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, StatusPage};
+use crate::config::{Config, DeviceProfile, StatusPage};
 use crate::db::Db;
 use crate::service::ServiceError;
 
@@ -29,11 +29,14 @@ pub(crate) struct Inner {
     pub(crate) webhook_secrets: Vec<WebhookSecret>,
     pub(crate) store: PathBuf,
     pub(crate) evidence: PathBuf,
+    pub(crate) profiles: Vec<DeviceProfile>,
     pub(crate) collector: Option<String>,
     pub(crate) status_page: StatusPage,
     pub(crate) http: reqwest::Client,
     /// Held by whoever moves money: one at a time, so that a request and the worker never race on one payment.
     pub(crate) till: Mutex<()>,
+    /// Held by whoever issues an invoice, so that its number does not change while its evidence is made.
+    pub(crate) desk: Mutex<()>,
     /// Wakes the worker.
     pub(crate) kick: Notify,
     /// Counts committed changes, for the live page.
@@ -109,10 +112,12 @@ impl Api {
                 .collect(),
             store: config.store.clone(),
             evidence: config.evidence.clone(),
+            profiles: config.profiles.clone(),
             collector: config.collector.clone(),
             status_page: config.status_page,
             http,
             till: Mutex::new(()),
+            desk: Mutex::new(()),
             kick: Notify::new(),
             changes: watch::Sender::new(0),
             metrics: Metrics::default(),
@@ -128,9 +133,10 @@ impl Api {
         self.stripe.as_ref().ok_or(ServiceError::NoProvider)
     }
 
-    /// The time.
+    /// The time, in whole milliseconds: what is written down is what was read.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     /// The time in UTC milliseconds.

@@ -1,7 +1,9 @@
 //! Baselines: which data was qualified, what was fitted, and who has verified it.
 
+use evidence::{BaselineInputs, Series};
 use ids::{BaselineId, FacilityId, Slug, TenantId};
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
@@ -33,6 +35,13 @@ impl std::str::FromStr for Verification {
     }
 }
 
+/// Where the data of a baseline comes from; the series have no rows here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sources {
+    pub(crate) baseline: BaselineInputs,
+    pub(crate) weather: Series,
+}
+
 /// A stored baseline.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredBaseline {
@@ -48,11 +57,13 @@ pub(crate) struct StoredBaseline {
     pub(crate) verification: Verification,
     pub(crate) verified_by: Option<String>,
     pub(crate) verified_ms: Option<i64>,
+    /// Which series were read, and how they are fitted; their rows stay in the store.
+    pub(crate) inputs: Sources,
     /// Quality figures and the candidates, for people.
     pub(crate) summary: Value,
     /// The fitted model, as the calculator writes it.
     pub(crate) fit: Value,
-    /// SHA-256 over the rows the model was fitted to and the fit itself.
+    /// SHA-256 over the sources and their rows; the model follows from them.
     pub(crate) digest: String,
     pub(crate) created_ms: i64,
 }
@@ -69,6 +80,7 @@ fn baseline(row: &SqliteRow) -> Result<StoredBaseline, DbError> {
         verification: row::word(row, "verification_status", "a verification status")?,
         verified_by: row.try_get("verified_by")?,
         verified_ms: row.try_get("verified_ms")?,
+        inputs: row::document(row, "inputs")?,
         summary: row::document(row, "summary")?,
         fit: row::document(row, "fit")?,
         digest: row.try_get("digest")?,
@@ -79,8 +91,8 @@ fn baseline(row: &SqliteRow) -> Result<StoredBaseline, DbError> {
 /// Adds a baseline nobody has verified yet.
 pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, baseline: &StoredBaseline) -> Result<(), DbError> {
     sqlx::query(
-        "INSERT INTO baselines (id, tenant_id, facility_id, method, meters, weather, period_start, period_end, summary, fit, digest, created_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO baselines (id, tenant_id, facility_id, method, meters, weather, period_start, period_end, inputs, summary, fit, digest, created_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(baseline.id.to_string())
     .bind(tenant.to_string())
@@ -90,6 +102,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, baseline: &StoredBasel
     .bind(baseline.weather.as_str())
     .bind(baseline.period_start.to_string())
     .bind(baseline.period_end.to_string())
+    .bind(row::text_of(&baseline.inputs, "inputs")?)
     .bind(row::text_of(&baseline.summary, "summary")?)
     .bind(row::text_of(&baseline.fit, "fit")?)
     .bind(&baseline.digest)

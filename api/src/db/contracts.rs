@@ -1,9 +1,10 @@
 //! Shared-savings agreements.
 
-use ids::{BaselineId, ContractId, FacilityId, TenantId};
+use calculator::tariff::Tariff;
+use ids::{BaselineId, ContractId, FacilityId, InvoiceId, Slug, TenantId};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use settlement::Contract;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
 
@@ -18,7 +19,17 @@ pub(crate) struct Payer {
     pub(crate) payment_method: String,
 }
 
-/// A stored contract; the terms are settlement's document.
+/// What was agreed: settlement's terms, the tariff they name, and which devices are measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Agreement {
+    pub(crate) contract: Contract,
+    /// None where the price is flat.
+    pub(crate) tariff: Option<Tariff>,
+    pub(crate) meters: Vec<Slug>,
+    pub(crate) weather: Slug,
+}
+
+/// A stored contract.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredContract {
     pub(crate) id: ContractId,
@@ -27,7 +38,7 @@ pub(crate) struct StoredContract {
     pub(crate) currency: String,
     pub(crate) starts_on: Date,
     pub(crate) ends_on: Option<Date>,
-    pub(crate) terms: Value,
+    pub(crate) agreement: Agreement,
     pub(crate) payer: Payer,
     /// The processor's customer and payment method, once registered.
     pub(crate) stripe: Option<(String, String)>,
@@ -42,7 +53,7 @@ fn contract(row: &SqliteRow) -> Result<StoredContract, DbError> {
         currency: row.try_get("currency")?,
         starts_on: row::word(row, "starts_on", "a date")?,
         ends_on: row::maybe(row, "ends_on", "a date")?,
-        terms: row::document(row, "terms")?,
+        agreement: row::document(row, "terms")?,
         payer: row::document(row, "payer")?,
         stripe: row
             .try_get::<Option<String>, _>("stripe_customer_id")?
@@ -64,7 +75,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, contract: &StoredContr
     .bind(&contract.currency)
     .bind(contract.starts_on.to_string())
     .bind(contract.ends_on.map(|day| day.to_string()))
-    .bind(row::text_of(&contract.terms, "terms")?)
+    .bind(row::text_of(&contract.agreement, "terms")?)
     .bind(row::text_of(&contract.payer, "payer")?)
     .bind(contract.created_ms)
     .execute(&mut **tx)
@@ -83,6 +94,38 @@ pub(crate) async fn by_id(
         .bind(id.to_string())
         .fetch_optional(db)
         .await?;
+    found.as_ref().map(contract).transpose()
+}
+
+/// The contract under which an invoice was issued.
+pub(crate) async fn of_invoice(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    invoice: InvoiceId,
+) -> Result<Option<StoredContract>, DbError> {
+    let found = sqlx::query(
+        "SELECT c.* FROM contracts c JOIN statements s ON s.contract_id = c.id JOIN invoices i ON i.statement_id = s.id
+         WHERE i.tenant_id = ? AND i.id = ?",
+    )
+    .bind(tenant.to_string())
+    .bind(invoice.to_string())
+    .fetch_optional(db)
+    .await?;
+    found.as_ref().map(contract).transpose()
+}
+
+/// The newest contract of a facility.
+pub(crate) async fn latest_of_facility(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    facility: FacilityId,
+) -> Result<Option<StoredContract>, DbError> {
+    let found =
+        sqlx::query("SELECT * FROM contracts WHERE tenant_id = ? AND facility_id = ? ORDER BY id DESC LIMIT 1")
+            .bind(tenant.to_string())
+            .bind(facility.to_string())
+            .fetch_optional(db)
+            .await?;
     found.as_ref().map(contract).transpose()
 }
 

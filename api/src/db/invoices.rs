@@ -2,9 +2,11 @@
 
 use ids::{FacilityId, InvoiceId, PayeeId, StatementId, TenantId};
 use serde_json::Value;
+use settlement::PartyKind;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
 
+use super::payees::kind_of;
 use super::{DbError, Tx, Window, row};
 
 /// A stored invoice; the document is settlement's.
@@ -38,7 +40,7 @@ pub(crate) struct StoredLine {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredPart {
     pub(crate) payee: PayeeId,
-    pub(crate) kind: String,
+    pub(crate) kind: PartyKind,
     pub(crate) amount_minor: i64,
 }
 
@@ -105,7 +107,7 @@ pub(crate) async fn insert(
             .bind(invoice.id.to_string())
             .bind(position)
             .bind(part.payee.to_string())
-            .bind(&part.kind)
+            .bind(part.kind.as_str())
             .bind(part.amount_minor)
             .execute(&mut **tx)
             .await?;
@@ -124,6 +126,20 @@ pub(crate) async fn next_number(tx: &mut Tx, tenant: TenantId, series: &str) -> 
     .fetch_one(&mut **tx)
     .await?;
     Ok(counted.try_get("last")?)
+}
+
+/// The number that [`next_number`] would give now.
+pub(crate) async fn peek_number(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    series: &str,
+) -> Result<i64, DbError> {
+    let found = sqlx::query("SELECT last FROM invoice_counters WHERE tenant_id = ? AND series = ?")
+        .bind(tenant.to_string())
+        .bind(series)
+        .fetch_optional(db)
+        .await?;
+    Ok(found.map_or(Ok(0), |found| found.try_get::<i64, _>("last"))? + 1)
 }
 
 /// The invoice with this identifier.
@@ -214,7 +230,7 @@ pub(crate) async fn parts(
         .map(|row| {
             Ok(StoredPart {
                 payee: row::word(row, "payee_id", "a payee")?,
-                kind: row.try_get("kind")?,
+                kind: row::one_of(row, "kind", "a kind of payee", kind_of)?,
                 amount_minor: row.try_get("amount_minor")?,
             })
         })

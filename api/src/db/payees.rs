@@ -1,6 +1,7 @@
 //! Those who are paid.
 
 use ids::{PayeeId, TenantId};
+use settlement::PartyKind;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
 
@@ -11,7 +12,7 @@ use super::{DbError, Tx, Window, row};
 pub(crate) struct StoredPayee {
     pub(crate) id: PayeeId,
     pub(crate) name: String,
-    pub(crate) kind: String,
+    pub(crate) kind: PartyKind,
     pub(crate) email: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub(crate) country: String,
@@ -20,11 +21,17 @@ pub(crate) struct StoredPayee {
     pub(crate) created_ms: i64,
 }
 
+/// The kind with this word.
+pub(crate) fn kind_of(word: &str) -> Option<PartyKind> {
+    use PartyKind::{Facility, Investor, Network, Partner, Platform};
+    [Platform, Network, Facility, Investor, Partner].into_iter().find(|kind| kind.as_str() == word)
+}
+
 fn payee(row: &SqliteRow) -> Result<StoredPayee, DbError> {
     Ok(StoredPayee {
         id: row::word(row, "id", "a payee")?,
         name: row.try_get("name")?,
-        kind: row.try_get("kind")?,
+        kind: row::one_of(row, "kind", "a kind of payee", kind_of)?,
         email: row.try_get("email")?,
         country: row.try_get("country")?,
         stripe_account: row.try_get("stripe_account_id")?,
@@ -40,7 +47,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, payee: &StoredPayee) -
     .bind(payee.id.to_string())
     .bind(tenant.to_string())
     .bind(&payee.name)
-    .bind(&payee.kind)
+    .bind(payee.kind.as_str())
     .bind(&payee.email)
     .bind(&payee.country)
     .bind(&payee.stripe_account)

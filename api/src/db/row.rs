@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use money::{Currency, Money};
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -33,4 +34,20 @@ pub(super) fn document<T: DeserializeOwned>(row: &SqliteRow, column: &'static st
 /// A document as the text of its column.
 pub(super) fn text_of<T: serde::Serialize>(document: &T, column: &'static str) -> Result<String, DbError> {
     serde_json::to_string(document).map_err(|err| DbError::Document { column, err })
+}
+
+/// An amount from its two columns.
+pub(super) fn money(row: &SqliteRow, amount: &'static str) -> Result<Money, DbError> {
+    Ok(Money::new(row.try_get(amount)?, word::<Currency>(row, "currency", "a currency")?))
+}
+
+/// A word of a closed list.
+pub(super) fn one_of<T>(
+    row: &SqliteRow,
+    column: &'static str,
+    expected: &'static str,
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<T, DbError> {
+    let text: String = row.try_get(column)?;
+    find(&text).ok_or(DbError::Malformed { column, found: text, expected })
 }

@@ -89,6 +89,24 @@ pub(crate) async fn list(
     found.iter().map(statement).collect()
 }
 
+/// The last statement of the contract before a day.
+pub(crate) async fn last_before(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    contract: ContractId,
+    start: Date,
+) -> Result<Option<StoredStatement>, DbError> {
+    let found = sqlx::query(
+        "SELECT * FROM statements WHERE tenant_id = ? AND contract_id = ? AND period_end <= ? ORDER BY period_end DESC LIMIT 1",
+    )
+    .bind(tenant.to_string())
+    .bind(contract.to_string())
+    .bind(start.to_string())
+    .fetch_optional(db)
+    .await?;
+    found.as_ref().map(statement).transpose()
+}
+
 /// Whether a statement of the contract already covers a day of the period.
 pub(crate) async fn overlaps(
     db: impl SqliteExecutor<'_>,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ids::{FacilityId, InvoiceId, PayeeId, PaymentId, StatementId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -15,8 +15,8 @@ use super::problem::{Kind, Problem};
 use super::shapes::decimal;
 use crate::db::keys::Caller;
 use crate::db::payments::StoredPayment;
-use crate::db::{DbError, invoices as db};
-use crate::service::pay;
+use crate::db::{DbError, invoices as db, ledger};
+use crate::service::{collect as service, settle};
 use crate::state::Api;
 
 /// What is asked of a customer for a statement.
@@ -66,7 +66,8 @@ pub(crate) struct Line {
 pub(crate) struct Part {
     #[schema(value_type = String)]
     payee: PayeeId,
-    kind: String,
+    /// platform, network, facility, investor or partner.
+    kind: &'static str,
     amount_minor: i64,
     amount_decimal: String,
 }
@@ -141,7 +142,7 @@ fn shape(stored: db::StoredInvoice, lines: Vec<db::StoredLine>, parts: Vec<db::S
             .map(|part| Part {
                 amount_decimal: decimal(part.amount_minor, &currency),
                 payee: part.payee,
-                kind: part.kind,
+                kind: part.kind.as_str(),
                 amount_minor: part.amount_minor,
             })
             .collect(),
@@ -156,6 +157,41 @@ fn shape(stored: db::StoredInvoice, lines: Vec<db::StoredLine>, parts: Vec<db::S
 
 async fn require(api: &Api, caller: &Caller, id: InvoiceId) -> Result<db::StoredInvoice, Problem> {
     db::by_id(api.db.read(), caller.tenant, id).await?.ok_or_else(|| Problem::not_found("invoice", &id))
+}
+
+/// A statement to bill.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInvoice {
+    #[schema(value_type = String)]
+    statement: StatementId,
+}
+
+/// Issues the invoice of a statement: gives it a number, posts it, and writes its evidence bundle.
+#[utoipa::path(post, path = "/v1/invoices", tag = "invoices", request_body = NewInvoice, params(("idempotency-key" = String, Header)),
+    responses((status = 201, body = Invoice), (status = 409, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Command { ticket, input }: Command<NewInvoice>,
+) -> Result<Response, Early> {
+    ticket.require_key()?;
+    // One at a time: the evidence holds the number, and a number is given once and without gaps.
+    let _desk = api.desk.lock().await;
+    drop(Unit::begin(&api, &ticket).await?);
+    let issued = settle::issue(&api, &ticket.caller, input.statement).await?;
+    let mut unit = Unit::begin(&api, &ticket).await?;
+    let (tenant, now_ms) = (unit.tenant(), unit.now_ms);
+    if db::next_number(&mut unit.tx, tenant, &issued.series).await? != issued.count {
+        let detail = "another process issued an invoice meanwhile; send the request again";
+        return Err(Problem::new(Kind::Conflict, detail).into());
+    }
+    db::insert(&mut unit.tx, &issued.invoice, &issued.lines, &issued.parts).await?;
+    if let Some(posting) = &issued.posting {
+        ledger::append(&mut unit.tx, tenant, posting, now_ms).await?;
+    }
+    unit.happened("invoice.issued", &issued.invoice.id.to_string()).await?;
+    let shaped = shape(issued.invoice, issued.lines, issued.parts);
+    Ok(unit.finish(StatusCode::CREATED, &shaped).await?)
 }
 
 /// Lists the invoices.
@@ -224,7 +260,7 @@ pub(crate) async fn collect(
     let unit = Unit::begin(&api, &ticket).await?;
     require(&api, &ticket.caller, id).await?;
     unit.pause(&id.to_string()).await?;
-    let payment = pay::collect(&api, ticket.caller.tenant, id).await?;
+    let payment = service::collect(&api, ticket.caller.tenant, id).await?;
     let mut unit = Unit::reopen(&api, &ticket).await?;
     unit.happened("invoice.collect", &id.to_string()).await?;
     Ok(unit.finish(StatusCode::OK, &Payment::from(payment)).await?)

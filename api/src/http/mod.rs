@@ -4,9 +4,9 @@
 //! `service` and below.
 
 mod auth;
-//mod baselines;
+mod baselines;
 mod command;
-//mod contracts;
+mod contracts;
 mod facilities;
 mod invoices;
 mod ledger;
@@ -17,9 +17,9 @@ mod payouts;
 pub(crate) mod problem;
 mod readings;
 mod router;
-//mod savings;
+mod savings;
 mod shapes;
-//mod statements;
+mod statements;
 mod webhooks;
 
 pub(crate) use router::{openapi, router};

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ids::PayeeId;
 use serde::{Deserialize, Serialize};
+use settlement::PartyKind;
 use utoipa::ToSchema;
 
 use super::command::{Command, Early, Unit};
@@ -43,13 +44,13 @@ pub(crate) enum PayeeKind {
 }
 
 impl PayeeKind {
-    const fn name(self) -> &'static str {
+    const fn party(self) -> PartyKind {
         match self {
-            Self::Platform => "platform",
-            Self::Network => "network",
-            Self::Facility => "facility",
-            Self::Investor => "investor",
-            Self::Partner => "partner",
+            Self::Platform => PartyKind::Platform,
+            Self::Network => PartyKind::Network,
+            Self::Facility => PartyKind::Facility,
+            Self::Investor => PartyKind::Investor,
+            Self::Partner => PartyKind::Partner,
         }
     }
 }
@@ -61,7 +62,7 @@ pub(crate) struct Payee {
     id: PayeeId,
     name: String,
     #[schema(value_type = PayeeKind)]
-    kind: String,
+    kind: &'static str,
     email: Option<String>,
     country: String,
     /// The connected account that transfers go to; none for the platform, and none yet where no processor is configured.
@@ -72,7 +73,7 @@ pub(crate) struct Payee {
 impl From<db::StoredPayee> for Payee {
     fn from(stored: db::StoredPayee) -> Self {
         let db::StoredPayee { id, name, kind, email, country, stripe_account, created_ms } = stored;
-        Self { id, name, kind, email, country, stripe_account, created_at: instant(created_ms) }
+        Self { id, name, kind: kind.as_str(), email, country, stripe_account, created_at: instant(created_ms) }
     }
 }
 
@@ -95,7 +96,7 @@ pub(crate) async fn create(
             let payee = db::StoredPayee {
                 id: api.new_id(),
                 name: shapes::name("name", &input.name)?,
-                kind: input.kind.name().to_owned(),
+                kind: input.kind.party(),
                 email: input.email,
                 country: input.country.unwrap_or_else(|| "US".to_owned()),
                 stripe_account: None,

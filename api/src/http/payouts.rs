@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 use super::command::{Command, Early, Nothing, Unit};
 use super::page::{ListQuery, Page, Params, instant};
 use super::problem::Problem;
-use super::shapes::decimal;
 use crate::db::keys::Caller;
 use crate::db::payouts as db;
 use crate::service::pay;
@@ -26,32 +25,40 @@ pub(crate) struct Payout {
     invoice: InvoiceId,
     #[schema(value_type = String)]
     payee: PayeeId,
-    kind: String,
-    /// pending, ready, processing, completed, failed or cancelled.
+    kind: &'static str,
+    /// pending, ready, processing, unknown, completed, failed or cancelled. The platform's own part is completed at
+    /// once and not transferred.
     #[schema(example = "completed")]
-    status: String,
+    status: &'static str,
     amount_minor: i64,
     amount_decimal: String,
-    currency: String,
+    currency: &'static str,
+    /// Counted from 1; a refused attempt is followed by the next.
+    attempt: u32,
     stripe_transfer: Option<String>,
     failure: Option<String>,
+    /// The end of the contract's hold.
+    release_at: String,
     created_at: String,
     updated_at: String,
 }
 
 impl From<db::StoredPayout> for Payout {
     fn from(stored: db::StoredPayout) -> Self {
+        let payout = stored.payout;
         Self {
-            id: stored.id,
-            invoice: stored.invoice,
-            payee: stored.payee,
-            kind: stored.kind,
-            status: stored.status,
-            amount_minor: stored.amount_minor,
-            amount_decimal: decimal(stored.amount_minor, &stored.currency),
-            currency: stored.currency,
-            stripe_transfer: stored.transfer,
+            id: payout.id,
+            invoice: payout.invoice,
+            payee: payout.payee,
+            kind: payout.kind.as_str(),
+            status: payout.state.as_str(),
+            amount_minor: payout.amount.minor,
+            amount_decimal: payout.amount.decimal_text(),
+            currency: payout.amount.currency.code(),
+            attempt: payout.attempt,
+            stripe_transfer: payout.transfer,
             failure: stored.failure,
+            release_at: instant(stored.release_ms),
             created_at: instant(stored.created_ms),
             updated_at: instant(stored.updated_ms),
         }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
 use super::{
-    facilities, invoices, ledger, operations, payees, payouts, readings,
+    baselines, contracts, facilities, invoices, ledger, operations, payees, payouts, readings, savings, statements,
     webhooks,
 };
 use crate::state::{Api, Metrics};
@@ -57,17 +57,17 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(facilities::get))
         .routes(routes!(facilities::create_device, facilities::list_devices))
         .routes(routes!(readings::list))
-        //.routes(routes!(baselines::create, baselines::list))
-        //.routes(routes!(baselines::get))
-        //.routes(routes!(baselines::verify))
+        .routes(routes!(baselines::create, baselines::list))
+        .routes(routes!(baselines::get))
+        .routes(routes!(baselines::verify))
         .routes(routes!(payees::create, payees::list))
         .routes(routes!(payees::get))
-        //.routes(routes!(contracts::create, contracts::list))
-        //.routes(routes!(contracts::get))
-        //.routes(routes!(savings::get))
-        //.routes(routes!(statements::create, statements::list))
-        //.routes(routes!(statements::get))
-        .routes(routes!(invoices::list))
+        .routes(routes!(contracts::create, contracts::list))
+        .routes(routes!(contracts::get))
+        .routes(routes!(savings::get))
+        .routes(routes!(statements::create, statements::list))
+        .routes(routes!(statements::get))
+        .routes(routes!(invoices::create, invoices::list))
         .routes(routes!(invoices::get))
         .routes(routes!(invoices::evidence))
         .routes(routes!(invoices::collect))

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use ledger::{Effect, Transaction, TransactionError, flow};
 use money::Money;
+use settlement::Payout;
 
 use super::ServiceError;
 use crate::db::invoices::StoredInvoice;
 use crate::db::payments::StoredPayment;
-use crate::db::payouts::StoredPayout;
 use crate::state::derived_id;
 
 /// The payer's money arrived at the processor, less its fee.
@@ -23,9 +23,15 @@ pub(crate) fn collected(
 }
 
 /// A payee's part left for its connected account.
-pub(crate) fn transferred(payout: &StoredPayout, part: Money, at: Timestamp) -> Result<Transaction, ServiceError> {
+pub(crate) fn transferred(payout: &Payout, at: Timestamp) -> Result<Transaction, ServiceError> {
     let id = transaction_id(&payout.id, Effect::Transfer, at);
-    flow::transfer(id, at, payout.id, payout.payee, part).map_err(impossible)
+    flow::transfer(id, at, payout.id, payout.payee, payout.amount).map_err(impossible)
+}
+
+/// A payee's part came back whole.
+pub(crate) fn reversed(payout: &Payout, at: Timestamp) -> Result<Transaction, ServiceError> {
+    let id = transaction_id(&payout.id, Effect::Reverse, at);
+    flow::reverse(id, at, payout.id, payout.payee, payout.amount).map_err(impossible)
 }
 
 /// The identifier of the transaction for one effect of one document.

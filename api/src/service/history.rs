@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ids::Slug;
-use store::{Reader, Sample, SeriesInfo, SeriesKey};
+use store::{ProfilePeriod, Reader, Sample, SeriesInfo, SeriesKey};
 
 use super::ServiceError;
 use crate::state::Api;
@@ -14,6 +14,8 @@ pub(crate) struct Part {
     pub(crate) key: SeriesKey,
     /// In order of time, the newest version of each.
     pub(crate) samples: Vec<Sample>,
+    /// The profiles by which the device was decoded, in order of time.
+    pub(crate) profiles: Vec<ProfilePeriod>,
 }
 
 /// Which series are asked for, and which times of them.
@@ -43,7 +45,8 @@ pub(crate) async fn parts(api: &Api, questions: Vec<Question>) -> Result<Vec<Par
                 let samples = reader
                     .scan(info.id, question.range.clone())
                     .map_err(|err| ServiceError::Store { err: Box::new(err) })?;
-                parts.push(Part { key: info.key, samples });
+                let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
+                parts.push(Part { key: info.key, samples, profiles });
             }
         }
         Ok(parts)

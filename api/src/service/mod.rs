@@ -1,8 +1,12 @@
 //! What the API does, apart from how it is asked: rules are below it, HTTP above it, SQL beside it.
 
+pub(crate) mod baselines;
 pub(crate) mod books;
+pub(crate) mod collect;
 pub(crate) mod history;
+pub(crate) mod inputs;
 pub(crate) mod pay;
+pub(crate) mod settle;
 
 use std::error::Error;
 

@@ -1,377 +1,166 @@
-//! Collecting an invoice and paying its parts, so that no crash and no lost answer pays twice.
+//! Paying each payee's part of a collected invoice, so that no crash and no lost answer pays twice.
 //!
-//! Every call that moves money is written down first, under a key derived from what it does and which attempt it is.
-//! After a crash the attempt is found open: what the processor knows of it is looked up before anything is sent again.
-//! An answer that did not arrive leaves the attempt open; only the processor's word closes it.
+//! The rules are `settlement`'s: a payout is moved by facts, each recorded with what it posts. A transfer is recorded as
+//! sent before it is sent, under a key derived from the payout and the attempt. Whoever finds a payout sent without an
+//! answer asks the processor what it knows before anything is sent again.
 
-use ids::{InvoiceId, PaymentId, PayoutId, TenantId};
-use money::{Currency, Money};
+use ids::{PayoutId, TenantId};
+use settlement::{Contradiction, Entry, Fact, PayoutState, Transition};
 use stripe::{
-    AccountId, ChargeId, CustomerId, IdempotencyKey, IntentStatus, NewAccount, NewCustomer, NewPaymentIntent, NewTransfer, Outcome,
-    PaymentIntent, PaymentIntentId, PaymentMethodId, PaymentMethodType, StripeError, Transfer,
+    AccountId, ChargeId, IdempotencyKey, NewAccount, NewTransfer, Outcome, Transfer, TransferId,
 };
 use tracing::info;
 
+use super::collect::contradiction;
 use super::{ServiceError, books};
-use crate::db::contracts::StoredContract;
 use crate::db::events::Actor;
-use crate::db::invoices::StoredInvoice;
 use crate::db::payees::StoredPayee;
-use crate::db::payments::StoredPayment;
 use crate::db::payouts::StoredPayout;
-use crate::db::{contracts, events, invoices, jobs, ledger, payees, payments, payouts, statements};
-use crate::state::{Api, Metrics, derived_id};
-
-/// How long a fresh attempt is left alone by the worker: its request is still being answered.
-const GRACE_MS: i64 = 30_000;
-/// The kind of payee that is ourselves.
-const PLATFORM: &str = "platform";
-
-/// Collects an issued invoice, or goes on with the attempt that is open already.
-///
-/// * Answer: the attempt as it stands: `succeeded`, `processing` or `failed` (with the reason).
-/// * Errors: the processor did not answer. The attempt stays open and the worker follows it.
-pub(crate) async fn collect(api: &Api, tenant: TenantId, id: InvoiceId) -> Result<StoredPayment, ServiceError> {
-    let _till = api.till.lock().await;
-    let invoice = invoices::by_id(api.db.read(), tenant, id).await?;
-    let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", id))?;
-    let attempts = payments::of_invoice(api.db.read(), tenant, id).await?;
-    if let Some(open) = attempts.iter().find(|attempt| attempt.status != "failed") {
-        return advance(api, open.clone(), Known::Maybe).await;
-    }
-    if invoice.status != "issued" {
-        return Err(ServiceError::conflict(format!("invoice {id} is {}; only an issued one is collected", invoice.status)));
-    }
-    if invoice.total_minor <= 0 {
-        return Err(ServiceError::conflict(format!("invoice {id} has nothing to collect")));
-    }
-    let contract = contract_of(api, &invoice).await?;
-    let (_, method) = ensure_payer(api, tenant, &contract).await?;
-    let attempt = i64::try_from(attempts.len()).unwrap_or(i64::MAX - 1) + 1;
-    let now_ms = api.now_ms();
-    let payment = StoredPayment {
-        id: derived_id(now_ms, &format!("{id}:payment:{attempt}")),
-        tenant,
-        invoice: id,
-        attempt,
-        status: "pending".to_owned(),
-        currency: invoice.currency.clone(),
-        amount_minor: invoice.total_minor,
-        payment_method: method,
-        intent: None,
-        charge: None,
-        failure: None,
-        created_ms: now_ms,
-    };
-    let mut tx = api.db.write().await?;
-    payments::insert(&mut tx, &payment).await?;
-    jobs::enqueue(&mut tx, jobs::Kind::Payment, &payment.id.to_string(), now_ms + GRACE_MS).await?;
-    events::happened(&mut tx, tenant, "payment.started", &payment.id.to_string(), &Actor::WORKER, now_ms).await?;
-    tx.commit().await?;
-    advance(api, payment, Known::Never).await
-}
-
-/// Looks how an attempt stands, and books it when it has ended.
-pub(crate) async fn follow(api: &Api, id: PaymentId) -> Result<StoredPayment, ServiceError> {
-    let _till = api.till.lock().await;
-    let payment = payments::by_id(api.db.read(), id).await?;
-    advance(api, payment.ok_or_else(|| ServiceError::not_found("payment", id))?, Known::Maybe).await
-}
-
-/// Whether the processor may have heard of an attempt before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    Never,
-    Maybe,
-}
-
-/// Takes an open attempt as far as it goes now. The caller holds the till.
-async fn advance(api: &Api, mut payment: StoredPayment, known: Known) -> Result<StoredPayment, ServiceError> {
-    if matches!(payment.status.as_str(), "succeeded" | "failed") {
-        return Ok(payment);
-    }
-    let intent = match &payment.intent {
-        Some(intent) => {
-            let id = PaymentIntentId::new(intent.clone());
-            api.stripe()?.retrieve_payment_intent(&id).await.map_err(ServiceError::Provider)?
-        }
-        None => match request(api, &payment, known).await? {
-            Requested::Intent(intent) => *intent,
-            Requested::Refused { intent, reason } => {
-                payment.intent = intent;
-                return fail(api, payment, reason).await;
-            }
-        },
-    };
-    api.crash_point("payment.sent")?;
-    if intent.amount() != amount(payment.amount_minor, &payment.currency)? {
-        return Err(contradiction("the processor's payment intent has another amount than the attempt"));
-    }
-    payment.intent = Some(intent.id.as_str().to_owned());
-    match intent.status {
-        IntentStatus::Succeeded => succeed(api, payment, &intent).await,
-        IntentStatus::RequiresPaymentMethod | IntentStatus::Canceled => {
-            let reason = intent.last_failure().unwrap_or(intent.status.as_str()).to_owned();
-            fail(api, payment, reason).await
-        }
-        _ => {
-            payment.status = "processing".to_owned();
-            let now_ms = api.now_ms();
-            let mut tx = api.db.write().await?;
-            payments::record(&mut tx, &payment, now_ms).await?;
-            tx.commit().await?;
-            api.changed();
-            Ok(payment)
-        }
-    }
-}
-
-enum Requested {
-    Intent(Box<PaymentIntent>),
-    Refused { intent: Option<String>, reason: String },
-}
-
-/// Finds the attempt's intent at the processor, or makes it.
-async fn request(api: &Api, payment: &StoredPayment, known: Known) -> Result<Requested, ServiceError> {
-    let invoice = invoices::by_id(api.db.read(), payment.tenant, payment.invoice).await?;
-    let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", payment.invoice))?;
-    let contract = contract_of(api, &invoice).await?;
-    let (customer, _) = ensure_payer(api, payment.tenant, &contract).await?;
-    let customer = CustomerId::new(customer);
-    if known == Known::Maybe {
-        let intents = api.stripe()?.list_payment_intents(&customer).await.map_err(ServiceError::Provider)?;
-        let ours = payment.id.to_string();
-        if let Some(found) = intents.into_iter().find(|intent| intent.metadata.get("payment") == Some(&ours)) {
-            return Ok(Requested::Intent(Box::new(found)));
-        }
-    }
-    let number = invoice.number.clone().unwrap_or_default();
-    let new = NewPaymentIntent {
-        amount: amount(payment.amount_minor, &payment.currency)?,
-        customer,
-        payment_method: PaymentMethodId::new(payment.payment_method.clone()),
-        allowed: vec![PaymentMethodType::Card, PaymentMethodType::UsBankAccount],
-        transfer_group: number.clone(),
-        description: Some(format!("Invoice {number}")),
-        metadata: vec![
-            ("tenant".to_owned(), payment.tenant.to_string()),
-            ("invoice".to_owned(), payment.invoice.to_string()),
-            ("payment".to_owned(), payment.id.to_string()),
-        ],
-    };
-    let key = IdempotencyKey::derive(&format!("invoice:{}:collect", payment.invoice), attempt_number(payment.attempt));
-    match api.stripe()?.create_payment_intent(&new, &key).await {
-        Ok(intent) => Ok(Requested::Intent(Box::new(intent))),
-        Err(StripeError::Card(decline)) => {
-            let reason = decline.decline_code.clone().unwrap_or_else(|| decline.code.clone());
-            Ok(Requested::Refused { intent: decline.payment_intent.clone(), reason })
-        }
-        Err(StripeError::InvalidRequest { code, message, .. }) => {
-            Ok(Requested::Refused { intent: None, reason: code.unwrap_or(message) })
-        }
-        Err(err) => Err(ServiceError::Provider(err)),
-    }
-}
-
-/// Closes an attempt that brought nothing; the next one takes the next number.
-async fn fail(api: &Api, mut payment: StoredPayment, reason: String) -> Result<StoredPayment, ServiceError> {
-    info!(payment.id = %payment.id, reason, "an attempt to collect failed");
-    payment.status = "failed".to_owned();
-    payment.failure = Some(reason);
-    let now_ms = api.now_ms();
-    let mut tx = api.db.write().await?;
-    payments::record(&mut tx, &payment, now_ms).await?;
-    let subject = payment.id.to_string();
-    events::happened(&mut tx, payment.tenant, "payment.failed", &subject, &Actor::WORKER, now_ms).await?;
-    tx.commit().await?;
-    api.changed();
-    Ok(payment)
-}
-
-/// Books a collected invoice: the payment, the postings and the payouts become true together.
-async fn succeed(
-    api: &Api,
-    mut payment: StoredPayment,
-    intent: &PaymentIntent,
-) -> Result<StoredPayment, ServiceError> {
-    let whole = amount(payment.amount_minor, &payment.currency)?;
-    if intent.amount_received() != whole {
-        return Err(contradiction("the processor received another amount than the attempt asked for"));
-    }
-    let charge = intent.latest_charge().ok_or_else(|| contradiction("a succeeded payment intent has no charge"))?;
-    let details = api.stripe()?.retrieve_charge(&charge).await.map_err(ServiceError::Provider)?;
-    let fee = details.balance_transaction().map_or(Money::zero(whole.currency), stripe::BalanceTransaction::fee);
-    payment.status = "succeeded".to_owned();
-    payment.charge = Some(charge.as_str().to_owned());
-    let now = api.now();
-    let now_ms = now.as_millisecond();
-    let mut tx = api.db.write().await?;
-    let invoice = invoices::by_id(&mut *tx, payment.tenant, payment.invoice).await?;
-    let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", payment.invoice))?;
-    payments::record(&mut tx, &payment, now_ms).await?;
-    invoices::mark_paid(&mut tx, payment.tenant, invoice.id, now_ms).await?;
-    let posted = books::collected(&payment, &invoice, whole, fee, now)?;
-    ledger::append(&mut tx, payment.tenant, &posted, now_ms).await?;
-    for part in invoices::parts(&mut *tx, payment.tenant, invoice.id).await? {
-        if part.amount_minor <= 0 {
-            continue;
-        }
-        let ours = part.kind == PLATFORM;
-        let payout = StoredPayout {
-            id: derived_id(payment.created_ms, &format!("{}:payout:{}:{}", invoice.id, part.payee, part.kind)),
-            tenant: payment.tenant,
-            invoice: invoice.id,
-            payment: payment.id,
-            payee: part.payee,
-            kind: part.kind,
-            // Our own share is income and stays where it was collected.
-            status: if ours { "completed" } else { "ready" }.to_owned(),
-            currency: invoice.currency.clone(),
-            amount_minor: part.amount_minor,
-            attempt: 1,
-            transfer: None,
-            failure: None,
-            created_ms: now_ms,
-            updated_ms: now_ms,
-        };
-        payouts::insert(&mut tx, &payout).await?;
-        if !ours {
-            jobs::enqueue(&mut tx, jobs::Kind::Payout, &payout.id.to_string(), now_ms).await?;
-        }
-    }
-    let subject = invoice.id.to_string();
-    events::happened(&mut tx, payment.tenant, "invoice.paid", &subject, &Actor::WORKER, now_ms).await?;
-    tx.commit().await?;
-    info!(invoice.id = %invoice.id, money.minor = payment.amount_minor, money.currency = payment.currency, "collected an invoice");
-    api.changed();
-    Ok(payment)
-}
+use crate::db::{events, invoices, ledger, payees, payments, payouts};
+use crate::state::{Api, Metrics};
 
 /// Takes a payout as far as it goes now.
 ///
-/// * Answer: the payout as it stands. `ready` with a failure means that a definite refusal was met and the next
-///   attempt has the next number.
+/// * Answer: the payout as it stands; `pending` when its hold is not over.
+/// * Errors: the processor refused, and the next execution is the next attempt; or did not answer, and the next
+///   execution asks what became of it.
 pub(crate) async fn transfer(api: &Api, id: PayoutId) -> Result<StoredPayout, ServiceError> {
     let _till = api.till.lock().await;
-    let payout = payouts::by_id(api.db.read(), id).await?;
-    let mut payout = payout.ok_or_else(|| ServiceError::not_found("payout", id))?;
-    if !matches!(payout.status.as_str(), "pending" | "ready" | "processing") {
-        return Ok(payout);
+    let stored = payouts::by_id(api.db.read(), id).await?;
+    let mut stored = stored.ok_or_else(|| ServiceError::not_found("payout", id))?;
+    if matches!(stored.payout.state, PayoutState::Completed | PayoutState::Cancelled) {
+        return Ok(stored);
     }
-    let new = match wanted(api, &payout).await? {
-        Ok(new) => new,
-        Err(waiting_for) => {
-            payout.status = "pending".to_owned();
-            payout.failure = Some(waiting_for.to_owned());
-            record(api, &payout).await?;
-            return Ok(payout);
-        }
-    };
-    let known = if payout.status == "processing" { Known::Maybe } else { Known::Never };
-    if known == Known::Never {
-        // Written down before the call: whoever finds it so after a crash asks first.
-        payout.status = "processing".to_owned();
-        payout.failure = None;
-        record(api, &payout).await?;
+    if api.now_ms() < stored.release_ms {
+        return Ok(stored);
     }
-    let made = match known {
-        Known::Maybe => made_before(api, &payout, &new).await?,
-        Known::Never => None,
-    };
-    let made = match made {
-        Some(made) => made,
-        None => {
-            let key = IdempotencyKey::derive(&format!("payout:{id}:transfer"), attempt_number(payout.attempt));
-            match api.stripe()?.create_transfer(&new, &key).await {
-                Ok(made) => made,
-                Err(err) if err.outcome() == Outcome::Refused => {
-                    payout.status = "ready".to_owned();
-                    payout.attempt += 1;
-                    payout.failure = Some(daemon::chain(&err));
-                    record(api, &payout).await?;
-                    return Err(ServiceError::Provider(err));
-                }
-                Err(err) => return Err(ServiceError::Provider(err)),
-            }
+    let new = wanted(api, &stored).await?;
+    if matches!(stored.payout.state, PayoutState::Processing | PayoutState::Unknown) {
+        // Sent, and the answer was lost: with the process, or on its way.
+        if let Some(made) = made_before(api, &stored, &new).await? {
+            return confirm(api, stored, &new, &made).await;
         }
-    };
-    api.crash_point("transfer.sent")?;
-    complete(api, payout, &new, &made).await
+        let attempt = stored.payout.attempt;
+        stored = step(api, stored, &Fact::NotFound { attempt }, None).await?;
+    }
+    stored = step(api, stored, &Fact::Released, None).await?;
+    stored = step(api, stored, &Fact::Retried, None).await?;
+    let attempt = stored.payout.attempt;
+    stored = step(api, stored, &Fact::Sent { attempt }, None).await?;
+    let key = IdempotencyKey::derive(&format!("payout:{id}:transfer"), attempt);
+    match api.stripe()?.create_transfer(&new, &key).await {
+        Ok(made) => confirm(api, stored, &new, &made).await,
+        Err(err) => {
+            let refused = err.outcome() == Outcome::Refused;
+            let fact = if refused { Fact::Refused { attempt } } else { Fact::NoAnswer { attempt } };
+            step(api, stored, &fact, Some(daemon::chain(&err))).await?;
+            Err(ServiceError::Provider(err))
+        }
+    }
 }
 
-/// What is to be sent, or what the payout waits for.
-async fn wanted(api: &Api, payout: &StoredPayout) -> Result<Result<NewTransfer, &'static str>, ServiceError> {
-    let payee = payees::by_id(api.db.read(), payout.tenant, payout.payee).await?;
+/// A transfer was taken back at the processor: looks, and books it.
+pub(crate) async fn reversed(api: &Api, transfer: &str) -> Result<(), ServiceError> {
+    let _till = api.till.lock().await;
+    let Some(stored) = payouts::by_transfer(api.db.read(), transfer).await? else { return Ok(()) };
+    let id = TransferId::new(transfer);
+    let found = api.stripe()?.retrieve_transfer(&id).await.map_err(ServiceError::Provider)?;
+    if found.reversed {
+        let fact = Fact::Reversed { transfer: transfer.to_owned() };
+        step(api, stored, &fact, Some("the transfer was taken back in full".to_owned())).await?;
+    }
+    Ok(())
+}
+
+/// Applies a fact and records what it makes of the payout, with what it posts, in one transaction.
+async fn step(
+    api: &Api,
+    mut stored: StoredPayout,
+    fact: &Fact,
+    failure: Option<String>,
+) -> Result<StoredPayout, ServiceError> {
+    let was = stored.payout.state;
+    let Transition::Moved { to, post } = stored.payout.apply(fact).map_err(contradicted)? else { return Ok(stored) };
+    stored.payout = to;
+    stored.failure = failure;
+    let now = api.now();
+    let now_ms = now.as_millisecond();
+    stored.updated_ms = now_ms;
+    let mut tx = api.db.write().await?;
+    if !payouts::record(&mut tx, &stored, was, now_ms).await? {
+        return Err(ServiceError::conflict(format!("payout {} moved meanwhile", stored.payout.id)));
+    }
+    if let Some(entry) = post {
+        let posted = match entry {
+            Entry::Transfer => books::transferred(&stored.payout, now)?,
+            Entry::Reverse => books::reversed(&stored.payout, now)?,
+        };
+        ledger::append(&mut tx, stored.tenant, &posted, now_ms).await?;
+        let subject = stored.payout.id.to_string();
+        let kind = format!("payout.{}", stored.payout.state);
+        events::happened(&mut tx, stored.tenant, &kind, &subject, &Actor::WORKER, now_ms).await?;
+    }
+    tx.commit().await?;
+    api.changed();
+    Ok(stored)
+}
+
+/// What is to be sent. Opens the payee's account when it has none yet.
+async fn wanted(api: &Api, stored: &StoredPayout) -> Result<NewTransfer, ServiceError> {
+    let payout = &stored.payout;
+    let payee = payees::by_id(api.db.read(), stored.tenant, payout.payee).await?;
     let payee = payee.ok_or_else(|| ServiceError::not_found("payee", payout.payee))?;
-    let payment = payments::by_id(api.db.read(), payout.payment).await?;
-    let payment = payment.ok_or_else(|| ServiceError::not_found("payment", payout.payment))?;
-    let invoice = invoices::by_id(api.db.read(), payout.tenant, payout.invoice).await?;
+    let payment = payments::by_id(api.db.read(), stored.payment).await?;
+    let payment = payment.ok_or_else(|| ServiceError::not_found("payment", stored.payment))?;
+    let invoice = invoices::by_id(api.db.read(), stored.tenant, payout.invoice).await?;
     let invoice = invoice.ok_or_else(|| ServiceError::not_found("invoice", payout.invoice))?;
-    let account = connect(api, payout.tenant, &payee).await?;
-    let Some(charge) = payment.charge else { return Ok(Err("the invoice is not collected yet")) };
-    Ok(Ok(NewTransfer {
-        amount: amount(payout.amount_minor, &payout.currency)?,
-        destination: AccountId::new(account),
+    let charge = payment.charge.ok_or_else(|| contradiction("a payout exists whose payment has no charge"))?;
+    Ok(NewTransfer {
+        amount: payout.amount,
+        destination: AccountId::new(connect(api, stored.tenant, &payee).await?),
         source_transaction: Some(ChargeId::new(charge)),
         transfer_group: invoice.number.unwrap_or_default(),
         metadata: vec![
-            ("tenant".to_owned(), payout.tenant.to_string()),
+            ("tenant".to_owned(), stored.tenant.to_string()),
             ("payout".to_owned(), payout.id.to_string()),
             ("attempt".to_owned(), payout.attempt.to_string()),
         ],
-    }))
+    })
 }
 
 /// The transfer that an interrupted execution made, if it did.
-async fn made_before(api: &Api, payout: &StoredPayout, new: &NewTransfer) -> Result<Option<Transfer>, ServiceError> {
-    let ours = payout.id.to_string();
+async fn made_before(
+    api: &Api,
+    stored: &StoredPayout,
+    new: &NewTransfer,
+) -> Result<Option<Transfer>, ServiceError> {
+    let ours = stored.payout.id.to_string();
     let made = api.stripe()?.list_transfers(&new.transfer_group).await.map_err(ServiceError::Provider)?;
     Ok(made.into_iter().find(|made| made.metadata.get("payout") == Some(&ours) && !made.reversed))
 }
 
-/// Books a transfer: the payout and the postings become true together.
-async fn complete(
+/// The processor has the transfer: books it.
+async fn confirm(
     api: &Api,
-    mut payout: StoredPayout,
+    stored: StoredPayout,
     new: &NewTransfer,
     made: &Transfer,
 ) -> Result<StoredPayout, ServiceError> {
-    if made.amount() != new.amount || made.destination().as_ref() != Some(&new.destination) {
-        return Err(contradiction("the processor's transfer has another amount or destination than the payout"));
+    api.crash_point("transfer.sent")?;
+    if made.destination().as_ref() != Some(&new.destination) {
+        return Err(contradiction("the processor's transfer has another destination than the payout"));
     }
-    payout.status = "completed".to_owned();
-    payout.transfer = Some(made.id.as_str().to_owned());
-    payout.failure = None;
-    let now = api.now();
-    let now_ms = now.as_millisecond();
-    let mut tx = api.db.write().await?;
-    if payouts::record(&mut tx, &payout, now_ms).await? {
-        let posted = books::transferred(&payout, new.amount, now)?;
-        ledger::append(&mut tx, payout.tenant, &posted, now_ms).await?;
-        let subject = payout.id.to_string();
-        events::happened(&mut tx, payout.tenant, "payout.completed", &subject, &Actor::WORKER, now_ms).await?;
-    }
-    tx.commit().await?;
+    let fact = Fact::Confirmed { transfer: made.id.as_str().to_owned(), amount: made.amount() };
+    let stored = step(api, stored, &fact, None).await?;
     Metrics::count(&api.metrics.transfers);
-    info!(payout.id = %payout.id, money.minor = payout.amount_minor, money.currency = payout.currency, "paid a payee");
-    api.changed();
-    Ok(payout)
+    let amount = stored.payout.amount;
+    info!(payout.id = %stored.payout.id, money.minor = amount.minor, money.currency = %amount.currency, "paid a payee");
+    Ok(stored)
 }
 
-async fn record(api: &Api, payout: &StoredPayout) -> Result<(), ServiceError> {
-    let now_ms = api.now_ms();
-    let mut tx = api.db.write().await?;
-    payouts::record(&mut tx, payout, now_ms).await?;
-    tx.commit().await?;
-    api.changed();
-    Ok(())
-}
-
-async fn contract_of(api: &Api, invoice: &StoredInvoice) -> Result<StoredContract, ServiceError> {
-    let statement = statements::by_id(api.db.read(), invoice.tenant, invoice.statement).await?;
-    let statement = statement.ok_or_else(|| ServiceError::not_found("statement", invoice.statement))?;
-    let contract = contracts::by_id(api.db.read(), invoice.tenant, statement.contract).await?;
-    contract.ok_or_else(|| ServiceError::not_found("contract", statement.contract))
+/// Facts that cannot both be true: nothing is booked, a human looks.
+fn contradicted(err: Contradiction) -> ServiceError {
+    ServiceError::Internal { what: "the books and the processor disagree about a payout", err: Box::new(err) }
 }
 
 /// The connected account of a payee, opened when there is none yet. The key is derived from the payee, so that a crash
@@ -391,57 +180,4 @@ pub(crate) async fn connect(api: &Api, tenant: TenantId, payee: &StoredPayee) ->
     payees::set_account(&mut tx, tenant, payee.id, account.id.as_str()).await?;
     tx.commit().await?;
     Ok(account.id.as_str().to_owned())
-}
-
-/// The processor's customer and payment method of a contract, registered when they are not yet.
-///
-/// Both calls carry keys derived from the contract, so that a crash between them and the record repeats them.
-async fn ensure_payer(
-    api: &Api,
-    tenant: TenantId,
-    contract: &StoredContract,
-) -> Result<(String, String), ServiceError> {
-    if let Some(registered) = &contract.stripe {
-        return Ok(registered.clone());
-    }
-    let new = NewCustomer {
-        name: contract.payer.name.clone(),
-        email: contract.payer.email.clone(),
-        metadata: vec![
-            ("tenant".to_owned(), tenant.to_string()),
-            ("facility".to_owned(), contract.facility.to_string()),
-            ("contract".to_owned(), contract.id.to_string()),
-        ],
-    };
-    let key = |what: &str| IdempotencyKey::derive(&format!("contract:{}:{what}", contract.id), 1);
-    let customer = api.stripe()?.create_customer(&new, &key("customer")).await.map_err(ServiceError::Provider)?;
-    let method = PaymentMethodId::new(contract.payer.payment_method.clone());
-    let attach = key(&format!("method:{method}"));
-    let method = api
-        .stripe()?
-        .attach_payment_method(&method, &customer.id, &attach)
-        .await
-        .map_err(ServiceError::Provider)?;
-    let registered = (customer.id.as_str().to_owned(), method.id.as_str().to_owned());
-    let mut tx = api.db.write().await?;
-    contracts::set_stripe(&mut tx, tenant, contract.id, &registered.0, &registered.1).await?;
-    tx.commit().await?;
-    Ok(registered)
-}
-
-fn amount(minor: i64, currency: &str) -> Result<Money, ServiceError> {
-    let currency: Currency = currency
-        .parse()
-        .map_err(|err| ServiceError::Internal { what: "a stored currency cannot be read", err: Box::new(err) })?;
-    Ok(Money::new(minor, currency))
-}
-
-/// Attempts are counted from 1 and few.
-fn attempt_number(attempt: i64) -> u32 {
-    u32::try_from(attempt).unwrap_or(u32::MAX)
-}
-
-/// The processor says something that contradicts our books: nothing is booked, a human looks.
-fn contradiction(what: &'static str) -> ServiceError {
-    ServiceError::Internal { what, err: "the books and the processor disagree".into() }
 }

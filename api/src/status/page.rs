@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-use crate::db::{invoices, jobs, keys, ledger, payouts};
+use crate::db::{invoices, jobs, keys, ledger, payouts, statements};
 use crate::http::Amount;
 use crate::service::ServiceError;
 use crate::state::Api;
@@ -47,14 +47,15 @@ struct Invoice {
     number: String,
     status: String,
     total: Amount,
-    document: Value,
+    /// The statement behind it.
+    statement: Value,
     payouts: Vec<Payout>,
 }
 
 #[derive(Debug)]
 struct Payout {
-    kind: String,
-    status: String,
+    kind: &'static str,
+    status: &'static str,
     amount: String,
     failure: Option<String>,
 }
@@ -68,6 +69,7 @@ pub(super) async fn facts(api: &Api) -> Result<Facts, ServiceError> {
     let invoice = match invoices::latest(api.db.read()).await? {
         Some(stored) => {
             let payouts = payouts::of_invoice(api.db.read(), stored.tenant, stored.id).await?;
+            let statement = statements::by_id(api.db.read(), stored.tenant, stored.statement).await?;
             Some(Invoice {
                 number: stored.number.unwrap_or_else(|| "draft".to_owned()),
                 status: stored.status,
@@ -76,13 +78,13 @@ pub(super) async fn facts(api: &Api) -> Result<Facts, ServiceError> {
                     amount_decimal: crate::http::decimal(stored.total_minor, &stored.currency),
                     currency: stored.currency,
                 },
-                document: stored.document,
+                statement: statement.map_or(Value::Null, |statement| statement.document),
                 payouts: payouts
                     .into_iter()
                     .map(|payout| Payout {
-                        amount: format!("{} {}", crate::http::decimal(payout.amount_minor, &payout.currency), payout.currency),
-                        kind: payout.kind,
-                        status: payout.status,
+                        amount: payout.payout.amount.to_string(),
+                        kind: payout.payout.kind.as_str(),
+                        status: payout.payout.state.as_str(),
                         failure: payout.failure,
                     })
                     .collect(),
@@ -241,8 +243,8 @@ fn money_section(invoice: Option<&Invoice>) -> Markup {
                 None => p.quiet { "Nothing has been invoiced yet." },
                 Some(invoice) => {
                     dl {
-                        @if let Some(period) = period(&invoice.document) { div { dt { "period" } dd { (period) } } }
-                        @if let Some(avoided) = number_at(&invoice.document, "avoided_wh") { div { dt { "avoided energy" } dd { (grouped(&(avoided / 1000).to_string())) " kWh" } } }
+                        @if let Some(period) = period(&invoice.statement) { div { dt { "period" } dd { (period) } } }
+                        @if let Some(avoided) = invoice.statement.pointer("/savings/avoided_wh").and_then(Value::as_i64) { div { dt { "avoided energy" } dd { (grouped(&(avoided / 1000).to_string())) " kWh" } } }
                         div { dt { "invoice" } dd { (invoice.number) } }
                         div { dt { "state" } dd { (invoice.status) } }
                         div { dt { "total" } dd { (invoice.total.amount_decimal) " " (invoice.total.currency) } }
@@ -263,30 +265,10 @@ fn money_section(invoice: Option<&Invoice>) -> Markup {
     }
 }
 
-/// `from` to `to` of the first period found in a document.
-fn period(document: &Value) -> Option<String> {
-    let found = find(document, "period")?;
-    match found {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(_) => {
-            let edge = |keys: [&str; 3]| keys.iter().find_map(|key| found.get(*key)).map(plain);
-            Some(format!("{} to {}", edge(["start", "from", "first"])?, edge(["end", "to", "last"])?))
-        }
-        _ => None,
-    }
-}
-
-fn number_at(document: &Value, key: &str) -> Option<i64> {
-    find(document, key).and_then(Value::as_i64)
-}
-
-/// The first value of a key anywhere in a document.
-fn find<'a>(document: &'a Value, key: &str) -> Option<&'a Value> {
-    match document {
-        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|value| find(value, key))),
-        Value::Array(list) => list.iter().find_map(|value| find(value, key)),
-        _ => None,
-    }
+/// The days of a statement, the last included.
+fn period(statement: &Value) -> Option<String> {
+    let period: settlement::Period = serde_json::from_value(statement.get("period")?.clone()).ok()?;
+    Some(period.to_string())
 }
 
 fn books_section(facts: &Facts) -> Markup {

@@ -3,17 +3,25 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use ids::{InvoiceId, PayeeId, TenantId};
+use calculator::baseline::Commodity;
+use calculator::model::Search;
+use evidence::{BaselineInputs, Series};
+use ids::{BaselineId, InvoiceId, PayeeId, TenantId};
 use ledger::Account;
 use ledger::flow::{self, Credited};
-use money::{Currency, Money};
+use money::{Currency, Money, Share};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use settlement::{Contract, NegativeMonth, Party, PriceTerms, Terms};
 use stripe_sim::{BookAccount, Fault, WebhookFaults};
 
+use units::Unit;
+
 use super::room::{KEY, OTHER_KEY, Room, id};
-use crate::db::baselines::{StoredBaseline, Verification};
-use crate::db::contracts::{Payer, StoredContract};
+use crate::db::baselines::{Sources, StoredBaseline, Verification};
+use crate::db::contracts::{Agreement, Payer, StoredContract};
 use crate::db::invoices::{StoredInvoice, StoredLine, StoredPart};
+use crate::db::payees::kind_of;
 use crate::db::statements::StoredStatement;
 use crate::db::{baselines, contracts, invoices, keys, ledger as books, statements};
 
@@ -30,20 +38,25 @@ struct Issued {
 }
 
 async fn issued(room: &Room, method: &str) -> Issued {
+    issued_with_hold(room, method, 0).await
+}
+
+async fn issued_with_hold(room: &Room, method: &str, hold_days: u16) -> Issued {
     let facility = room.facility(KEY, "north-hall").await;
     let mut parts = Vec::new();
     for (kind, amount_minor) in SPLIT {
         let payee = room.post("/v1/payees", json!({ "name": format!("The {kind}"), "kind": kind })).await;
         assert_eq!(payee["stripe_account"].is_null(), kind == "platform");
-        parts.push(StoredPart { payee: id(&payee).parse().unwrap(), kind: kind.to_owned(), amount_minor });
+        parts.push(StoredPart { payee: id(&payee).parse().unwrap(), kind: kind_of(kind).unwrap(), amount_minor });
     }
     let api = &room.api;
     let tenant = keys::tenant_by_slug(api.db.read(), &room.config.tenants[0].slug).await.unwrap().unwrap();
     let now = api.now();
     let now_ms = now.as_millisecond();
     let day = jiff::civil::date(2026, 1, 1);
+    let baseline_id = api.new_id();
     let baseline = StoredBaseline {
-        id: api.new_id(),
+        id: baseline_id,
         facility: facility.parse().unwrap(),
         method: "caltrack-daily".to_owned(),
         meters: Vec::new(),
@@ -53,19 +66,43 @@ async fn issued(room: &Room, method: &str) -> Issued {
         verification: Verification::Unverified,
         verified_by: None,
         verified_ms: None,
+        inputs: no_sources(baseline_id),
         summary: json!({}),
         fit: json!({}),
         digest: String::new(),
         created_ms: now_ms,
     };
-    let contract = StoredContract {
+    let share = |ppm| Share::parts_per_million(ppm).unwrap();
+    let split = parts.iter().map(|part| Party { payee: part.payee, kind: part.kind, name: part.kind.to_string(), share: share(200_000) });
+    let terms = Terms {
         id: api.new_id(),
+        facility: baseline.facility,
+        currency: Currency::Usd,
+        baseline: baseline.id,
+        starts_on: day,
+        ends_on: None,
+        price: PriceTerms::Flat { price_per_kwh: Decimal::new(13, 2) },
+        billed_share: share(500_000),
+        fees: Vec::new(),
+        split: split.collect(),
+        negative_month: NegativeMonth::CarryForward,
+        invoice_prefix: "NW".to_owned(),
+        due_days: 30,
+        hold_days,
+    };
+    let contract = StoredContract {
+        id: terms.id,
         facility: baseline.facility,
         baseline: baseline.id,
         currency: "USD".to_owned(),
         starts_on: day,
         ends_on: None,
-        terms: json!({}),
+        agreement: Agreement {
+            contract: Contract::new(terms).unwrap(),
+            tariff: None,
+            meters: Vec::new(),
+            weather: baseline.weather.clone(),
+        },
         payer: Payer { name: "North Hall".to_owned(), email: None, payment_method: method.to_owned() },
         stripe: None,
         created_ms: now_ms,
@@ -102,7 +139,7 @@ async fn issued(room: &Room, method: &str) -> Issued {
     let credited: Vec<_> = parts
         .iter()
         .map(|part| Credited {
-            account: if part.kind == "platform" { Account::PlatformRevenue } else { Account::Payable(part.payee) },
+            account: if part.kind.is_ours() { Account::PlatformRevenue } else { Account::Payable(part.payee) },
             amount: usd(part.amount_minor),
         })
         .collect();
@@ -116,6 +153,26 @@ async fn issued(room: &Room, method: &str) -> Issued {
     books::append(&mut tx, tenant, &posted, now_ms).await.unwrap();
     tx.commit().await.unwrap();
     Issued { tenant, invoice: invoice.id, facility }
+}
+
+fn no_sources(id: BaselineId) -> Sources {
+    let rowless = Series {
+        device: ids::Slug::parse("weather-station").unwrap(),
+        point: "temp".to_owned(),
+        unit: Unit::Celsius,
+        exponent: -1,
+        rows: Vec::new(),
+    };
+    let day = jiff::civil::date(2025, 1, 1);
+    let baseline = BaselineInputs {
+        id,
+        period: calculator::baseline::Period::new(day, jiff::civil::date(2026, 1, 1)).unwrap(),
+        commodity: Commodity::Electricity,
+        search: Search::compatible(),
+        interval_minutes: 60,
+        energy: Vec::new(),
+    };
+    Sources { baseline, weather: rowless }
 }
 
 impl Issued {
@@ -186,6 +243,21 @@ async fn issued_is_another_tenants(room: &Room, issued: &Issued) {
     room.get_as(OTHER_KEY, &path).await.expect(StatusCode::NOT_FOUND);
     let collect = format!("{path}/collect");
     room.post_as(OTHER_KEY, &collect, Some("k1"), &json!({})).await.expect(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn collected_money_waits_for_the_end_of_its_hold() {
+    let room = Room::new().await;
+    let issued = issued_with_hold(&room, "pm_card_visa", 5).await;
+    issued.collect(&room, "k1").await.expect(StatusCode::OK);
+    room.work().await;
+    room.clock.advance(Duration::from_secs(4 * 86_400));
+    room.work().await;
+    assert_eq!(room.sim.executed("POST /v1/transfers"), 0);
+    assert!(payouts(&room).await.iter().filter(|payout| payout["status"] == "pending").count() == 4);
+    room.clock.advance(Duration::from_secs(86_400));
+    room.work().await;
+    assert_settled(&room, &issued).await;
 }
 
 #[tokio::test]

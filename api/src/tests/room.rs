@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::config::{Config, StatusPage, Stripe, Tenant};
+use crate::config::{Config, DeviceProfile, StatusPage, Stripe, Tenant};
 use crate::db::keys::{self, Role};
 use crate::state::Api;
 use crate::{http, serve, worker};
@@ -122,6 +122,7 @@ impl Room {
                 webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
             }),
             tenants: vec![tenant("demo", KEY), tenant("other", OTHER_KEY)],
+            profiles: vec![DeviceProfile { id: "test-meter".to_owned(), hash: "ab".repeat(32), text: "id = \"test-meter\"\n".to_owned() }],
         };
         let ids = IdSource::seeded(seed);
         let api = serve::prepare(&config, Arc::clone(&clock) as Arc<dyn Clock>, ids, CancellationToken::new()).await.unwrap();
@@ -179,7 +180,7 @@ impl Room {
 
     /// Posts, and reads the made resource.
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        let key = format!("{path} {body}");
+        let key = evidence::sha256_hex(format!("{path} {body}").as_bytes());
         let answer = self.post_as(KEY, path, Some(&key), &body).await;
         assert!(answer.status.is_success(), "{path}: {}", answer.text());
         answer.json()

@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use ids::Slug;
 use jiff::Timestamp;
 use serde_json::json;
-use store::{Batch, Options, Origin, Row, Store};
+use store::{Batch, Options, Origin, ProfileSeen, Row, Store};
 use units::{Quality, Unit};
 
-use super::room::{KEY, OTHER_KEY, Room};
+use super::room::{KEY, OTHER_KEY, Room, id};
 
 fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
@@ -26,23 +26,33 @@ struct Series {
 
 /// Stores series as an importer or a gateway would.
 fn store_series(room: &Room, tenant: &str, series: Vec<Series>) {
-    let store = Store::open(room.store(), Options::default()).unwrap();
     for (number, series) in (1_u8..).zip(series) {
-        let origin = Origin { tenant: slug(tenant), facility: slug("north-hall"), gateway: slug("import") };
-        let row = |(ts_ms, raw): (i64, i64)| Row {
-            device: slug(series.device),
-            point: series.point.to_owned(),
-            unit: series.unit,
-            exponent: series.exponent,
-            ts_ms,
-            raw: Some(raw),
-            quality: Quality::GOOD,
-            words: None,
-        };
-        let rows = series.values.iter().copied().map(row).collect();
-        let batch = Batch { origin, spool_id: [number; 16], seq: 1, rows, profiles: Vec::new() };
-        store.commit(&[batch]).unwrap();
+        store_batch(room, tenant, number, series);
     }
+}
+
+fn store_batch(room: &Room, tenant: &str, number: u8, series: Series) {
+    let store = Store::open(room.store(), Options::default()).unwrap();
+    let origin = Origin { tenant: slug(tenant), facility: slug("north-hall"), gateway: slug("import") };
+    let row = |(ts_ms, raw): (i64, i64)| Row {
+        device: slug(series.device),
+        point: series.point.to_owned(),
+        unit: series.unit,
+        exponent: series.exponent,
+        ts_ms,
+        raw: Some(raw),
+        quality: Quality::GOOD,
+        words: None,
+    };
+    let rows = series.values.iter().copied().map(row).collect();
+    let profile = ProfileSeen {
+        device: slug(series.device),
+        profile: "test-meter".to_owned(),
+        profile_hash: vec![0xab; 32],
+        config_hash: vec![0xcd; 32],
+    };
+    let batch = Batch { origin, spool_id: [number; 16], seq: 1, rows, profiles: vec![profile], letter: None };
+    store.commit(&[batch]).unwrap();
     store.flush().unwrap();
 }
 
@@ -71,4 +81,189 @@ async fn readings_are_exact_paged_and_the_tenants_own() {
     room.get(&path).await.expect(StatusCode::NOT_FOUND);
     room.clock.advance(Duration::from_secs(48 * 3_600));
     assert_eq!(room.get(&path.replace(&foreign, &facility)).await.json()["data"], json!([]), "the last day, by default");
+}
+
+/// How warm it is at an hour, and what the building uses in it before the retrofit.
+fn hour(start: Timestamp, number: i32) -> (f64, f64) {
+    let day = f64::from(number) / 24.0;
+    let season = 50.0 - 28.0 * (std::f64::consts::TAU * day / 365.0).cos();
+    let fahrenheit = season + 8.0 * (std::f64::consts::TAU * day).sin() + f64::from((number / 24 * 37) % 17 - 8);
+    let noise = f64::from((number * 7_919) % 13 - 6) * 60.0;
+    assert!(start.as_second() % 3_600 == 0);
+    (fahrenheit, 10_000.0 + 450.0 * (60.0 - fahrenheit).max(0.0) + noise)
+}
+
+/// A year of history, and a January in which a quarter less is used.
+fn history() -> Vec<Series> {
+    let start: Timestamp = "2025-01-01T06:00:00Z".parse().unwrap();
+    let (mut energy, mut temperature, mut counter) = (Vec::new(), Vec::new(), Vec::new());
+    let mut total_wh = 5_000_000_i64;
+    for number in 0..(365 + 31) * 24 {
+        let at = start.as_millisecond() + i64::from(number) * 3_600_000;
+        let (fahrenheit, wh) = hour(start, number);
+        #[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+        let (fahrenheit_micro, wh) = ((fahrenheit * 1e6) as i64, wh as i64);
+        temperature.push((at, fahrenheit_micro));
+        if number < 365 * 24 {
+            energy.push((at, wh * 1_000));
+        } else {
+            for quarter in 0..4 {
+                counter.push((at + quarter * 900_000, total_wh));
+                total_wh += wh * 3 / 16;
+            }
+        }
+    }
+    counter.push((start.as_millisecond() + (365 + 31) * 86_400_000, total_wh));
+    let series = |device, point, unit, exponent, values| Series { device, point, unit, exponent, values };
+    vec![
+        series("utility-meter", "e_int", Unit::KilowattHour, -6, energy),
+        series("weather-station", "temp", Unit::Fahrenheit, -6, temperature),
+        series("main-meter", "e_imp", Unit::WattHour, 0, counter),
+    ]
+}
+
+/// Facility, baseline, payees and contract; the identifiers of baseline and contract.
+async fn set_up(room: &Room) -> (String, String, String) {
+    let facility = room.facility(KEY, "north-hall").await;
+    store_series(room, "demo", history());
+    let devices = [("utility-meter", "meter"), ("weather-station", "weather"), ("main-meter", "meter")];
+    for (slug, kind) in devices {
+        let body = json!({ "slug": slug, "name": slug, "kind": kind, "profile": null });
+        room.post(&format!("/v1/facilities/{facility}/devices"), body).await;
+    }
+    let baseline = room
+        .post("/v1/baselines", json!({
+            "facility": facility, "meters": ["utility-meter"], "weather": "weather-station",
+            "period": { "start": "2025-01-01", "end": "2026-01-01" }, "method": "caltrack-daily",
+        }))
+        .await;
+    assert_eq!(baseline["verification_status"], "unverified");
+    assert!(baseline["summary"]["r_squared_adj"].as_f64().unwrap() > 0.9, "{}", baseline["summary"]);
+    let shares = [("platform", 50_000), ("network", 175_000), ("facility", 100_000), ("investor", 600_000), ("partner", 75_000)];
+    let mut split = Vec::new();
+    for (kind, share_ppm) in shares {
+        let payee = room.post("/v1/payees", json!({ "name": format!("The {kind}"), "kind": kind })).await;
+        split.push(json!({ "payee": id(&payee), "share_ppm": share_ppm }));
+    }
+    let contract = room
+        .post("/v1/contracts", json!({
+            "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
+            "currency": "USD", "price_per_kwh": "0.1325", "billed_share_ppm": 600_000, "split": split,
+            "starts_on": "2026-01-01", "payer": { "name": "North Hall LLC", "payment_method": "pm_card_visa" },
+        }))
+        .await;
+    (facility, id(&baseline), id(&contract))
+}
+
+const JANUARY: &str = r#"{ "start": "2026-01-01", "end": "2026-02-01" }"#;
+
+fn january(contract: &str) -> serde_json::Value {
+    let period: serde_json::Value = serde_json::from_str(JANUARY).unwrap();
+    json!({ "contract": contract, "period": period })
+}
+
+/// The whole walk, from history to payouts; the invoice and its evidence.
+async fn walk(seed: u64) -> (serde_json::Value, Vec<u8>) {
+    let room = Room::seeded(seed).await;
+    let (facility, baseline, contract) = set_up(&room).await;
+    let refused = room.post_as(KEY, "/v1/statements", None, &january(&contract)).await.expect(StatusCode::CONFLICT);
+    assert_eq!(refused.json()["code"], "baseline_not_verified");
+    let verdict = json!({ "verified_by": "A. Auditor" });
+    let verified = room.post(&format!("/v1/baselines/{baseline}/verify"), verdict.clone()).await;
+    assert_eq!(verified["verification_status"], "verified");
+    let again = room.post_as(KEY, &format!("/v1/baselines/{baseline}/verify"), None, &verdict).await;
+    again.expect(StatusCode::CONFLICT);
+
+    let path = format!("/v1/savings?facility={facility}&start=2026-01-01&end=2026-02-01");
+    let savings = room.get(&path).await.expect(StatusCode::OK).json();
+    room.get_as(OTHER_KEY, &path).await.expect(StatusCode::NOT_FOUND);
+    let avoided = savings["avoided_energy_wh"].as_i64().unwrap();
+    let observed = savings["observed_wh"].as_i64().unwrap();
+    assert!((avoided - observed / 3).abs() < observed / 20, "a quarter less: {avoided} of {observed}");
+    assert!(savings["uncertainty_wh"].as_i64().unwrap() > 0 && savings["confidence"] == 0.9);
+    assert_eq!((&savings["days_total"], &savings["days_compared"]), (&json!(31), &json!(31)));
+
+    let statement = room.post("/v1/statements", january(&contract)).await;
+    assert_eq!(statement["avoided_energy_wh"], avoided);
+    let overlapping = room.post_as(KEY, "/v1/statements", Some("again"), &january(&contract)).await;
+    overlapping.expect(StatusCode::CONFLICT);
+    let bill = json!({ "statement": id(&statement) });
+    room.post_as(OTHER_KEY, "/v1/invoices", Some("theirs"), &bill).await.expect(StatusCode::NOT_FOUND);
+    let invoice = room.post("/v1/invoices", bill.clone()).await;
+    assert_eq!(invoice["number"], "NW-2026-000001");
+    assert_eq!(invoice["total_minor"], statement["billed"]["amount_minor"]);
+    let total = invoice["total_minor"].as_i64().unwrap();
+    let sum = |list: &str| invoice[list].as_array().unwrap().iter().map(|part| part["amount_minor"].as_i64().unwrap()).sum::<i64>();
+    assert_eq!((sum("lines"), sum("split")), (total, total));
+    room.post_as(KEY, "/v1/invoices", Some("again"), &bill).await.expect(StatusCode::CONFLICT);
+
+    let path = format!("/v1/invoices/{}", id(&invoice));
+    let evidence = room.get(&format!("{path}/evidence")).await.expect(StatusCode::OK);
+    assert_eq!(evidence::sha256_hex(&evidence.bytes), invoice["evidence_sha256"].as_str().unwrap());
+    let manifest = evidence::verify(&evidence.bytes).unwrap();
+    assert_eq!(manifest.invoice.total_minor, total);
+    room.get_as(OTHER_KEY, &format!("{path}/evidence")).await.expect(StatusCode::NOT_FOUND);
+
+    let payment = room.post(&format!("{path}/collect"), json!({})).await;
+    assert_eq!(payment["status"], "succeeded");
+    room.post("/v1/payouts", json!({})).await;
+    let paid = room.get("/v1/payouts").await.json();
+    assert_eq!(paid["data"].as_array().unwrap().iter().map(|payout| payout["amount_minor"].as_i64().unwrap()).sum::<i64>(), total);
+    assert!(paid["data"].as_array().unwrap().iter().all(|payout| payout["status"] == "completed"), "{paid:#}");
+    let books = room.get("/v1/ledger/balances").await.json();
+    assert_eq!((&books["balanced"], &books["transactions"]), (&json!(true), &json!(1 + 1 + 4)));
+    assert_eq!(room.sim.books().transferred("NW-2026-000001"), total - invoice["split"][0]["amount_minor"].as_i64().unwrap());
+    let page = room.get("/").await.text();
+    for shown in ["NW-2026-000001", "paid", "investor", "completed", "balanced", "2026-01-01 to 2026-01-31"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    (invoice, evidence.bytes)
+}
+
+#[tokio::test]
+async fn from_history_to_payouts_twice_with_the_same_bits() {
+    let (first, second) = (walk(7).await, walk(7).await);
+    assert_eq!(first.0, second.0);
+    assert!(first.1 == second.1, "the evidence differs");
+    assert_ne!(walk(8).await.0["id"], first.0["id"]);
+}
+
+#[tokio::test]
+async fn data_that_does_not_suffice_is_refused_with_the_reason() {
+    let room = Room::new().await;
+    let facility = room.facility(KEY, "north-hall").await;
+    let body = |start: &str, meter: &str| {
+        json!({ "facility": facility, "meters": [meter], "weather": "weather-station", "period": { "start": start, "end": "2026-01-01" } })
+    };
+    let absent = room.post_as(KEY, "/v1/baselines", None, &body("2025-01-01", "utility-meter")).await;
+    assert_eq!(absent.expect(StatusCode::SERVICE_UNAVAILABLE).json()["code"], "store_unavailable");
+    store_series(&room, "demo", history());
+    let unknown = room.post_as(KEY, "/v1/baselines", None, &body("2025-01-01", "no-meter")).await;
+    let unknown = unknown.expect(StatusCode::UNPROCESSABLE_ENTITY).json();
+    assert_eq!(unknown["code"], "data_insufficient");
+    assert!(unknown["detail"].as_str().unwrap().contains("no-meter"), "{unknown}");
+    let short = room.post_as(KEY, "/v1/baselines", None, &body("2025-06-01", "utility-meter")).await;
+    let short = short.expect(StatusCode::UNPROCESSABLE_ENTITY).json();
+    assert!(short["detail"].as_str().unwrap().contains("214"), "{short}");
+}
+
+#[tokio::test]
+async fn a_statement_whose_readings_changed_is_not_billed() {
+    let room = Room::new().await;
+    let (_, baseline, contract) = set_up(&room).await;
+    room.post(&format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
+    let statement = room.post("/v1/statements", january(&contract)).await;
+    // A reading of the billed month is contradicted: a newer version now stands for it.
+    let at: Timestamp = "2026-01-10T06:00:00Z".parse().unwrap();
+    let series = Series { device: "main-meter", point: "e_imp", unit: Unit::WattHour, exponent: 0, values: vec![(at.as_millisecond(), 1)] };
+    store_batch(&room, "demo", 77, series);
+    let refused = room.post_as(KEY, "/v1/invoices", Some("k"), &json!({ "statement": id(&statement) })).await;
+    let refused = refused.expect(StatusCode::CONFLICT).json();
+    assert!(refused["detail"].as_str().unwrap().contains("come out differently"), "{refused}");
+    // So is a baseline whose history changed.
+    let at: Timestamp = "2025-03-10T06:00:00Z".parse().unwrap();
+    let series = Series { device: "utility-meter", point: "e_int", unit: Unit::KilowattHour, exponent: -6, values: vec![(at.as_millisecond(), 1)] };
+    store_batch(&room, "demo", 78, series);
+    let refused = room.post_as(KEY, "/v1/invoices", Some("k2"), &json!({ "statement": id(&statement) })).await;
+    assert!(refused.expect(StatusCode::CONFLICT).json()["detail"].as_str().unwrap().contains("fit and verify a new one"));
 }

@@ -6,12 +6,13 @@
 
 use ids::{PaymentId, PayoutId};
 use jiff::{SignedDuration, Timestamp};
+use settlement::PayoutState;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::db::jobs::{self, Job, Kind};
 use crate::db::{DbError, inbox, payments, payouts};
-use crate::service::{ServiceError, pay};
+use crate::service::{ServiceError, collect, pay};
 use crate::state::{Api, Metrics};
 
 /// How long a job may be held before another execution takes it over.
@@ -126,8 +127,10 @@ async fn read_webhook(api: &Api, event: &str) -> Result<Outcome, ServiceError> {
     if kind.starts_with("payment_intent.") {
         // An intent we do not know yet belongs to an attempt whose answer is still on its way: polling finds it.
         if let Some(payment) = payments::by_intent(api.db.read(), &object).await? {
-            pay::follow(api, payment.id).await?;
+            collect::follow(api, payment.id).await?;
         }
+    } else if kind == "transfer.reversed" {
+        pay::reversed(api, &object).await?;
     } else {
         debug!(stripe.event.kind = kind, "nothing to look at for this kind");
     }
@@ -139,14 +142,15 @@ async fn read_webhook(api: &Api, event: &str) -> Result<Outcome, ServiceError> {
 
 async fn follow_payment(api: &Api, subject: &str) -> Result<Outcome, ServiceError> {
     let id: PaymentId = subject.parse().map_err(|_| malformed(subject))?;
-    let payment = pay::follow(api, id).await?;
+    let payment = collect::follow(api, id).await?;
     Ok(if matches!(payment.status.as_str(), "succeeded" | "failed") { Outcome::Done } else { Outcome::Open })
 }
 
 async fn follow_payout(api: &Api, subject: &str) -> Result<Outcome, ServiceError> {
     let id: PayoutId = subject.parse().map_err(|_| malformed(subject))?;
     let payout = pay::transfer(api, id).await?;
-    Ok(if matches!(payout.status.as_str(), "completed" | "failed" | "cancelled") { Outcome::Done } else { Outcome::Open })
+    let finished = matches!(payout.payout.state, PayoutState::Completed | PayoutState::Cancelled);
+    Ok(if finished { Outcome::Done } else { Outcome::Open })
 }
 
 fn malformed(subject: &str) -> ServiceError {
