@@ -205,7 +205,7 @@ fn check_broker(raw: RawBroker, gateway: &str, faults: &mut Faults) -> Option<Br
         password,
         keep_alive,
         ack_timeout,
-        window_bytes: raw.window.map_or(8 << 20, ByteSizeText::bytes),
+        window_bytes: raw.window.map_or(16 << 20, ByteSizeText::bytes),
     })
 }
 
