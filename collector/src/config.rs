@@ -164,7 +164,7 @@ const fn default_clock_ahead() -> DurationText {
 }
 
 const fn default_flush_points() -> usize {
-    1_000_000
+    250_000
 }
 
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;

@@ -126,3 +126,26 @@ fn parquet_is_read_like_csv() {
     let samples: Vec<_> = stored(dir.path()).iter().map(|sample| (sample.ts_ms, sample.raw)).collect();
     assert_eq!(samples, [(0, Some(33_800_000)), (3_600_000, None)]);
 }
+
+/// Two years of a real building's weather and a meter's hours, as CSV and as the Parquet they were made from.
+#[test]
+fn the_files_of_the_demo_are_taken_whole_and_both_formats_agree() {
+    use std::io::Read;
+
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/mv");
+    for (name, unit) in [("il-electricity-cdd-hdd-hourly", Some(Unit::KilowattHour)), ("il_temperature_hourly", None)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Options::default()).unwrap();
+        let mut csv = Vec::new();
+        let file = std::fs::File::open(format!("{fixtures}/{name}.csv.gz")).unwrap();
+        flate2::read::GzDecoder::new(file).read_to_end(&mut csv).unwrap();
+        let imported = import(unit).csv(&store, &csv, now()).unwrap();
+        let first_ms = "2015-11-22T06:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        assert_eq!((imported.accepted + u64::from(imported.closed), imported.rejected_rows, imported.first_ms), (imported.rows, 0, Some(first_ms)));
+        assert!(imported.accepted > 19_000 && imported.conflict == 0);
+        store.flush().unwrap();
+        let body = std::fs::read(format!("{fixtures}/{name}.parquet")).unwrap();
+        let again = import(unit).parquet(&store, body.into(), now()).unwrap();
+        assert_eq!((again.accepted, again.duplicate, again.conflict), (0, imported.accepted, 0), "{name}");
+    }
+}

@@ -60,6 +60,8 @@ fn a_repeated_frame_is_acknowledged_again() {
 fn bad_messages_are_kept_told_and_stop_nothing() {
     let field = Field::new();
     let collector = field.collector();
+    // Messages that no gateway would send again need a subscriber.
+    collector.wait_for(|status| status["connected"] == true);
     let mut gateway = TestGateway::new(&field, "gw-1", 6);
     // Number 2 is from the future, number 4 names a unit that does not exist.
     gateway.replace(2, wire::Frame { tick_ms: i64::MAX / 1_000_000 * 4, ..frame(2) });

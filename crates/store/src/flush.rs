@@ -17,6 +17,9 @@ use crate::series::SeriesId;
 use crate::store::{FlushError, Inner, OpenError};
 use crate::wal::WalError;
 
+/// A facility and month with more segments than this has them merged by the next flush.
+const SEGMENTS_MAX: usize = 16;
+
 /// Tenant, facility, month.
 type Place = (String, String, String);
 type Readings = Vec<(SeriesId, Vec<Sample>)>;
@@ -64,18 +67,26 @@ impl Inner {
         self.flushed.change(added, &HashSet::new());
         self.wal.trim(flushed_lsn)?;
         fault::hit(Step::LogTrimmed).map_err(WalError::io("trim", &self.dir))?;
-        Ok(())
+        self.merge(SEGMENTS_MAX)
     }
 
     pub(crate) fn compact(&mut self) -> Result<(), FlushError> {
-        self.remove_retired()?;
         self.flush()?;
+        self.merge(1)
+    }
+
+    /// Merges the segments of each place that has more than `most`.
+    fn merge(&mut self, most: usize) -> Result<(), FlushError> {
         let mut places: BTreeMap<Place, Vec<SegmentRow>> = BTreeMap::new();
         for segment in self.flushed.segments() {
             let place = (segment.tenant.clone(), segment.facility.clone(), segment.month.clone());
             places.entry(place).or_default().push(segment.clone());
         }
-        for (place, segments) in places.into_iter().filter(|(_, segments)| segments.len() > 1) {
+        places.retain(|_, segments| segments.len() > most);
+        if !places.is_empty() {
+            self.remove_retired()?;
+        }
+        for (place, segments) in places {
             let mut merged: BTreeMap<SeriesId, Vec<Sample>> = BTreeMap::new();
             for row in &segments {
                 let path = self.flushed.path(row);

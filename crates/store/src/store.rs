@@ -25,7 +25,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_rows: 1_000_000, wal_file_bytes: 16 << 20 }
+        Self { flush_rows: 250_000, wal_file_bytes: 16 << 20 }
     }
 }
 

@@ -157,6 +157,26 @@ fn a_missing_log_file_is_told() {
 }
 
 #[test]
+fn a_trimmed_file_that_comes_back_is_no_hole() {
+    let dir = folder();
+    let store = open(dir.path());
+    let rows = |seq: u64| (0..60).map(|minute| row("d0", minute * 60_000, i64::try_from(seq).unwrap())).collect();
+    for seq in 1..=40 {
+        store.commit(&[batch(seq, rows(seq))]).unwrap();
+    }
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2);
+    let first = std::fs::read(&files[0]).unwrap();
+    store.flush().unwrap();
+    store.commit(&[batch(41, rows(41))]).unwrap();
+    drop(store);
+    std::fs::write(&files[0], first).unwrap();
+    assert_eq!(open(dir.path()).counters().accepted, 41 * 60);
+    Reader::open(dir.path()).unwrap();
+}
+
+#[test]
 fn rubbish_behind_the_end_is_never_taken_for_a_commit() {
     let dir = folder();
     let ends = three_commits(dir.path());

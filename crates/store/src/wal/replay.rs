@@ -37,11 +37,14 @@ pub(crate) fn replay(
 ) -> Result<Tail, WalError> {
     let files = list(dir)?;
     let mut tail = Tail { files: Vec::new(), next_lsn: after_lsn + 1, end: FILE_HEADER_BYTES };
-    let mut expected = None;
+    let mut expected = 0;
     let last = files.len().saturating_sub(1);
     for (index, (first, path)) in files.into_iter().enumerate() {
-        if first > expected.unwrap_or(after_lsn + 1) {
-            return Err(WalError::Hole { expected: expected.unwrap_or(after_lsn + 1), found: first, path });
+        // What is flushed may be missing: a file that was trimmed comes back when the machine stops before the folder
+        // is written, and those around it need not.
+        let needed = expected.max(after_lsn + 1);
+        if first > needed {
+            return Err(WalError::Hole { expected: needed, found: first, path });
         }
         let mut frames = Frames::open(&path, first)?;
         while let Some(payload) = frames.next()? {
@@ -52,7 +55,7 @@ pub(crate) fn replay(
         if frames.damaged && (index < last || (reading == Reading::Owner && frames.any_good_frame_later()?)) {
             return Err(WalError::Damaged { path, offset: frames.offset });
         }
-        expected = Some(frames.lsn);
+        expected = frames.lsn;
         tail.next_lsn = frames.lsn;
         tail.end = frames.offset;
         tail.files.push((first, path));
