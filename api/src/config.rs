@@ -143,8 +143,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     if raw.tenants.is_empty() {
         faults.add(Fault::at("tenants", "no tenant is named").help("add a [[tenants]] section with slug, name and admin_key"));
     }
-    let tenants: Vec<_> =
-        (0..).zip(raw.tenants).map(|(index, tenant)| validate_tenant(index, tenant, secrets, faults)).collect();
+    let tenants: Vec<_> = (0..).zip(raw.tenants).map(|(index, tenant)| validate_tenant(index, tenant, secrets, faults)).collect();
     Some(Config {
         listen: listen?,
         database: raw.database,

@@ -113,15 +113,8 @@ impl Running {
 ///
 /// * Stops: when `stop` is cancelled; requests that were accepted are answered first.
 /// * Errors: everything that can be known before the first request.
-pub async fn start(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    ids: IdSource,
-    stop: CancellationToken,
-) -> Result<Running, ServeError> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|err| ServeError::Listen { address: config.listen, err })?;
+pub async fn start(config: Config, clock: Arc<dyn Clock>, ids: IdSource, stop: CancellationToken) -> Result<Running, ServeError> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|err| ServeError::Listen { address: config.listen, err })?;
     let address = listener.local_addr().map_err(|err| ServeError::Listen { address: config.listen, err })?;
     let api = prepare(&config, clock, ids, stop.clone()).await?;
     let app = http::router(api.clone());
@@ -142,24 +135,13 @@ pub async fn start(
 }
 
 /// Serves until `stop` is cancelled.
-pub async fn serve(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    ids: IdSource,
-    stop: CancellationToken,
-) -> Result<(), ServeError> {
+pub async fn serve(config: Config, clock: Arc<dyn Clock>, ids: IdSource, stop: CancellationToken) -> Result<(), ServeError> {
     start(config, clock, ids, stop).await?.finished().await
 }
 
 /// Opens everything that is not a socket.
-pub(crate) async fn prepare(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    ids: IdSource,
-    stop: CancellationToken,
-) -> Result<Api, ServeError> {
-    std::fs::create_dir_all(&config.evidence)
-        .map_err(|err| ServeError::Folder { path: config.evidence.clone(), err })?;
+pub(crate) async fn prepare(config: &Config, clock: Arc<dyn Clock>, ids: IdSource, stop: CancellationToken) -> Result<Api, ServeError> {
+    std::fs::create_dir_all(&config.evidence).map_err(|err| ServeError::Folder { path: config.evidence.clone(), err })?;
     let db = Db::open(&config.database).await?;
     let api = Api::new(config, db, clock, ids, stop)?;
     for tenant in &config.tenants {

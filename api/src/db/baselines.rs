@@ -113,11 +113,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, baseline: &StoredBasel
 }
 
 /// The baseline with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: BaselineId,
-) -> Result<Option<StoredBaseline>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: BaselineId) -> Result<Option<StoredBaseline>, DbError> {
     let found = sqlx::query("SELECT * FROM baselines WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -127,11 +123,7 @@ pub(crate) async fn by_id(
 }
 
 /// The tenant's baselines, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredBaseline>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredBaseline>, DbError> {
     let found = sqlx::query("SELECT * FROM baselines WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -139,23 +131,6 @@ pub(crate) async fn list(
         .fetch_all(db)
         .await?;
     found.iter().map(baseline).collect()
-}
-
-/// The newest verified baseline of a facility.
-pub(crate) async fn latest_verified(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    facility: FacilityId,
-) -> Result<Option<StoredBaseline>, DbError> {
-    let found = sqlx::query(
-        "SELECT * FROM baselines WHERE tenant_id = ? AND facility_id = ? AND verification_status = 'verified'
-         ORDER BY id DESC LIMIT 1",
-    )
-    .bind(tenant.to_string())
-    .bind(facility.to_string())
-    .fetch_optional(db)
-    .await?;
-    found.as_ref().map(baseline).transpose()
 }
 
 /// Records a verdict; whether there was an unverified baseline to record it on.

@@ -55,9 +55,7 @@ fn contract(row: &SqliteRow) -> Result<StoredContract, DbError> {
         ends_on: row::maybe(row, "ends_on", "a date")?,
         agreement: row::document(row, "terms")?,
         payer: row::document(row, "payer")?,
-        stripe: row
-            .try_get::<Option<String>, _>("stripe_customer_id")?
-            .zip(row.try_get::<Option<String>, _>("stripe_method_id")?),
+        stripe: row.try_get::<Option<String>, _>("stripe_customer_id")?.zip(row.try_get::<Option<String>, _>("stripe_method_id")?),
         created_ms: row.try_get("created_ms")?,
     })
 }
@@ -84,11 +82,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, contract: &StoredContr
 }
 
 /// The contract with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: ContractId,
-) -> Result<Option<StoredContract>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: ContractId) -> Result<Option<StoredContract>, DbError> {
     let found = sqlx::query("SELECT * FROM contracts WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -120,21 +114,16 @@ pub(crate) async fn latest_of_facility(
     tenant: TenantId,
     facility: FacilityId,
 ) -> Result<Option<StoredContract>, DbError> {
-    let found =
-        sqlx::query("SELECT * FROM contracts WHERE tenant_id = ? AND facility_id = ? ORDER BY id DESC LIMIT 1")
-            .bind(tenant.to_string())
-            .bind(facility.to_string())
-            .fetch_optional(db)
-            .await?;
+    let found = sqlx::query("SELECT * FROM contracts WHERE tenant_id = ? AND facility_id = ? ORDER BY id DESC LIMIT 1")
+        .bind(tenant.to_string())
+        .bind(facility.to_string())
+        .fetch_optional(db)
+        .await?;
     found.as_ref().map(contract).transpose()
 }
 
 /// The tenant's contracts, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredContract>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredContract>, DbError> {
     let found = sqlx::query("SELECT * FROM contracts WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -145,13 +134,7 @@ pub(crate) async fn list(
 }
 
 /// Remembers the processor's customer and payment method of a contract.
-pub(crate) async fn set_stripe(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: ContractId,
-    customer: &str,
-    method: &str,
-) -> Result<(), DbError> {
+pub(crate) async fn set_stripe(tx: &mut Tx, tenant: TenantId, id: ContractId, customer: &str, method: &str) -> Result<(), DbError> {
     sqlx::query("UPDATE contracts SET stripe_customer_id = ?, stripe_method_id = ? WHERE tenant_id = ? AND id = ?")
         .bind(customer)
         .bind(method)

@@ -1,7 +1,6 @@
 //! The outbox and the audit log.
 
 use ids::TenantId;
-use sqlx::{Row, SqliteExecutor};
 
 use super::{DbError, Tx};
 
@@ -21,17 +20,15 @@ pub(crate) async fn happened(
         .bind(now_ms)
         .execute(&mut **tx)
         .await?;
-    sqlx::query(
-        "INSERT INTO audit_log (tenant_id, actor, action, subject, request_id, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(tenant.to_string())
-    .bind(actor.name)
-    .bind(kind)
-    .bind(subject)
-    .bind(actor.request)
-    .bind(now_ms)
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query("INSERT INTO audit_log (tenant_id, actor, action, subject, request_id, created_ms) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(tenant.to_string())
+        .bind(actor.name)
+        .bind(kind)
+        .bind(subject)
+        .bind(actor.request)
+        .bind(now_ms)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -47,10 +44,4 @@ pub(crate) struct Actor<'a> {
 impl Actor<'static> {
     /// The background worker.
     pub(crate) const WORKER: Self = Self { name: "worker", request: None };
-}
-
-/// Number of the newest event; 0 when there is none.
-pub(crate) async fn newest(db: impl SqliteExecutor<'_>) -> Result<i64, DbError> {
-    let found = sqlx::query("SELECT coalesce(max(id), 0) AS newest FROM events").fetch_one(db).await?;
-    Ok(found.try_get("newest")?)
 }

@@ -65,11 +65,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, facility: &Facility) -
 }
 
 /// The facility with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: FacilityId,
-) -> Result<Option<Facility>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: FacilityId) -> Result<Option<Facility>, DbError> {
     let found = sqlx::query("SELECT * FROM facilities WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -79,11 +75,7 @@ pub(crate) async fn by_id(
 }
 
 /// The tenant's facilities, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<Facility>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<Facility>, DbError> {
     let found = sqlx::query("SELECT * FROM facilities WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -119,14 +111,12 @@ pub(crate) async fn devices(
     facility: FacilityId,
     window: &Window,
 ) -> Result<Vec<Device>, DbError> {
-    let found = sqlx::query(
-        "SELECT * FROM devices WHERE tenant_id = ? AND facility_id = ? AND id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(tenant.to_string())
-    .bind(facility.to_string())
-    .bind(&window.after)
-    .bind(window.limit)
-    .fetch_all(db)
-    .await?;
+    let found = sqlx::query("SELECT * FROM devices WHERE tenant_id = ? AND facility_id = ? AND id > ? ORDER BY id LIMIT ?")
+        .bind(tenant.to_string())
+        .bind(facility.to_string())
+        .bind(&window.after)
+        .bind(window.limit)
+        .fetch_all(db)
+        .await?;
     found.iter().map(device).collect()
 }

@@ -17,20 +17,14 @@ pub(crate) struct Known {
 }
 
 /// What is known about a key of a caller.
-pub(crate) async fn known(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    api_key: ApiKeyId,
-    key: &str,
-) -> Result<Option<Known>, DbError> {
-    let found = sqlx::query(
-        "SELECT fingerprint, subject, status, body FROM idempotency_keys WHERE tenant_id = ? AND api_key_id = ? AND key = ?",
-    )
-    .bind(tenant.to_string())
-    .bind(api_key.to_string())
-    .bind(key)
-    .fetch_optional(db)
-    .await?;
+pub(crate) async fn known(db: impl SqliteExecutor<'_>, tenant: TenantId, api_key: ApiKeyId, key: &str) -> Result<Option<Known>, DbError> {
+    let found =
+        sqlx::query("SELECT fingerprint, subject, status, body FROM idempotency_keys WHERE tenant_id = ? AND api_key_id = ? AND key = ?")
+            .bind(tenant.to_string())
+            .bind(api_key.to_string())
+            .bind(key)
+            .fetch_optional(db)
+            .await?;
     let Some(found) = found else { return Ok(None) };
     let status: Option<i64> = found.try_get("status")?;
     let body: Option<String> = found.try_get("body")?;

@@ -5,14 +5,7 @@ use sqlx::{Row, SqliteExecutor};
 use super::{DbError, Tx};
 
 /// Writes an event down; whether it was new.
-pub(crate) async fn record(
-    tx: &mut Tx,
-    event: &str,
-    kind: &str,
-    object: &str,
-    body: &[u8],
-    now_ms: i64,
-) -> Result<bool, DbError> {
+pub(crate) async fn record(tx: &mut Tx, event: &str, kind: &str, object: &str, body: &[u8], now_ms: i64) -> Result<bool, DbError> {
     let inserted = sqlx::query(
         "INSERT INTO webhook_inbox (event_id, kind, object_id, body, received_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
@@ -37,10 +30,6 @@ pub(crate) async fn waiting(db: impl SqliteExecutor<'_>, event: &str) -> Result<
 
 /// Marks an event as dealt with.
 pub(crate) async fn processed(tx: &mut Tx, event: &str, now_ms: i64) -> Result<(), DbError> {
-    sqlx::query("UPDATE webhook_inbox SET processed_ms = ? WHERE event_id = ?")
-        .bind(now_ms)
-        .bind(event)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query("UPDATE webhook_inbox SET processed_ms = ? WHERE event_id = ?").bind(now_ms).bind(event).execute(&mut **tx).await?;
     Ok(())
 }

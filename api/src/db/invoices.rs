@@ -65,12 +65,7 @@ fn invoice(row: &SqliteRow) -> Result<StoredInvoice, DbError> {
 }
 
 /// Adds an issued invoice with its lines and its split. Its number came from [`next_number`] in the same transaction.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    invoice: &StoredInvoice,
-    lines: &[StoredLine],
-    parts: &[StoredPart],
-) -> Result<(), DbError> {
+pub(crate) async fn insert(tx: &mut Tx, invoice: &StoredInvoice, lines: &[StoredLine], parts: &[StoredPart]) -> Result<(), DbError> {
     sqlx::query(
         "INSERT INTO invoices (id, tenant_id, facility_id, statement_id, number, status, currency, total_minor, paid_minor,
              document, issued_ms, paid_ms, evidence_file, evidence_sha256, created_ms)
@@ -129,11 +124,7 @@ pub(crate) async fn next_number(tx: &mut Tx, tenant: TenantId, series: &str) -> 
 }
 
 /// The number that [`next_number`] would give now.
-pub(crate) async fn peek_number(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    series: &str,
-) -> Result<i64, DbError> {
+pub(crate) async fn peek_number(db: impl SqliteExecutor<'_>, tenant: TenantId, series: &str) -> Result<i64, DbError> {
     let found = sqlx::query("SELECT last FROM invoice_counters WHERE tenant_id = ? AND series = ?")
         .bind(tenant.to_string())
         .bind(series)
@@ -143,11 +134,7 @@ pub(crate) async fn peek_number(
 }
 
 /// The invoice with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: InvoiceId,
-) -> Result<Option<StoredInvoice>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: InvoiceId) -> Result<Option<StoredInvoice>, DbError> {
     let found = sqlx::query("SELECT * FROM invoices WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -171,11 +158,7 @@ pub(crate) async fn by_statement(
 }
 
 /// The tenant's invoices, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredInvoice>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredInvoice>, DbError> {
     let found = sqlx::query("SELECT * FROM invoices WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -192,11 +175,7 @@ pub(crate) async fn latest(db: impl SqliteExecutor<'_>) -> Result<Option<StoredI
 }
 
 /// The lines of an invoice, in order.
-pub(crate) async fn lines(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: InvoiceId,
-) -> Result<Vec<StoredLine>, DbError> {
+pub(crate) async fn lines(db: impl SqliteExecutor<'_>, tenant: TenantId, id: InvoiceId) -> Result<Vec<StoredLine>, DbError> {
     let found = sqlx::query(
         "SELECT l.description, l.amount_minor FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
          WHERE i.tenant_id = ? AND i.id = ? ORDER BY l.position",
@@ -212,11 +191,7 @@ pub(crate) async fn lines(
 }
 
 /// The split of an invoice, in the contract's order.
-pub(crate) async fn parts(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: InvoiceId,
-) -> Result<Vec<StoredPart>, DbError> {
+pub(crate) async fn parts(db: impl SqliteExecutor<'_>, tenant: TenantId, id: InvoiceId) -> Result<Vec<StoredPart>, DbError> {
     let found = sqlx::query(
         "SELECT p.payee_id, p.kind, p.amount_minor FROM invoice_parts p JOIN invoices i ON i.id = p.invoice_id
          WHERE i.tenant_id = ? AND i.id = ? ORDER BY p.position",

@@ -44,15 +44,13 @@ pub(crate) struct Job {
 
 /// Enqueues a job, unless a live one does the same already.
 pub(crate) async fn enqueue(tx: &mut Tx, kind: Kind, subject: &str, run_at_ms: i64) -> Result<(), DbError> {
-    sqlx::query(
-        "INSERT INTO jobs (kind, subject, state, run_at_ms, created_ms) VALUES (?, ?, 'queued', ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .bind(kind.name())
-    .bind(subject)
-    .bind(run_at_ms)
-    .bind(run_at_ms)
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query("INSERT INTO jobs (kind, subject, state, run_at_ms, created_ms) VALUES (?, ?, 'queued', ?, ?) ON CONFLICT DO NOTHING")
+        .bind(kind.name())
+        .bind(subject)
+        .bind(run_at_ms)
+        .bind(run_at_ms)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

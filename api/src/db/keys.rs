@@ -76,29 +76,14 @@ pub(crate) async fn tenant_by_slug(db: impl SqliteExecutor<'_>, slug: &Slug) -> 
     found.map(|found| row::word(&found, "id", "a tenant")).transpose()
 }
 
-/// The short name of a tenant.
-pub(crate) async fn slug_of_tenant(db: impl SqliteExecutor<'_>, tenant: TenantId) -> Result<Slug, DbError> {
-    let found = sqlx::query("SELECT slug FROM tenants WHERE id = ?").bind(tenant.to_string()).fetch_one(db).await?;
-    row::word(&found, "slug", "a short name")
-}
-
 /// Every tenant, with its short name.
 pub(crate) async fn tenants(db: impl SqliteExecutor<'_>) -> Result<Vec<(TenantId, Slug)>, DbError> {
     let found = sqlx::query("SELECT id, slug FROM tenants ORDER BY slug").fetch_all(db).await?;
-    found
-        .iter()
-        .map(|found| Ok((row::word(found, "id", "a tenant")?, row::word(found, "slug", "a short name")?)))
-        .collect()
+    found.iter().map(|found| Ok((row::word(found, "id", "a tenant")?, row::word(found, "slug", "a short name")?))).collect()
 }
 
 /// Adds a tenant.
-pub(crate) async fn insert_tenant(
-    tx: &mut Tx,
-    id: TenantId,
-    slug: &Slug,
-    name: &str,
-    now_ms: i64,
-) -> Result<(), DbError> {
+pub(crate) async fn insert_tenant(tx: &mut Tx, id: TenantId, slug: &Slug, name: &str, now_ms: i64) -> Result<(), DbError> {
     sqlx::query("INSERT INTO tenants (id, slug, name, created_ms) VALUES (?, ?, ?, ?)")
         .bind(id.to_string())
         .bind(slug.as_str())
@@ -110,14 +95,7 @@ pub(crate) async fn insert_tenant(
 }
 
 /// Adds a key, of which only the digest and the first letters are kept.
-pub(crate) async fn insert_key(
-    tx: &mut Tx,
-    id: ApiKeyId,
-    tenant: TenantId,
-    key: &str,
-    role: Role,
-    now_ms: i64,
-) -> Result<(), DbError> {
+pub(crate) async fn insert_key(tx: &mut Tx, id: ApiKeyId, tenant: TenantId, key: &str, role: Role, now_ms: i64) -> Result<(), DbError> {
     let prefix: String = key.chars().take(8).collect();
     sqlx::query("INSERT INTO api_keys (id, tenant_id, prefix, sha256, role, created_ms) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(id.to_string())

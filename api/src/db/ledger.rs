@@ -49,12 +49,7 @@ pub(crate) struct Size {
 /// * Idempotency: the same source and effect with the same postings is one transaction.
 /// * Errors: the same source and effect with other postings: somebody must look.
 /// * Balance: by type; a [`Transaction`] cannot be made unbalanced.
-pub(crate) async fn append(
-    tx: &mut Tx,
-    tenant: TenantId,
-    transaction: &Transaction,
-    recorded_ms: i64,
-) -> Result<bool, DbError> {
+pub(crate) async fn append(tx: &mut Tx, tenant: TenantId, transaction: &Transaction, recorded_ms: i64) -> Result<bool, DbError> {
     let document = row::text_of(transaction, "document")?;
     let posted = sqlx::query("SELECT document FROM ledger_transactions WHERE tenant_id = ? AND source = ? AND effect = ?")
         .bind(tenant.to_string())
@@ -119,11 +114,7 @@ fn link(previous: &str, document: &str) -> String {
 }
 
 /// The tenant's transactions with their postings, oldest first.
-pub(crate) async fn transactions(
-    db: &sqlx::SqlitePool,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredTransaction>, DbError> {
+pub(crate) async fn transactions(db: &sqlx::SqlitePool, tenant: TenantId, window: &Window) -> Result<Vec<StoredTransaction>, DbError> {
     let found = sqlx::query(
         "SELECT id, source, effect, effective_ms FROM ledger_transactions
          WHERE tenant_id = ?1 AND chain > coalesce((SELECT chain FROM ledger_transactions WHERE tenant_id = ?1 AND id = ?2), 0)
@@ -148,11 +139,7 @@ pub(crate) async fn transactions(
     Ok(transactions)
 }
 
-async fn postings(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    transaction: TransactionId,
-) -> Result<Vec<StoredPosting>, DbError> {
+async fn postings(db: impl SqliteExecutor<'_>, tenant: TenantId, transaction: TransactionId) -> Result<Vec<StoredPosting>, DbError> {
     let found = sqlx::query(
         "SELECT account, currency, amount_minor FROM ledger_postings WHERE tenant_id = ? AND transaction_id = ? ORDER BY position",
     )
@@ -197,14 +184,9 @@ pub(crate) async fn balances(db: impl SqliteExecutor<'_>, tenant: TenantId) -> R
 pub(crate) async fn size(db: &sqlx::SqlitePool, tenant: Option<TenantId>) -> Result<Size, DbError> {
     let tenant = tenant.map(|tenant| tenant.to_string());
     let transactions =
-        sqlx::query("SELECT count(*) AS n FROM ledger_transactions WHERE ?1 IS NULL OR tenant_id = ?1")
-            .bind(&tenant)
-            .fetch_one(db)
-            .await?;
-    let postings = sqlx::query("SELECT count(*) AS n FROM ledger_postings WHERE ?1 IS NULL OR tenant_id = ?1")
-        .bind(&tenant)
-        .fetch_one(db)
-        .await?;
+        sqlx::query("SELECT count(*) AS n FROM ledger_transactions WHERE ?1 IS NULL OR tenant_id = ?1").bind(&tenant).fetch_one(db).await?;
+    let postings =
+        sqlx::query("SELECT count(*) AS n FROM ledger_postings WHERE ?1 IS NULL OR tenant_id = ?1").bind(&tenant).fetch_one(db).await?;
     let crooked = sqlx::query(
         "SELECT 1 FROM ledger_postings WHERE ?1 IS NULL OR tenant_id = ?1
          GROUP BY transaction_id, currency HAVING sum(amount_minor) <> 0 LIMIT 1",
@@ -212,11 +194,7 @@ pub(crate) async fn size(db: &sqlx::SqlitePool, tenant: Option<TenantId>) -> Res
     .bind(&tenant)
     .fetch_optional(db)
     .await?;
-    Ok(Size {
-        transactions: transactions.try_get("n")?,
-        postings: postings.try_get("n")?,
-        balanced: crooked.is_none(),
-    })
+    Ok(Size { transactions: transactions.try_get("n")?, postings: postings.try_get("n")?, balanced: crooked.is_none() })
 }
 
 /// Walks a tenant's chain; the number of the first transaction whose hash does not follow, if any.

@@ -25,11 +25,7 @@ pub(super) async fn run(tx: &mut Tx) -> Result<(), DbError> {
     }
     for (version, text) in (1_i64..).zip(MIGRATIONS).skip(applied.len()) {
         sqlx::raw_sql(text).execute(&mut **tx).await?;
-        sqlx::query("INSERT INTO migrations (version, sha256) VALUES (?, ?)")
-            .bind(version)
-            .bind(digest(text))
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query("INSERT INTO migrations (version, sha256) VALUES (?, ?)").bind(version).bind(digest(text)).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -114,8 +114,7 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(BUSY);
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(refused)?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.map_err(refused)?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.map_err(refused)?;
         let db = Self { readers, writer };
         let mut tx = db.write().await?;
         migrate::run(&mut tx).await?;

@@ -69,11 +69,7 @@ pub(crate) async fn set_account(tx: &mut Tx, tenant: TenantId, id: PayeeId, acco
 }
 
 /// The payee with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: PayeeId,
-) -> Result<Option<StoredPayee>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: PayeeId) -> Result<Option<StoredPayee>, DbError> {
     let found = sqlx::query("SELECT * FROM payees WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -83,11 +79,7 @@ pub(crate) async fn by_id(
 }
 
 /// The tenant's payees, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredPayee>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredPayee>, DbError> {
     let found = sqlx::query("SELECT * FROM payees WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)

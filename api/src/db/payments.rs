@@ -62,11 +62,7 @@ pub(crate) async fn insert(tx: &mut Tx, payment: &StoredPayment) -> Result<(), D
 }
 
 /// The attempts of an invoice, first to last.
-pub(crate) async fn of_invoice(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    invoice: InvoiceId,
-) -> Result<Vec<StoredPayment>, DbError> {
+pub(crate) async fn of_invoice(db: impl SqliteExecutor<'_>, tenant: TenantId, invoice: InvoiceId) -> Result<Vec<StoredPayment>, DbError> {
     let found = sqlx::query("SELECT * FROM payments WHERE tenant_id = ? AND invoice_id = ? ORDER BY attempt")
         .bind(tenant.to_string())
         .bind(invoice.to_string())
@@ -77,23 +73,19 @@ pub(crate) async fn of_invoice(
 
 /// The attempt with this identifier, of any tenant: the worker's question.
 pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, id: PaymentId) -> Result<Option<StoredPayment>, DbError> {
-    let found =
-        sqlx::query("SELECT * FROM payments WHERE id = ?").bind(id.to_string()).fetch_optional(db).await?;
+    let found = sqlx::query("SELECT * FROM payments WHERE id = ?").bind(id.to_string()).fetch_optional(db).await?;
     found.as_ref().map(payment).transpose()
 }
 
 /// The attempt that made this payment intent.
 pub(crate) async fn by_intent(db: impl SqliteExecutor<'_>, intent: &str) -> Result<Option<StoredPayment>, DbError> {
-    let found =
-        sqlx::query("SELECT * FROM payments WHERE stripe_intent_id = ?").bind(intent).fetch_optional(db).await?;
+    let found = sqlx::query("SELECT * FROM payments WHERE stripe_intent_id = ?").bind(intent).fetch_optional(db).await?;
     found.as_ref().map(payment).transpose()
 }
 
 /// Attempts whose end is not known yet.
 pub(crate) async fn open(db: impl SqliteExecutor<'_>) -> Result<Vec<PaymentId>, DbError> {
-    let found = sqlx::query("SELECT id FROM payments WHERE status IN ('pending', 'processing') ORDER BY id")
-        .fetch_all(db)
-        .await?;
+    let found = sqlx::query("SELECT id FROM payments WHERE status IN ('pending', 'processing') ORDER BY id").fetch_all(db).await?;
     found.iter().map(|found| row::word(found, "id", "a payment")).collect()
 }
 

@@ -25,11 +25,8 @@ pub(crate) struct StoredPayout {
 
 fn payout(row: &SqliteRow) -> Result<StoredPayout, DbError> {
     let attempt: i64 = row.try_get("attempt")?;
-    let attempt = u32::try_from(attempt).map_err(|_| DbError::Malformed {
-        column: "attempt",
-        found: attempt.to_string(),
-        expected: "a count",
-    })?;
+    let attempt =
+        u32::try_from(attempt).map_err(|_| DbError::Malformed { column: "attempt", found: attempt.to_string(), expected: "a count" })?;
     Ok(StoredPayout {
         tenant: row::word(row, "tenant_id", "a tenant")?,
         payment: row::word(row, "payment_id", "a payment")?,
@@ -82,21 +79,13 @@ pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, id: PayoutId) -> Result<O
 }
 
 /// The payout that was paid by this transfer.
-pub(crate) async fn by_transfer(
-    db: impl SqliteExecutor<'_>,
-    transfer: &str,
-) -> Result<Option<StoredPayout>, DbError> {
-    let found =
-        sqlx::query("SELECT * FROM payouts WHERE stripe_transfer_id = ?").bind(transfer).fetch_optional(db).await?;
+pub(crate) async fn by_transfer(db: impl SqliteExecutor<'_>, transfer: &str) -> Result<Option<StoredPayout>, DbError> {
+    let found = sqlx::query("SELECT * FROM payouts WHERE stripe_transfer_id = ?").bind(transfer).fetch_optional(db).await?;
     found.as_ref().map(payout).transpose()
 }
 
 /// The tenant's payouts, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredPayout>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredPayout>, DbError> {
     let found = sqlx::query("SELECT * FROM payouts WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -107,11 +96,7 @@ pub(crate) async fn list(
 }
 
 /// The payouts of an invoice.
-pub(crate) async fn of_invoice(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    invoice: InvoiceId,
-) -> Result<Vec<StoredPayout>, DbError> {
+pub(crate) async fn of_invoice(db: impl SqliteExecutor<'_>, tenant: TenantId, invoice: InvoiceId) -> Result<Vec<StoredPayout>, DbError> {
     let found = sqlx::query("SELECT * FROM payouts WHERE tenant_id = ? AND invoice_id = ? ORDER BY id")
         .bind(tenant.to_string())
         .bind(invoice.to_string())
@@ -122,22 +107,16 @@ pub(crate) async fn of_invoice(
 
 /// Payouts that still have a way to go, of one tenant or of all.
 pub(crate) async fn open(db: impl SqliteExecutor<'_>, tenant: Option<TenantId>) -> Result<Vec<PayoutId>, DbError> {
-    let found = sqlx::query(
-        "SELECT id FROM payouts WHERE state NOT IN ('completed', 'cancelled') AND (?1 IS NULL OR tenant_id = ?1) ORDER BY id",
-    )
-    .bind(tenant.map(|tenant| tenant.to_string()))
-    .fetch_all(db)
-    .await?;
+    let found =
+        sqlx::query("SELECT id FROM payouts WHERE state NOT IN ('completed', 'cancelled') AND (?1 IS NULL OR tenant_id = ?1) ORDER BY id")
+            .bind(tenant.map(|tenant| tenant.to_string()))
+            .fetch_all(db)
+            .await?;
     found.iter().map(|found| row::word(found, "id", "a payout")).collect()
 }
 
 /// Records where a payout stands now, if it still stands where it was read; whether it did.
-pub(crate) async fn record(
-    tx: &mut Tx,
-    stored: &StoredPayout,
-    was: PayoutState,
-    now_ms: i64,
-) -> Result<bool, DbError> {
+pub(crate) async fn record(tx: &mut Tx, stored: &StoredPayout, was: PayoutState, now_ms: i64) -> Result<bool, DbError> {
     let payout = &stored.payout;
     let changed = sqlx::query(
         "UPDATE payouts SET state = ?, attempt = ?, stripe_transfer_id = ?, failure = ?, updated_ms = ? WHERE id = ? AND state = ?",

@@ -16,11 +16,7 @@ pub(super) fn word<T: FromStr>(row: &SqliteRow, column: &'static str, expected: 
 }
 
 /// As [`word`], of a column that may be null.
-pub(super) fn maybe<T: FromStr>(
-    row: &SqliteRow,
-    column: &'static str,
-    expected: &'static str,
-) -> Result<Option<T>, DbError> {
+pub(super) fn maybe<T: FromStr>(row: &SqliteRow, column: &'static str, expected: &'static str) -> Result<Option<T>, DbError> {
     let Some(text) = row.try_get::<Option<String>, _>(column)? else { return Ok(None) };
     text.parse().map(Some).map_err(|_| DbError::Malformed { column, found: text, expected })
 }

@@ -61,11 +61,7 @@ pub(crate) async fn insert(tx: &mut Tx, tenant: TenantId, statement: &StoredStat
 }
 
 /// The statement with this identifier.
-pub(crate) async fn by_id(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: StatementId,
-) -> Result<Option<StoredStatement>, DbError> {
+pub(crate) async fn by_id(db: impl SqliteExecutor<'_>, tenant: TenantId, id: StatementId) -> Result<Option<StoredStatement>, DbError> {
     let found = sqlx::query("SELECT * FROM statements WHERE tenant_id = ? AND id = ?")
         .bind(tenant.to_string())
         .bind(id.to_string())
@@ -75,11 +71,7 @@ pub(crate) async fn by_id(
 }
 
 /// The tenant's statements, oldest first.
-pub(crate) async fn list(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    window: &Window,
-) -> Result<Vec<StoredStatement>, DbError> {
+pub(crate) async fn list(db: impl SqliteExecutor<'_>, tenant: TenantId, window: &Window) -> Result<Vec<StoredStatement>, DbError> {
     let found = sqlx::query("SELECT * FROM statements WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?")
         .bind(tenant.to_string())
         .bind(&window.after)
@@ -115,14 +107,13 @@ pub(crate) async fn overlaps(
     start: Date,
     end: Date,
 ) -> Result<bool, DbError> {
-    let found = sqlx::query(
-        "SELECT 1 FROM statements WHERE tenant_id = ? AND contract_id = ? AND period_start < ? AND period_end > ? LIMIT 1",
-    )
-    .bind(tenant.to_string())
-    .bind(contract.to_string())
-    .bind(end.to_string())
-    .bind(start.to_string())
-    .fetch_optional(db)
-    .await?;
+    let found =
+        sqlx::query("SELECT 1 FROM statements WHERE tenant_id = ? AND contract_id = ? AND period_start < ? AND period_end > ? LIMIT 1")
+            .bind(tenant.to_string())
+            .bind(contract.to_string())
+            .bind(end.to_string())
+            .bind(start.to_string())
+            .fetch_optional(db)
+            .await?;
     Ok(found.is_some())
 }

@@ -110,10 +110,7 @@ impl From<StoredBaseline> for Baseline {
 /// Reads the history, qualifies it and fits the model.
 #[utoipa::path(post, path = "/v1/baselines", tag = "baselines", request_body = NewBaseline,
     responses((status = 201, body = Baseline), (status = 422, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewBaseline>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewBaseline>) -> Result<Response, Early> {
     // Fitting takes a while and writes nothing: the transaction is opened for a moment to see whether it was done already.
     drop(Unit::begin(&api, &ticket).await?);
     let facility = super::facilities::require(&api, &ticket.caller, input.facility).await?;
@@ -149,12 +146,7 @@ pub(crate) async fn list(
 
 /// Reads one baseline.
 #[utoipa::path(get, path = "/v1/baselines/{id}", tag = "baselines", params(("id" = String, Path)), responses((status = 200, body = Baseline)))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<BaselineId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<BaselineId>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = db::by_id(api.db.read(), caller.tenant, id).await?;
     single(&headers, &Baseline::from(found.ok_or_else(|| Problem::not_found("baseline", &id))?))
 }

@@ -60,19 +60,16 @@ impl<T: DeserializeOwned> FromRequest<Api> for Command<T> {
         };
         let name = parts.extensions.get::<RequestName>().map(|name| name.0.clone()).unwrap_or_default();
         let target = format!("{} {}\n", parts.method, parts.uri.path());
-        let bytes = Bytes::from_request(Request::from_parts(parts, body), api).await.map_err(|refused| {
-            match refused.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::BodyTooLarge, "the body may have at most 1 MiB"),
-                _ => Problem::new(Kind::InvalidBody, "the body could not be received"),
-            }
+        let bytes = Bytes::from_request(Request::from_parts(parts, body), api).await.map_err(|refused| match refused.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::BodyTooLarge, "the body may have at most 1 MiB"),
+            _ => Problem::new(Kind::InvalidBody, "the body could not be received"),
         })?;
         let mut hash = Sha256::new();
         hash.update(target.as_bytes());
         hash.update(&bytes);
         let fingerprint = hex::encode(hash.finalize());
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let input =
-            serde_json::from_slice(text).map_err(|err| Problem::new(Kind::InvalidBody, err.to_string()))?;
+        let input = serde_json::from_slice(text).map_err(|err| Problem::new(Kind::InvalidBody, err.to_string()))?;
         Ok(Self { ticket: Ticket { caller, key, fingerprint, request: name }, input })
     }
 }
@@ -175,10 +172,8 @@ impl<'a> Unit<'a> {
 
     /// Keeps the answer for repetitions, commits, and answers.
     pub(crate) async fn finish<T: Serialize>(mut self, status: StatusCode, body: &T) -> Result<Response, Problem> {
-        let text = serde_json::to_string(body).map_err(|err| ServiceError::Internal {
-            what: "the answer could not be written",
-            err: Box::new(err),
-        })?;
+        let text = serde_json::to_string(body)
+            .map_err(|err| ServiceError::Internal { what: "the answer could not be written", err: Box::new(err) })?;
         let Ticket { caller, key, fingerprint, .. } = self.ticket;
         if let Some(key) = key {
             let scope = (caller.tenant, caller.key);

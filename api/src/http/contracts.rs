@@ -176,10 +176,7 @@ fn price(input: &NewContract) -> Result<(PriceTerms, Option<Tariff>), Problem> {
 
 /// Adds a contract.
 #[utoipa::path(post, path = "/v1/contracts", tag = "contracts", request_body = NewContract, responses((status = 201, body = Contract)))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewContract>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewContract>) -> Result<Response, Early> {
     let mut unit = Unit::begin(&api, &ticket).await?;
     let tenant = unit.tenant();
     super::facilities::require(&api, &ticket.caller, input.facility).await?;
@@ -255,12 +252,7 @@ pub(crate) async fn list(
 
 /// Reads one contract.
 #[utoipa::path(get, path = "/v1/contracts/{id}", tag = "contracts", params(("id" = String, Path)), responses((status = 200, body = Contract)))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<ContractId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<ContractId>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = db::by_id(api.db.read(), caller.tenant, id).await?;
     single(&headers, &shape(found.ok_or_else(|| Problem::not_found("contract", &id))?)?)
 }

@@ -53,14 +53,10 @@ impl From<db::Facility> for Facility {
 /// Adds a facility.
 #[utoipa::path(post, path = "/v1/facilities", tag = "facilities", request_body = NewFacility,
     responses((status = 201, body = Facility), (status = 409, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewFacility>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewFacility>) -> Result<Response, Early> {
     let mut unit = Unit::begin(&api, &ticket).await?;
-    TimeZone::get(&input.zone).map_err(|_| {
-        Problem::new(Kind::InvalidBody, format!("`{}` is not the IANA name of a zone, like America/Chicago", input.zone))
-    })?;
+    TimeZone::get(&input.zone)
+        .map_err(|_| Problem::new(Kind::InvalidBody, format!("`{}` is not the IANA name of a zone, like America/Chicago", input.zone)))?;
     let facility = db::Facility {
         id: api.new_id(),
         slug: input.slug,
@@ -89,12 +85,7 @@ pub(crate) async fn list(
 /// Reads one facility.
 #[utoipa::path(get, path = "/v1/facilities/{id}", tag = "facilities", params(("id" = String, Path)),
     responses((status = 200, body = Facility), (status = 404, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<FacilityId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<FacilityId>, headers: HeaderMap) -> Result<Response, Problem> {
     single(&headers, &Facility::from(require(&api, &caller, id).await?))
 }
 

@@ -170,10 +170,7 @@ pub(crate) struct NewInvoice {
 /// Issues the invoice of a statement: gives it a number, posts it, and writes its evidence bundle.
 #[utoipa::path(post, path = "/v1/invoices", tag = "invoices", request_body = NewInvoice, params(("idempotency-key" = String, Header)),
     responses((status = 201, body = Invoice), (status = 409, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewInvoice>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewInvoice>) -> Result<Response, Early> {
     ticket.require_key()?;
     // One at a time: the evidence holds the number, and a number is given once and without gaps.
     let _desk = api.desk.lock().await;
@@ -196,11 +193,7 @@ pub(crate) async fn create(
 
 /// Lists the invoices.
 #[utoipa::path(get, path = "/v1/invoices", tag = "invoices", params(ListQuery), responses((status = 200, body = Page<Invoice>)))]
-pub(crate) async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Params(query): Params<ListQuery>,
-) -> Result<Json<Page<Invoice>>, Problem> {
+pub(crate) async fn list(State(api): State<Api>, caller: Caller, Params(query): Params<ListQuery>) -> Result<Json<Page<Invoice>>, Problem> {
     let (window, rows) = query.window()?;
     let mut invoices = Vec::new();
     for stored in db::list(api.db.read(), caller.tenant, &window).await? {
@@ -211,12 +204,7 @@ pub(crate) async fn list(
 
 /// Reads one invoice.
 #[utoipa::path(get, path = "/v1/invoices/{id}", tag = "invoices", params(("id" = String, Path)), responses((status = 200, body = Invoice)))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<InvoiceId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<InvoiceId>, headers: HeaderMap) -> Result<Response, Problem> {
     let stored = require(&api, &caller, id).await?;
     single(&headers, &whole(&api, stored).await?)
 }
@@ -224,11 +212,7 @@ pub(crate) async fn get(
 /// Downloads the evidence bundle: everything that `negawatt audit` needs to recompute the invoice offline.
 #[utoipa::path(get, path = "/v1/invoices/{id}/evidence", tag = "invoices", params(("id" = String, Path)),
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>)))]
-pub(crate) async fn evidence(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<InvoiceId>,
-) -> Result<Response, Problem> {
+pub(crate) async fn evidence(State(api): State<Api>, caller: Caller, Id(id): Id<InvoiceId>) -> Result<Response, Problem> {
     let stored = require(&api, &caller, id).await?;
     let Some(file) = stored.evidence_file else {
         return Err(Problem::new(Kind::NotFound, format!("invoice {id} has no evidence bundle")));

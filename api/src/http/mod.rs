@@ -22,5 +22,6 @@ mod shapes;
 mod statements;
 mod webhooks;
 
+pub(crate) use page::instant;
 pub(crate) use router::{openapi, router};
 pub(crate) use shapes::{Amount, decimal};

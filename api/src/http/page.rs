@@ -88,9 +88,7 @@ impl<T: ids::Id + std::str::FromStr, S: Send + Sync> FromRequestParts<S> for Id<
         let text = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         let text = text.map(|path| path.0).unwrap_or_default();
         // A text that is no identifier of the kind names nothing, like one that is.
-        text.parse().map(Self).map_err(|_| {
-            Problem::new(Kind::NotFound, format!("`{text}` is not an identifier of kind `{}_`", T::PREFIX))
-        })
+        text.parse().map(Self).map_err(|_| Problem::new(Kind::NotFound, format!("`{text}` is not an identifier of kind `{}_`", T::PREFIX)))
     }
 }
 
@@ -102,11 +100,8 @@ pub(crate) fn single<T: Serialize>(headers: &HeaderMap, resource: &T) -> Result<
     })?;
     let tag = format!("\"{}\"", hex::encode(Sha256::digest(&text)));
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-    };
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { ([(header::CONTENT_TYPE, "application/json")], text).into_response() };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -79,10 +79,7 @@ impl From<db::StoredPayee> for Payee {
 
 /// Adds a payee and opens its connected account.
 #[utoipa::path(post, path = "/v1/payees", tag = "payouts", request_body = NewPayee, responses((status = 201, body = Payee)))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewPayee>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewPayee>) -> Result<Response, Early> {
     let _till = api.till.lock().await;
     let mut unit = Unit::begin(&api, &ticket).await?;
     let tenant = unit.tenant();
@@ -119,11 +116,7 @@ pub(crate) async fn create(
 
 /// Lists the payees.
 #[utoipa::path(get, path = "/v1/payees", tag = "payouts", params(ListQuery), responses((status = 200, body = Page<Payee>)))]
-pub(crate) async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Params(query): Params<ListQuery>,
-) -> Result<Json<Page<Payee>>, Problem> {
+pub(crate) async fn list(State(api): State<Api>, caller: Caller, Params(query): Params<ListQuery>) -> Result<Json<Page<Payee>>, Problem> {
     let (window, rows) = query.window()?;
     let found = db::list(api.db.read(), caller.tenant, &window).await?;
     Ok(Page::cut(found.into_iter().map(Payee::from).collect(), rows, |payee| payee.id.to_string()))
@@ -131,12 +124,7 @@ pub(crate) async fn list(
 
 /// Reads one payee.
 #[utoipa::path(get, path = "/v1/payees/{id}", tag = "payouts", params(("id" = String, Path)), responses((status = 200, body = Payee)))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<PayeeId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<PayeeId>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = db::by_id(api.db.read(), caller.tenant, id).await?;
     single(&headers, &Payee::from(found.ok_or_else(|| Problem::not_found("payee", &id))?))
 }

@@ -75,10 +75,7 @@ pub(crate) struct PayoutRun {
 /// Transfers every payout that can be transferred now, without waiting for the worker.
 #[utoipa::path(post, path = "/v1/payouts", tag = "payouts", request_body = Nothing,
     params(("idempotency-key" = String, Header)), responses((status = 200, body = PayoutRun)))]
-pub(crate) async fn run(
-    State(api): State<Api>,
-    Command { ticket, input: Nothing {} }: Command<Nothing>,
-) -> Result<Response, Early> {
+pub(crate) async fn run(State(api): State<Api>, Command { ticket, input: Nothing {} }: Command<Nothing>) -> Result<Response, Early> {
     ticket.require_key()?;
     let tenant = ticket.caller.tenant;
     Unit::begin(&api, &ticket).await?.pause("payouts").await?;
@@ -97,11 +94,7 @@ pub(crate) async fn run(
 
 /// Lists the payouts.
 #[utoipa::path(get, path = "/v1/payouts", tag = "payouts", params(ListQuery), responses((status = 200, body = Page<Payout>)))]
-pub(crate) async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Params(query): Params<ListQuery>,
-) -> Result<Json<Page<Payout>>, Problem> {
+pub(crate) async fn list(State(api): State<Api>, caller: Caller, Params(query): Params<ListQuery>) -> Result<Json<Page<Payout>>, Problem> {
     let (window, rows) = query.window()?;
     let found = db::list(api.db.read(), caller.tenant, &window).await?;
     Ok(Page::cut(found.into_iter().map(Payout::from).collect(), rows, |payout| payout.id.to_string()))

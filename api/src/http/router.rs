@@ -11,10 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
-use super::{
-    baselines, contracts, facilities, invoices, ledger, operations, payees, payouts, readings, savings, statements,
-    webhooks,
-};
+use super::{baselines, contracts, facilities, invoices, ledger, operations, payees, payouts, readings, savings, statements, webhooks};
 use crate::state::{Api, Metrics};
 use crate::status;
 
@@ -44,10 +41,7 @@ struct Bearer;
 impl utoipa::Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("nwk_…").build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("key", SecurityScheme::Http(scheme));
+        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
     }
 }
 

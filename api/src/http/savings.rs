@@ -71,11 +71,7 @@ pub(crate) struct Savings {
 /// Computes the savings of a period.
 #[utoipa::path(get, path = "/v1/savings", tag = "savings", params(SavingsQuery),
     responses((status = 200, body = Savings), (status = 422, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Params(query): Params<SavingsQuery>,
-) -> Result<Json<Savings>, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Params(query): Params<SavingsQuery>) -> Result<Json<Savings>, Problem> {
     super::facilities::require(&api, &caller, query.facility).await?;
     let period = Period { start: query.start, end: query.end }.check()?;
     let days = (period.start, period.end);

@@ -22,19 +22,13 @@ pub(crate) struct Amount {
 
 impl From<Money> for Amount {
     fn from(money: Money) -> Self {
-        Self {
-            amount_minor: money.minor,
-            amount_decimal: money.decimal_text(),
-            currency: money.currency.code().to_owned(),
-        }
+        Self { amount_minor: money.minor, amount_decimal: money.decimal_text(), currency: money.currency.code().to_owned() }
     }
 }
 
 /// The decimal text of stored minor units.
 pub(crate) fn decimal(amount_minor: i64, currency: &str) -> String {
-    currency
-        .parse::<Currency>()
-        .map_or_else(|_| amount_minor.to_string(), |currency| Money::new(amount_minor, currency).decimal_text())
+    currency.parse::<Currency>().map_or_else(|_| amount_minor.to_string(), |currency| Money::new(amount_minor, currency).decimal_text())
 }
 
 /// A name for people: not empty, not longer than a line.

@@ -86,10 +86,7 @@ fn shape(stored: StoredStatement) -> Result<Statement, Problem> {
 /// Computes and freezes the statement of a period.
 #[utoipa::path(post, path = "/v1/statements", tag = "statements", request_body = NewStatement,
     responses((status = 201, body = Statement), (status = 409, body = super::problem::ProblemBody, content_type = "application/problem+json")))]
-pub(crate) async fn create(
-    State(api): State<Api>,
-    Command { ticket, input }: Command<NewStatement>,
-) -> Result<Response, Early> {
+pub(crate) async fn create(State(api): State<Api>, Command { ticket, input }: Command<NewStatement>) -> Result<Response, Early> {
     // Deriving takes a while and writes nothing: the transaction is opened for a moment to see whether it was done already.
     drop(Unit::begin(&api, &ticket).await?);
     let period = input.period.check()?;
@@ -119,12 +116,7 @@ pub(crate) async fn list(
 
 /// Reads one statement.
 #[utoipa::path(get, path = "/v1/statements/{id}", tag = "statements", params(("id" = String, Path)), responses((status = 200, body = Statement)))]
-pub(crate) async fn get(
-    State(api): State<Api>,
-    caller: Caller,
-    Id(id): Id<StatementId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<StatementId>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = db::by_id(api.db.read(), caller.tenant, id).await?;
     single(&headers, &shape(found.ok_or_else(|| Problem::not_found("statement", &id))?)?)
 }

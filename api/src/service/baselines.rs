@@ -27,12 +27,7 @@ pub(crate) struct Wanted {
 }
 
 /// Reads the history, qualifies it and fits the model.
-pub(crate) async fn fit(
-    api: &Api,
-    caller: &Caller,
-    wanted: Wanted,
-    method: String,
-) -> Result<StoredBaseline, ServiceError> {
+pub(crate) async fn fit(api: &Api, caller: &Caller, wanted: Wanted, method: String) -> Result<StoredBaseline, ServiceError> {
     let Wanted { facility, meters, weather, start, end } = wanted;
     let period = Period::new(start, end).map_err(|err| ServiceError::invalid(err.to_string()))?;
     let place = Place { tenant: caller.tenant_slug.clone(), facility };
@@ -73,14 +68,14 @@ pub(crate) async fn fit(
 pub(super) fn summary(fit: &Fit) -> Result<Value, ServiceError> {
     Ok(json!({
         "method": fit.method,
-        "model": serde_json::to_value(&fit.model).map_err(unwritable)?,
+        "model": serde_json::to_value(fit.model).map_err(unwritable)?,
         "r_squared_adj": fit.r_squared_adj,
         "cv_rmse": fit.metrics.cv_rmse,
         "cv_rmse_adj": fit.metrics.cv_rmse_adj,
         "nmbe": fit.metrics.nmbe,
         "days": fit.days.len(),
         "responds_to_weather": fit.responds_to_weather(),
-        "metrics": serde_json::to_value(&fit.metrics).map_err(unwritable)?,
+        "metrics": serde_json::to_value(fit.metrics).map_err(unwritable)?,
         "candidates": serde_json::to_value(&fit.candidates).map_err(unwritable)?,
     }))
 }

@@ -8,8 +8,8 @@ use ids::{InvoiceId, PaymentId, TenantId};
 use money::{Currency, Money};
 use settlement::{Payout, PayoutState};
 use stripe::{
-    CustomerId, IdempotencyKey, IntentStatus, NewCustomer, NewPaymentIntent, PaymentIntent, PaymentIntentId,
-    PaymentMethodId, PaymentMethodType, StripeError,
+    CustomerId, IdempotencyKey, IntentStatus, NewCustomer, NewPaymentIntent, PaymentIntent, PaymentIntentId, PaymentMethodId,
+    PaymentMethodType, StripeError,
 };
 use tracing::info;
 
@@ -165,9 +165,7 @@ async fn request(api: &Api, payment: &StoredPayment, known: Known) -> Result<Req
             let reason = decline.decline_code.clone().unwrap_or_else(|| decline.code.clone());
             Ok(Requested::Refused { intent: decline.payment_intent.clone(), reason })
         }
-        Err(StripeError::InvalidRequest { code, message, .. }) => {
-            Ok(Requested::Refused { intent: None, reason: code.unwrap_or(message) })
-        }
+        Err(StripeError::InvalidRequest { code, message, .. }) => Ok(Requested::Refused { intent: None, reason: code.unwrap_or(message) }),
         Err(err) => Err(ServiceError::Provider(err)),
     }
 }
@@ -188,11 +186,7 @@ async fn fail(api: &Api, mut payment: StoredPayment, reason: String) -> Result<S
 }
 
 /// Books a collected invoice: the payment, the postings and the payouts become true together.
-async fn succeed(
-    api: &Api,
-    mut payment: StoredPayment,
-    intent: &PaymentIntent,
-) -> Result<StoredPayment, ServiceError> {
+async fn succeed(api: &Api, mut payment: StoredPayment, intent: &PaymentIntent) -> Result<StoredPayment, ServiceError> {
     let whole = amount(payment.amount_minor, &payment.currency)?;
     if intent.amount_received() != whole {
         return Err(contradiction("the processor received another amount than the attempt asked for"));
@@ -253,11 +247,7 @@ async fn contract_of(api: &Api, tenant: TenantId, invoice: InvoiceId) -> Result<
 /// The processor's customer and payment method of a contract, registered when they are not yet.
 ///
 /// Both calls carry keys derived from the contract, so that a crash between them and the record repeats them.
-async fn ensure_payer(
-    api: &Api,
-    tenant: TenantId,
-    contract: &StoredContract,
-) -> Result<(String, String), ServiceError> {
+async fn ensure_payer(api: &Api, tenant: TenantId, contract: &StoredContract) -> Result<(String, String), ServiceError> {
     if let Some(registered) = &contract.stripe {
         return Ok(registered.clone());
     }
@@ -274,11 +264,7 @@ async fn ensure_payer(
     let customer = api.stripe()?.create_customer(&new, &key("customer")).await.map_err(ServiceError::Provider)?;
     let method = PaymentMethodId::new(contract.payer.payment_method.clone());
     let attach = key(&format!("method:{method}"));
-    let method = api
-        .stripe()?
-        .attach_payment_method(&method, &customer.id, &attach)
-        .await
-        .map_err(ServiceError::Provider)?;
+    let method = api.stripe()?.attach_payment_method(&method, &customer.id, &attach).await.map_err(ServiceError::Provider)?;
     let registered = (customer.id.as_str().to_owned(), method.id.as_str().to_owned());
     let mut tx = api.db.write().await?;
     contracts::set_stripe(&mut tx, tenant, contract.id, &registered.0, &registered.1).await?;
@@ -287,9 +273,8 @@ async fn ensure_payer(
 }
 
 fn amount(minor: i64, currency: &str) -> Result<Money, ServiceError> {
-    let currency: Currency = currency
-        .parse()
-        .map_err(|err| ServiceError::Internal { what: "a stored currency cannot be read", err: Box::new(err) })?;
+    let currency: Currency =
+        currency.parse().map_err(|err| ServiceError::Internal { what: "a stored currency cannot be read", err: Box::new(err) })?;
     Ok(Money::new(minor, currency))
 }
 

@@ -42,19 +42,16 @@ pub(crate) async fn parts(api: &Api, questions: Vec<Question>) -> Result<Vec<Par
             series.retain(|info| fits(info, &question));
             series.sort_by(|a, b| a.key.cmp(&b.key));
             for info in series {
-                let samples = reader
-                    .scan(info.id, question.range.clone())
-                    .map_err(|err| ServiceError::Store { err: Box::new(err) })?;
+                let samples = reader.scan(info.id, question.range.clone()).map_err(|err| ServiceError::Store { err: Box::new(err) })?;
                 let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
                 parts.push(Part { key: info.key, samples, profiles });
             }
         }
         Ok(parts)
     };
-    tokio::task::spawn_blocking(read).await.map_err(|err| ServiceError::Internal {
-        what: "reading the store ended unexpectedly",
-        err: Box::new(err),
-    })?
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|err| ServiceError::Internal { what: "reading the store ended unexpectedly", err: Box::new(err) })?
 }
 
 fn fits(info: &SeriesInfo, question: &Question) -> bool {

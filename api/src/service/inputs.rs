@@ -92,12 +92,7 @@ pub(crate) async fn baseline(
 /// Reads the rows of a stored baseline again.
 ///
 /// * Errors: they are not what was fitted and verified any more.
-pub(crate) async fn same_baseline(
-    api: &Api,
-    place: &Place,
-    sources: &Sources,
-    digest_then: &str,
-) -> Result<Sources, ServiceError> {
+pub(crate) async fn same_baseline(api: &Api, place: &Place, sources: &Sources, digest_then: &str) -> Result<Sources, ServiceError> {
     let then = &sources.baseline;
     let meters: Vec<_> = then.energy.iter().map(|series| series.device.clone()).collect();
     let now = baseline(api, place, then.id, &meters, &sources.weather.device, then.period).await?;
@@ -169,12 +164,7 @@ fn is_energy(unit: Unit) -> bool {
 }
 
 /// The one series that has rows.
-fn only(
-    mut parts: Vec<Part>,
-    device: &Slug,
-    what: &str,
-    fits: impl Fn(Unit) -> bool,
-) -> Result<Part, ServiceError> {
+fn only(mut parts: Vec<Part>, device: &Slug, what: &str, fits: impl Fn(Unit) -> bool) -> Result<Part, ServiceError> {
     parts.retain(|part| fits(part.key.unit) && !part.samples.is_empty());
     match parts.len() {
         1 => Ok(parts.remove(0)),

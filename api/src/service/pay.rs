@@ -6,9 +6,7 @@
 
 use ids::{PayoutId, TenantId};
 use settlement::{Contradiction, Entry, Fact, PayoutState, Transition};
-use stripe::{
-    AccountId, ChargeId, IdempotencyKey, NewAccount, NewTransfer, Outcome, Transfer, TransferId,
-};
+use stripe::{AccountId, ChargeId, IdempotencyKey, NewAccount, NewTransfer, Outcome, Transfer, TransferId};
 use tracing::info;
 
 use super::collect::contradiction;
@@ -73,12 +71,7 @@ pub(crate) async fn reversed(api: &Api, transfer: &str) -> Result<(), ServiceErr
 }
 
 /// Applies a fact and records what it makes of the payout, with what it posts, in one transaction.
-async fn step(
-    api: &Api,
-    mut stored: StoredPayout,
-    fact: &Fact,
-    failure: Option<String>,
-) -> Result<StoredPayout, ServiceError> {
+async fn step(api: &Api, mut stored: StoredPayout, fact: &Fact, failure: Option<String>) -> Result<StoredPayout, ServiceError> {
     let was = stored.payout.state;
     let Transition::Moved { to, post } = stored.payout.apply(fact).map_err(contradicted)? else { return Ok(stored) };
     stored.payout = to;
@@ -129,23 +122,14 @@ async fn wanted(api: &Api, stored: &StoredPayout) -> Result<NewTransfer, Service
 }
 
 /// The transfer that an interrupted execution made, if it did.
-async fn made_before(
-    api: &Api,
-    stored: &StoredPayout,
-    new: &NewTransfer,
-) -> Result<Option<Transfer>, ServiceError> {
+async fn made_before(api: &Api, stored: &StoredPayout, new: &NewTransfer) -> Result<Option<Transfer>, ServiceError> {
     let ours = stored.payout.id.to_string();
     let made = api.stripe()?.list_transfers(&new.transfer_group).await.map_err(ServiceError::Provider)?;
     Ok(made.into_iter().find(|made| made.metadata.get("payout") == Some(&ours) && !made.reversed))
 }
 
 /// The processor has the transfer: books it.
-async fn confirm(
-    api: &Api,
-    stored: StoredPayout,
-    new: &NewTransfer,
-    made: &Transfer,
-) -> Result<StoredPayout, ServiceError> {
+async fn confirm(api: &Api, stored: StoredPayout, new: &NewTransfer, made: &Transfer) -> Result<StoredPayout, ServiceError> {
     api.crash_point("transfer.sent")?;
     if made.destination().as_ref() != Some(&new.destination) {
         return Err(contradiction("the processor's transfer has another destination than the payout"));

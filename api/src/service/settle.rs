@@ -61,8 +61,7 @@ impl Case {
         let stored = &self.baseline;
         let sources = inputs::same_baseline(api, &self.place, &stored.inputs, &stored.digest).await?;
         let agreement = &self.contract.agreement;
-        let (reporting, weather) =
-            inputs::reporting(api, &self.place, &agreement.meters, &agreement.weather, period).await?;
+        let (reporting, weather) = inputs::reporting(api, &self.place, &agreement.meters, &agreement.weather, period).await?;
         Ok(Inputs {
             facility: self.place.evidence(),
             contract: agreement.contract.clone(),
@@ -102,9 +101,8 @@ pub(crate) async fn savings(
     let period = period(start, end)?;
     let issue = issue_names(&case, period, api.now(), 1)?;
     let inputs = case.gather(api, period, issue).await?;
-    let measured = tokio::task::spawn_blocking(move || {
-        evidence::measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)
-    });
+    let measured =
+        tokio::task::spawn_blocking(move || evidence::measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting));
     let measurement = measured.await.map_err(unexpected)?.map_err(refused)?;
     Ok(Savings { facility, contract: case.contract.id, baseline: case.baseline, measurement })
 }
@@ -175,10 +173,8 @@ pub(crate) async fn issue(api: &Api, caller: &Caller, id: StatementId) -> Result
     let period = period(stored.period_start, stored.period_end)?;
     let series = issue_names(&case, period, now, 1)?.number.series();
     let count = invoices::peek_number(db, caller.tenant, &series).await?;
-    let number = u32::try_from(count).map_err(|err| ServiceError::Internal {
-        what: "the series of invoice numbers is used up",
-        err: Box::new(err),
-    })?;
+    let number = u32::try_from(count)
+        .map_err(|err| ServiceError::Internal { what: "the series of invoice numbers is used up", err: Box::new(err) })?;
     let mut names = issue_names(&case, period, now, number)?;
     names.statement = id;
     names.carried_in = parse(&stored)?.carried_in();
@@ -240,21 +236,17 @@ async fn derive(inputs: Inputs) -> Result<(Inputs, Derived), ServiceError> {
 }
 
 /// Writes the bundle under the invoice's number; its name and its hash.
-async fn write_evidence(
-    api: &Api,
-    inputs: Inputs,
-    derived: Derived,
-) -> Result<(String, String, Derived), ServiceError> {
+async fn write_evidence(api: &Api, inputs: Inputs, derived: Derived) -> Result<(String, String, Derived), ServiceError> {
     let file = format!("{}.nwev", derived.invoice.number());
     let path = api.evidence.join(&file);
     let wrote = tokio::task::spawn_blocking(move || {
         let bytes = evidence::encode(&inputs, &derived)?;
         evidence::write(&path, &bytes).map(|written| (written.sha256, derived))
     });
-    let (sha256, derived) = wrote.await.map_err(unexpected)?.map_err(|err| ServiceError::Internal {
-        what: "the evidence bundle could not be written",
-        err: Box::new(err),
-    })?;
+    let (sha256, derived) = wrote
+        .await
+        .map_err(unexpected)?
+        .map_err(|err| ServiceError::Internal { what: "the evidence bundle could not be written", err: Box::new(err) })?;
     Ok((file, sha256, derived))
 }
 
@@ -265,8 +257,7 @@ fn period(start: Date, end: Date) -> Result<Period, ServiceError> {
 /// The names of what follows from a contract and a period: the same cause, the same names.
 fn issue_names(case: &Case, period: Period, at: Timestamp, count: u32) -> Result<IssueInputs, ServiceError> {
     let terms = case.agreed().terms();
-    let statement: StatementId =
-        derived_id(at.as_millisecond(), &format!("{}:{}:{}", terms.id, period.first(), period.end()));
+    let statement: StatementId = derived_id(at.as_millisecond(), &format!("{}:{}:{}", terms.id, period.first(), period.end()));
     let invoice: InvoiceId = derived_id(at.as_millisecond(), &format!("{}:{}:{}:invoice", terms.id, period.first(), period.end()));
     let zone = units::FacilityCalendar::named(&case.place.facility.zone)
         .map_err(|err| ServiceError::Internal { what: "the days of the facility cannot be told", err: Box::new(err) })?;
@@ -286,10 +277,8 @@ async fn carried_in(api: &Api, caller: &Caller, case: &Case, start: Date) -> Res
 }
 
 fn parse(stored: &StoredStatement) -> Result<Statement, ServiceError> {
-    serde_json::from_value(stored.document.clone()).map_err(|err| ServiceError::Internal {
-        what: "a stored statement does not add up any more",
-        err: Box::new(err),
-    })
+    serde_json::from_value(stored.document.clone())
+        .map_err(|err| ServiceError::Internal { what: "a stored statement does not add up any more", err: Box::new(err) })
 }
 
 /// A statement without the digest that changes when names are given to what is issued.

@@ -3,6 +3,7 @@
 //! The page is made on the server. With JavaScript it stays live: `/v1/events` sends the same fragment again whenever
 //! something changed, and forty lines of our own put it in place. Without, the page asks to be loaded again.
 
+mod collector;
 mod page;
 
 use std::convert::Infallible;

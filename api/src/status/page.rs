@@ -3,13 +3,11 @@
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
+use super::collector::{self, Readings};
 use crate::db::{invoices, jobs, keys, ledger, payouts, statements};
 use crate::http::Amount;
 use crate::service::ServiceError;
 use crate::state::Api;
-
-/// Device rows shown at most; a facility with more has its own tools.
-const DEVICES_MAX: usize = 200;
 
 /// Everything the page shows.
 #[derive(Debug)]
@@ -19,27 +17,6 @@ pub(super) struct Facts {
     ledger: ledger::Size,
     chain_intact: bool,
     jobs: Vec<(String, i64)>,
-}
-
-/// What the collector says of itself.
-#[derive(Debug)]
-enum Readings {
-    /// No address is configured.
-    NotAsked,
-    /// It did not answer.
-    Silent(String),
-    /// Counters, and the latest value of each point.
-    Known { counters: Vec<(String, String)>, points: Vec<Point> },
-}
-
-#[derive(Debug)]
-struct Point {
-    facility: String,
-    device: String,
-    point: String,
-    value: String,
-    quality: String,
-    at: String,
 }
 
 #[derive(Debug)]
@@ -93,62 +70,12 @@ pub(super) async fn facts(api: &Api) -> Result<Facts, ServiceError> {
         None => None,
     };
     Ok(Facts {
-        readings: readings(api).await,
+        readings: collector::ask(api).await,
         invoice,
         ledger: ledger::size(api.db.read(), None).await?,
         chain_intact,
         jobs: jobs::counts(api.db.read()).await?,
     })
-}
-
-async fn readings(api: &Api) -> Readings {
-    let Some(collector) = &api.collector else { return Readings::NotAsked };
-    let answer = async { api.http.get(format!("{collector}/v1/status")).send().await?.error_for_status()?.bytes().await };
-    match answer.await {
-        Ok(bytes) => match serde_json::from_slice::<Value>(&bytes) {
-            Ok(status) => Readings::Known { counters: counters(&status), points: points(&status) },
-            Err(err) => Readings::Silent(format!("its answer is not JSON: {err}")),
-        },
-        Err(err) => Readings::Silent(daemon::chain(&err.without_url())),
-    }
-}
-
-/// Every number under `counters`, in the collector's own words.
-fn counters(status: &Value) -> Vec<(String, String)> {
-    let Some(counters) = status.get("counters").and_then(Value::as_object) else { return Vec::new() };
-    counters
-        .iter()
-        .filter(|(_, count)| count.is_number())
-        .map(|(name, count)| (name.replace('_', " "), grouped(&count.to_string())))
-        .collect()
-}
-
-/// The latest value of each point, wherever the collector's answer lists devices.
-fn points(status: &Value) -> Vec<Point> {
-    let word = |value: &Value, key: &str| value.get(key).map(plain).unwrap_or_default();
-    let mut rows = Vec::new();
-    for device in status.get("devices").and_then(Value::as_array).into_iter().flatten() {
-        for point in device.get("points").and_then(Value::as_array).into_iter().flatten() {
-            rows.push(Point {
-                facility: word(device, "facility"),
-                device: word(device, "device"),
-                point: word(point, "point"),
-                value: format!("{} {}", word(point, "value"), word(point, "unit")).trim().to_owned(),
-                quality: word(point, "quality"),
-                at: word(point, "at"),
-            });
-        }
-    }
-    rows.truncate(DEVICES_MAX);
-    rows
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "no value".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// Digits in groups of three, for reading.
@@ -206,11 +133,10 @@ fn readings_section(readings: &Readings) -> Markup {
             @match readings {
                 Readings::NotAsked => p.quiet { "No collector is configured: set " code { "collector" } " to its address." },
                 Readings::Silent(why) => p.bad { "The collector does not answer: " (why) },
-                Readings::Known { counters, points } => {
-                    @if !counters.is_empty() {
-                        dl { @for (name, count) in counters { div { dt { (name) } dd { (count) } } } }
-                    }
-                    @if points.is_empty() {
+                Readings::Known(known) => {
+                    @if let Some(problem) = &known.problem { p.bad { "The collector hears nothing: " (problem) } }
+                    dl { @for (name, count) in &known.counters { div { dt { (name) } dd { (grouped(&count.to_string())) } } } }
+                    @if known.points.is_empty() {
                         p.quiet { "No device has been heard yet." }
                     } @else {
                         div.scroll {
@@ -220,7 +146,7 @@ fn readings_section(readings: &Readings) -> Markup {
                                     th scope="col" { "Facility" } th scope="col" { "Device" } th scope="col" { "Point" }
                                     th.number scope="col" { "Value" } th scope="col" { "Quality" } th scope="col" { "At" }
                                 } }
-                                tbody { @for point in points { tr {
+                                tbody { @for point in &known.points { tr {
                                     td { (point.facility) } td { (point.device) } td { (point.point) }
                                     td.number { (point.value) }
                                     td.bad[point.quality.starts_with("bad")] { (point.quality) }
@@ -301,12 +227,17 @@ mod tests {
 
     #[test]
     fn what_strangers_named_is_escaped() {
-        let status = serde_json::json!({
-            "counters": { "points_stored": 12345 },
-            "devices": [{ "facility": "<script>", "device": "m", "points": [{ "point": "p", "value": "1.5", "unit": "kW", "quality": "good", "at": "t" }] }],
-        });
+        let point = collector::Point {
+            facility: "<script>".to_owned(),
+            device: "m".to_owned(),
+            point: "p".to_owned(),
+            value: "1.5 kW".to_owned(),
+            quality: "good".to_owned(),
+            at: "t".to_owned(),
+        };
+        let known = collector::Known { problem: None, counters: vec![("stored", 12_345)], points: vec![point] };
         let facts = Facts {
-            readings: Readings::Known { counters: counters(&status), points: points(&status) },
+            readings: Readings::Known(known),
             invoice: None,
             ledger: ledger::Size { transactions: 0, postings: 0, balanced: true },
             chain_intact: true,

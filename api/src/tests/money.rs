@@ -27,8 +27,7 @@ use crate::db::{baselines, contracts, invoices, keys, ledger as books, statement
 
 const NUMBER: &str = "NW-2026-000001";
 const TOTAL: i64 = 100_001;
-const SPLIT: [(&str, i64); 5] =
-    [("platform", 5_000), ("network", 17_500), ("facility", 10_000), ("investor", 60_001), ("partner", 7_500)];
+const SPLIT: [(&str, i64); 5] = [("platform", 5_000), ("network", 17_500), ("facility", 10_000), ("investor", 60_001), ("partner", 7_500)];
 
 /// An issued invoice of 1000.01 USD, its split and its postings, as settlement leaves them.
 struct Issued {

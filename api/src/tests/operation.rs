@@ -83,7 +83,10 @@ async fn a_port_in_use_is_named_with_the_next_step() {
     let stop = CancellationToken::new();
     let err = serve::start(config.clone(), Arc::new(SystemClock), IdSource::seeded(1), stop.clone()).await.unwrap_err();
     let text = err.to_string();
-    assert_eq!(text, format!("could not listen on {}: another program does; stop it, or choose another address in `listen`", config.listen));
+    assert_eq!(
+        text,
+        format!("could not listen on {}: another program does; stop it, or choose another address in `listen`", config.listen)
+    );
     assert_eq!(err.exit_code(), ExitCode::DependencyDown);
     drop(taken);
     config.listen.set_port(0);

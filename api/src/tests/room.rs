@@ -104,11 +104,8 @@ impl Room {
         sim.webhook_tries_max = 2;
         let sim = Sim::start(sim).await.unwrap();
         let path = |name: &str| -> PathBuf { folder.path().join(name) };
-        let tenant = |slug: &str, key: &str| Tenant {
-            slug: Slug::parse(slug).unwrap(),
-            name: slug.to_owned(),
-            admin_key: Secret::new(key),
-        };
+        let tenant =
+            |slug: &str, key: &str| Tenant { slug: Slug::parse(slug).unwrap(), name: slug.to_owned(), admin_key: Secret::new(key) };
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             database: path("api.sqlite"),

@@ -132,10 +132,13 @@ async fn set_up(room: &Room) -> (String, String, String) {
         room.post(&format!("/v1/facilities/{facility}/devices"), body).await;
     }
     let baseline = room
-        .post("/v1/baselines", json!({
-            "facility": facility, "meters": ["utility-meter"], "weather": "weather-station",
-            "period": { "start": "2025-01-01", "end": "2026-01-01" }, "method": "caltrack-daily",
-        }))
+        .post(
+            "/v1/baselines",
+            json!({
+                "facility": facility, "meters": ["utility-meter"], "weather": "weather-station",
+                "period": { "start": "2025-01-01", "end": "2026-01-01" }, "method": "caltrack-daily",
+            }),
+        )
         .await;
     assert_eq!(baseline["verification_status"], "unverified");
     assert!(baseline["summary"]["r_squared_adj"].as_f64().unwrap() > 0.9, "{}", baseline["summary"]);
@@ -146,11 +149,14 @@ async fn set_up(room: &Room) -> (String, String, String) {
         split.push(json!({ "payee": id(&payee), "share_ppm": share_ppm }));
     }
     let contract = room
-        .post("/v1/contracts", json!({
-            "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
-            "currency": "USD", "price_per_kwh": "0.1325", "billed_share_ppm": 600_000, "split": split,
-            "starts_on": "2026-01-01", "payer": { "name": "North Hall LLC", "payment_method": "pm_card_visa" },
-        }))
+        .post(
+            "/v1/contracts",
+            json!({
+                "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
+                "currency": "USD", "price_per_kwh": "0.1325", "billed_share_ppm": 600_000, "split": split,
+                "starts_on": "2026-01-01", "payer": { "name": "North Hall LLC", "payment_method": "pm_card_visa" },
+            }),
+        )
         .await;
     (facility, id(&baseline), id(&contract))
 }
@@ -213,11 +219,39 @@ async fn walk(seed: u64) -> (serde_json::Value, Vec<u8>) {
     let books = room.get("/v1/ledger/balances").await.json();
     assert_eq!((&books["balanced"], &books["transactions"]), (&json!(true), &json!(1 + 1 + 4)));
     assert_eq!(room.sim.books().transferred("NW-2026-000001"), total - invoice["split"][0]["amount_minor"].as_i64().unwrap());
+    nobody_elses(&room, &[&facility, &baseline, &contract, &id(&statement), &id(&invoice), &id(&paid["data"][0])]).await;
     let page = room.get("/").await.text();
     for shown in ["NW-2026-000001", "paid", "investor", "completed", "balanced", "2026-01-01 to 2026-01-31"] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     (invoice, evidence.bytes)
+}
+
+/// Every documented route that names a thing answers its tenant and tells nobody else that the thing exists.
+async fn nobody_elses(room: &Room, ids: &[&str]) {
+    let nouns = [("facilities", "fac_"), ("baselines", "bas_"), ("contracts", "ctr_"), ("statements", "sta_"), ("invoices", "inv_")];
+    let document = room.get("/v1/openapi.json").await.json();
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let Some((_, prefix)) = nouns.iter().find(|(noun, _)| path.starts_with(&format!("/v1/{noun}/{{id}}"))) else { continue };
+        let id = ids.iter().find(|id| id.starts_with(prefix)).unwrap();
+        let mut path = path.replace("{id}", id);
+        if path.ends_with("/readings") {
+            path.push_str("?device=main-meter&point=e_imp");
+        }
+        if operations.get("get").is_some() {
+            room.get(&path).await.expect(StatusCode::OK);
+            let told = room.get_as(OTHER_KEY, &path).await.expect(StatusCode::NOT_FOUND);
+            assert_eq!(told.json()["code"], "not_found");
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 8, "the routes that name a thing");
+    for list in ["facilities", "baselines", "payees", "contracts", "statements", "invoices", "payouts", "ledger/transactions"] {
+        let path = format!("/v1/{list}");
+        assert_ne!(room.get(&path).await.json()["data"], json!([]), "{list}");
+        assert_eq!(room.get_as(OTHER_KEY, &path).await.json()["data"], json!([]), "{list}");
+    }
 }
 
 #[tokio::test]
@@ -232,9 +266,7 @@ async fn from_history_to_payouts_twice_with_the_same_bits() {
 async fn data_that_does_not_suffice_is_refused_with_the_reason() {
     let room = Room::new().await;
     let facility = room.facility(KEY, "north-hall").await;
-    let body = |start: &str, meter: &str| {
-        json!({ "facility": facility, "meters": [meter], "weather": "weather-station", "period": { "start": start, "end": "2026-01-01" } })
-    };
+    let body = |start: &str, meter: &str| json!({ "facility": facility, "meters": [meter], "weather": "weather-station", "period": { "start": start, "end": "2026-01-01" } });
     let absent = room.post_as(KEY, "/v1/baselines", None, &body("2025-01-01", "utility-meter")).await;
     assert_eq!(absent.expect(StatusCode::SERVICE_UNAVAILABLE).json()["code"], "store_unavailable");
     store_series(&room, "demo", history());
@@ -262,7 +294,8 @@ async fn a_statement_whose_readings_changed_is_not_billed() {
     assert!(refused["detail"].as_str().unwrap().contains("come out differently"), "{refused}");
     // So is a baseline whose history changed.
     let at: Timestamp = "2025-03-10T06:00:00Z".parse().unwrap();
-    let series = Series { device: "utility-meter", point: "e_int", unit: Unit::KilowattHour, exponent: -6, values: vec![(at.as_millisecond(), 1)] };
+    let series =
+        Series { device: "utility-meter", point: "e_int", unit: Unit::KilowattHour, exponent: -6, values: vec![(at.as_millisecond(), 1)] };
     store_batch(&room, "demo", 78, series);
     let refused = room.post_as(KEY, "/v1/invoices", Some("k2"), &json!({ "statement": id(&statement) })).await;
     assert!(refused.expect(StatusCode::CONFLICT).json()["detail"].as_str().unwrap().contains("fit and verify a new one"));
