@@ -38,11 +38,11 @@ struct File {
     config: PathBuf,
 }
 
-/// Does what the command line asks. `profiles` are the device profiles that evidence bundles carry.
-pub async fn run(args: Args, profiles: Vec<DeviceProfile>) -> ExitCode {
+/// Does what the command line asks, in a runtime of its own. `profiles` are the device profiles that evidence bundles carry.
+pub fn run(args: Args, profiles: Vec<DeviceProfile>) -> ExitCode {
     match args.verb {
         Verb::Run(file) => match Config::load(&file.config) {
-            Ok(config) => serve_until_signal(Config { profiles, ..config }).await,
+            Ok(config) => in_runtime(serve_until_signal(Config { profiles, ..config })),
             Err(faults) => fail(&faults.to_string(), ExitCode::Configuration),
         },
         Verb::Check(file) => match Config::load(&file.config) {
@@ -51,9 +51,16 @@ pub async fn run(args: Args, profiles: Vec<DeviceProfile>) -> ExitCode {
         },
         Verb::Openapi => say(&serve::openapi_json()),
         Verb::Migrate(file) => match Config::load(&file.config) {
-            Ok(config) => migrate(config).await,
+            Ok(config) => in_runtime(migrate(config)),
             Err(faults) => fail(&faults.to_string(), ExitCode::Configuration),
         },
+    }
+}
+
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(err) => fail(&format!("error: {}", daemon::chain(&err)), ExitCode::DependencyDown),
     }
 }
 
