@@ -148,7 +148,9 @@ fn imported(import: &Import, store: &Store, file: &Path, body: Vec<u8>) -> Resul
 
 fn summary(imported: &Imported) -> String {
     let Imported { rows, accepted, duplicate, conflict, rejected_rows, rejected, .. } = imported;
-    let mut text = format!("{rows} lines: {accepted} accepted ({conflict} contradict a stored value), {duplicate} known before, {rejected_rows} rejected");
+    let mut text = format!(
+        "{rows} lines: {accepted} accepted ({conflict} contradict a stored value), {duplicate} known before, {rejected_rows} rejected"
+    );
     for line in rejected {
         text.push_str(&format!("\n  line {} {}", line.line, line.reason));
     }

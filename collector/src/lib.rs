@@ -20,6 +20,6 @@ mod mqtt;
 mod serve;
 
 pub use config::{Config, Login};
+pub use import::{Import, ImportError, Imported, ParsedRow, Rejected, parquet_rows};
 pub use ingest::IngestError;
-pub use import::{Import, ImportError, Imported, Rejected};
 pub use serve::{ServeError, Served, serve, start};

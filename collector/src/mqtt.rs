@@ -171,9 +171,8 @@ impl Subscriber {
             };
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
-                    if session.client.try_subscribe(self.filter(), QoS::AtLeastOnce).is_err() {
-                        return Err(LinkError::Behind { broker: broker() });
-                    }
+                    let asked = session.client.try_subscribe(self.filter(), QoS::AtLeastOnce);
+                    asked.map_err(|_full| LinkError::Behind { broker: broker() })?;
                 }
                 Event::Incoming(Packet::SubAck(granted)) => {
                     let refused = granted.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_)));

@@ -22,7 +22,11 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
         page.sample(&format!("negawatt_dlq_total{{reason=\"{reason}\"}}"), count);
     }
     let (received, accounted) = (live.get(&live.received), live.get(&live.accounted));
-    page.gauge("negawatt_conservation_difference", "Points that arrived and are not accounted for; in flight when small, a fault when it stays.", i128::from(received) - i128::from(accounted));
+    page.gauge(
+        "negawatt_conservation_difference",
+        "Points that arrived and are not accounted for; in flight when small, a fault when it stays.",
+        i128::from(received) - i128::from(accounted),
+    );
     page.gauge("negawatt_inflight_messages", "Messages that arrived and are not yet durable.", live.get(&live.inflight));
     page.gauge("negawatt_broker_connected", "1 when subscribed.", u8::from(live.connected.load(Ordering::SeqCst)));
     page.counter("negawatt_broker_reconnects_total", "Connections lost or refused.", live.get(&live.reconnects));

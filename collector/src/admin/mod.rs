@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Json;
 use daemon::Clock;
 use serde_json::json;
 use store::Store;
@@ -116,6 +116,9 @@ async fn status_json(State(admin): State<Admin>) -> Result<Json<status::Status>,
 }
 
 async fn flush(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Problem> {
-    admin.blocking(Store::flush).await?.map_err(|err| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "flush_failed", daemon::chain(&err)))?;
+    admin
+        .blocking(Store::flush)
+        .await?
+        .map_err(|err| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "flush_failed", daemon::chain(&err)))?;
     Ok(Json(json!({ "flushed": true })))
 }

@@ -91,6 +91,8 @@ pub enum ImportError {
     Parquet(#[source] ::parquet::errors::ParquetError),
     #[error("column `{column}` has a type that cannot be a {role}")]
     Type { column: String, role: &'static str },
+    #[error("row {row} {reason}")]
+    Row { row: u64, reason: String },
     #[error(transparent)]
     Store(#[from] CommitError),
 }
@@ -113,8 +115,16 @@ impl Import {
             return Err(ImportError::Point { point: self.point.clone() });
         }
         let mut imported = Imported {
-            rows: table.lines.len() as u64, accepted: 0, duplicate: 0, conflict: 0, rejected_rows: 0, rejected: Vec::new(),
-            unit: unit.symbol().to_owned(), first_ms: None, last_ms: None, closed: false,
+            rows: table.lines.len() as u64,
+            accepted: 0,
+            duplicate: 0,
+            conflict: 0,
+            rejected_rows: 0,
+            rejected: Vec::new(),
+            unit: unit.symbol().to_owned(),
+            first_ms: None,
+            last_ms: None,
+            closed: false,
         };
         let rows = self.rows(table, unit, now, &mut imported);
         let origin = Origin {
@@ -214,6 +224,27 @@ fn scaled(value: &Result<Option<f64>, String>) -> Result<Option<i64>, String> {
     #[expect(clippy::cast_possible_truncation, reason = "finite, and at most 10^18 after scaling")]
     let raw = (value * SCALE).round() as i64;
     Ok(Some(raw))
+}
+
+/// One row of a file: its time, and its value in millionths of the unit; nothing when there is none.
+pub type ParsedRow = (Timestamp, Option<i64>);
+
+/// The rows of a Parquet file as an import would take them, and the unit that the name of the value column says.
+///
+/// * Errors: a row that an import would reject is refused by its number.
+pub fn parquet_rows(body: bytes::Bytes) -> Result<(Option<Unit>, Vec<ParsedRow>), ImportError> {
+    let table = parquet::read(body, None)?;
+    let refused = |line: &Line, reason: &str| ImportError::Row { row: line.number, reason: reason.to_owned() };
+    let mut rows = Vec::with_capacity(table.lines.len());
+    for line in &table.lines {
+        let at = match &line.when {
+            Ok(When::At(at)) => *at,
+            Ok(When::Local(_)) => return Err(refused(line, "has a time without a zone")),
+            Err(reason) => return Err(refused(line, reason)),
+        };
+        rows.push((at, scaled(&line.value).map_err(|reason| refused(line, &reason))?));
+    }
+    Ok((table.unit, rows))
 }
 
 #[cfg(test)]

@@ -6,7 +6,15 @@ fn slug(text: &str) -> Slug {
 }
 
 fn import(unit: Option<Unit>) -> Import {
-    Import { tenant: slug("acme"), facility: slug("hall"), device: slug("utility-meter"), point: "e_int".to_owned(), unit, column: None, zone: None }
+    Import {
+        tenant: slug("acme"),
+        facility: slug("hall"),
+        device: slug("utility-meter"),
+        point: "e_int".to_owned(),
+        unit,
+        column: None,
+        zone: None,
+    }
 }
 
 fn now() -> Timestamp {
@@ -141,7 +149,10 @@ fn the_files_of_the_demo_are_taken_whole_and_both_formats_agree() {
         flate2::read::GzDecoder::new(file).read_to_end(&mut csv).unwrap();
         let imported = import(unit).csv(&store, &csv, now()).unwrap();
         let first_ms = "2015-11-22T06:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
-        assert_eq!((imported.accepted + u64::from(imported.closed), imported.rejected_rows, imported.first_ms), (imported.rows, 0, Some(first_ms)));
+        assert_eq!(
+            (imported.accepted + u64::from(imported.closed), imported.rejected_rows, imported.first_ms),
+            (imported.rows, 0, Some(first_ms))
+        );
         assert!(imported.accepted > 19_000 && imported.conflict == 0);
         store.flush().unwrap();
         let body = std::fs::read(format!("{fixtures}/{name}.parquet")).unwrap();

@@ -7,7 +7,8 @@ use super::table::{Columns, Line, Table, When};
 
 pub(super) fn read(body: &[u8], wanted: Option<&str>) -> Result<Table, ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(body);
-    let names: Vec<String> = reader.headers().map_err(ImportError::Csv)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    let names: Vec<String> =
+        reader.headers().map_err(ImportError::Csv)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
     let columns = Columns::find(&names, wanted)?;
     let mut lines = Vec::new();
     for record in reader.records() {

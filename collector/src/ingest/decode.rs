@@ -90,14 +90,8 @@ impl Decoder {
             return Message::Letter(Box::new(letter(Refusal::Envelope, 1)));
         };
         let origin = Origin { tenant: path.tenant.clone(), facility: path.facility.clone(), gateway: path.gateway.clone() };
-        let mut batch = Batch {
-            origin,
-            spool_id: *spool_id.as_bytes(),
-            seq: envelope.seq,
-            rows: Vec::new(),
-            profiles: Vec::new(),
-            letter: None,
-        };
+        let mut batch =
+            Batch { origin, spool_id: *spool_id.as_bytes(), seq: envelope.seq, rows: Vec::new(), profiles: Vec::new(), letter: None };
         let frame = match self.read(&envelope, &mut batch, now) {
             Ok(frame) => Some(Box::new(frame)),
             Err((refusal, points)) => {
@@ -178,7 +172,11 @@ mod tests {
     fn frame() -> Frame {
         let point = PointReading { point: "e_imp".to_owned(), raw: Some(12), exponent: -2, unit: 8, quality: 0, words: vec![0, 12] };
         let device = DeviceReading {
-            device: "main".to_owned(), profile: "x".to_owned(), profile_hash: vec![1], points: vec![point.clone(), point], ..DeviceReading::default()
+            device: "main".to_owned(),
+            profile: "x".to_owned(),
+            profile_hash: vec![1],
+            points: vec![point.clone(), point],
+            ..DeviceReading::default()
         };
         Frame { schema: wire::SCHEMA, tick_ms: NOW_MS, clock_synced: true, devices: vec![device], ..Frame::default() }
     }

@@ -83,7 +83,8 @@ impl Ingest {
     }
 
     async fn take(&self, group: Vec<Delivery>, acks: &mut Acks, stop: &CancellationToken) -> Result<(), IngestError> {
-        let messages: Vec<(String, bytes::Bytes)> = group.iter().map(|delivery| (delivery.topic.clone(), delivery.payload.clone())).collect();
+        let messages: Vec<(String, bytes::Bytes)> =
+            group.iter().map(|delivery| (delivery.topic.clone(), delivery.payload.clone())).collect();
         let decoder = Decoder { message_bytes_max: self.config.message_bytes_max, clock_ahead_max: self.config.clock_ahead_max };
         let now = self.clock.now();
         let decoded = move || messages.iter().map(|(topic, payload)| decoder.decode(topic, payload, now)).collect::<Vec<_>>();
@@ -142,7 +143,9 @@ impl Ingest {
         };
         self.live.set_problem(None);
         let accounted = committed.iter().map(|outcome| outcome.accepted + outcome.duplicate).sum::<u64>();
-        let repeated_letter = |(batch, outcome): (&Batch, &Committed)| batch.letter.as_ref().filter(|_| outcome.duplicate == 0).map_or(0, |letter| letter.points);
+        let repeated_letter = |(batch, outcome): (&Batch, &Committed)| {
+            batch.letter.as_ref().filter(|_| outcome.duplicate == 0).map_or(0, |letter| letter.points)
+        };
         let lettered = batches.iter().zip(&committed).map(repeated_letter).sum::<u64>();
         let unnumbered = letters.iter().map(|letter| letter.points).sum::<u64>();
         self.live.count(&self.live.accounted, accounted + lettered + unnumbered);
@@ -150,7 +153,11 @@ impl Ingest {
         Ok(Some(spools))
     }
 
-    async fn try_commit(&self, batches: &Arc<Vec<Batch>>, letters: &Arc<Vec<DeadLetter>>) -> Result<Result<Vec<Committed>, CommitError>, IngestError> {
+    async fn try_commit(
+        &self,
+        batches: &Arc<Vec<Batch>>,
+        letters: &Arc<Vec<DeadLetter>>,
+    ) -> Result<Result<Vec<Committed>, CommitError>, IngestError> {
         let (store, batches, letters) = (self.store.clone(), batches.clone(), letters.clone());
         let commit = move || store.commit_with(&batches, &letters);
         tokio::task::spawn_blocking(commit).await.map_err(|_panicked| IngestError::Thread)

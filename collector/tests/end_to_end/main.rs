@@ -1,5 +1,7 @@
 //! A broker, a collector and gateways on loopback: whatever is cut, killed or repeated, every reading arrives once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod field;
 
 use std::time::Duration;
@@ -75,7 +77,13 @@ fn bad_messages_are_kept_told_and_stop_nothing() {
     gateway.deliver_until(&field, 6);
     collector.wait_for(|status| status["points"]["dead_letter"] == 2 * POINTS + 2);
     let metrics = collector.get("/metrics").1;
-    for line in ["negawatt_dlq_total{reason=\"clock_window\"} 1", "negawatt_dlq_total{reason=\"point\"} 1", "negawatt_dlq_total{reason=\"envelope\"} 1", "negawatt_dlq_total{reason=\"topic\"} 1", "negawatt_conservation_difference 0"] {
+    for line in [
+        "negawatt_dlq_total{reason=\"clock_window\"} 1",
+        "negawatt_dlq_total{reason=\"point\"} 1",
+        "negawatt_dlq_total{reason=\"envelope\"} 1",
+        "negawatt_dlq_total{reason=\"topic\"} 1",
+        "negawatt_conservation_difference 0",
+    ] {
         assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
     }
     collector.stop();

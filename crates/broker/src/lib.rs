@@ -70,10 +70,7 @@ impl Broker {
     /// Starts a broker and returns when it accepts connections. Port 0 takes a free one.
     pub fn start(addr: SocketAddr, limits: Limits) -> Result<Self, BrokerError> {
         let addr = free(addr)?;
-        let thread = thread::Builder::new()
-            .name("broker".to_owned())
-            .spawn(move || serve(addr, limits))
-            .map_err(BrokerError::Thread)?;
+        let thread = thread::Builder::new().name("broker".to_owned()).spawn(move || serve(addr, limits)).map_err(BrokerError::Thread)?;
         let broker = Self { addr, thread };
         broker.wait_until_accepting()?;
         Ok(broker)

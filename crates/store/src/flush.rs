@@ -162,10 +162,8 @@ impl Inner {
         self.next_segment += 1;
         let relative = format!("segments/{id:010}.parquet");
         let path = self.dir.join(&relative);
-        let keyed: Vec<_> = readings
-            .iter()
-            .filter_map(|(id, samples)| Some((*id, self.state.catalogue.get(*id)?, samples.clone())))
-            .collect();
+        let keyed: Vec<_> =
+            readings.iter().filter_map(|(id, samples)| Some((*id, self.state.catalogue.get(*id)?, samples.clone()))).collect();
         let encoded = segment::encode(&keyed).map_err(|err| FlushError::Encode { path: path.clone(), err })?;
         let temporary = path.with_extension("tmp");
         let failed = |what| {

@@ -43,9 +43,8 @@ impl Reader {
             .collect();
         let mut frame = self.tail(&wanted, &range)?;
         for segment in self.flushed().segments() {
-            let touches = |span: &crate::segment::Span| {
-                wanted.contains(&span.series) && span.min_ts < range.end && span.max_ts >= range.start
-            };
+            let touches =
+                |span: &crate::segment::Span| wanted.contains(&span.series) && span.min_ts < range.end && span.max_ts >= range.start;
             if segment.spans.iter().any(touches) {
                 let path = self.flushed().path(segment);
                 let part = part(&path, &wanted, &range).map_err(|err| FrameError::Segment { path, err })?;
@@ -133,15 +132,19 @@ mod tests {
         let range = 5 * 60_000..121 * 60_000;
         for (device, series) in [(None, vec![1, 2]), (Some(slug("d1")), vec![2])] {
             let frame = reader.frame(&slug("acme"), &slug("hall"), device.as_ref(), range.clone()).unwrap();
-            let expected: Vec<(u32, Sample)> =
-                series.iter().flat_map(|id| reader.scan(SeriesId(*id), range.clone()).unwrap().into_iter().map(|sample| (*id, sample))).collect();
+            let expected: Vec<(u32, Sample)> = series
+                .iter()
+                .flat_map(|id| reader.scan(SeriesId(*id), range.clone()).unwrap().into_iter().map(|sample| (*id, sample)))
+                .collect();
             let column = |name: &str| frame.column(name).unwrap().clone();
             let found: Vec<(u32, i64)> = keys(&frame).unwrap().into_iter().map(|(id, ts_ms)| (id.0, ts_ms)).collect();
             assert_eq!(found, expected.iter().map(|(id, sample)| (*id, sample.ts_ms)).collect::<Vec<_>>());
             assert!(column("raw").i64().unwrap().iter().eq(expected.iter().map(|(_, sample)| sample.raw)));
             assert!(column("quality").i32().unwrap().iter().eq(expected.iter().map(|(_, sample)| Some(i32::from(sample.quality.bits())))));
             assert!(column("version").i32().unwrap().iter().eq(expected.iter().map(|(_, sample)| Some(i32::from(sample.version)))));
-            assert!(column("words").binary().unwrap().iter().eq(expected.iter().map(|(_, sample)| sample.words.as_ref().map(Words::as_slice))));
+            assert!(
+                column("words").binary().unwrap().iter().eq(expected.iter().map(|(_, sample)| sample.words.as_ref().map(Words::as_slice)))
+            );
         }
         assert_eq!(reader.frame(&slug("acme"), &slug("other"), None, range).unwrap().height(), 0);
     }

@@ -69,10 +69,6 @@ impl Head {
 
     /// The numbers of the series that have readings here.
     pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> + '_ {
-        self.series
-            .iter()
-            .zip(0..)
-            .filter(|(series, _)| !series.run.is_empty() || !series.late.is_empty())
-            .map(|(_, id)| SeriesId(id))
+        self.series.iter().zip(0..).filter(|(series, _)| !series.run.is_empty() || !series.late.is_empty()).map(|(_, id)| SeriesId(id))
     }
 }

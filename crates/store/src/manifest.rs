@@ -115,8 +115,7 @@ impl Manifest {
     }
 
     fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<Self, ManifestError> {
-        let connection =
-            wait(options.connect()).map_err(|err| ManifestError::Database { what: "open", path: path.to_owned(), err })?;
+        let connection = wait(options.connect()).map_err(|err| ManifestError::Database { what: "open", path: path.to_owned(), err })?;
         Ok(Self { path: path.to_owned(), connection })
     }
 

@@ -100,12 +100,7 @@ pub(crate) fn read(path: &Path, first_row: u64, rows: u64) -> Result<Vec<(Series
     }
 }
 
-fn read_group(
-    group: &dyn RowGroupReader,
-    skip: usize,
-    count: usize,
-    found: &mut Vec<(SeriesId, Sample)>,
-) -> Result<(), ParquetError> {
+fn read_group(group: &dyn RowGroupReader, skip: usize, count: usize, found: &mut Vec<(SeriesId, Sample)>) -> Result<(), ParquetError> {
     let (series, _) = column::<Int32Type>(group, 0, skip, count)?;
     let (ts_ms, _) = column::<Int64Type>(group, 1, skip, count)?;
     let (raw, raw_present) = column::<Int64Type>(group, 2, skip, count)?;
@@ -185,16 +180,19 @@ impl Group {
     }
 }
 
-fn put<T: DataType>(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &[T::T], present: Option<&[i16]>) -> Result<(), ParquetError> {
+fn put<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    values: &[T::T],
+    present: Option<&[i16]>,
+) -> Result<(), ParquetError> {
     let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("the schema has more columns".to_owned()))?;
     column.typed::<T>().write_batch(values, present, None)?;
     column.close()
 }
 
 fn schema() -> Result<Arc<Type>, ParquetError> {
-    let field = |name: &str, physical, repetition| {
-        Type::primitive_type_builder(name, physical).with_repetition(repetition).build().map(Arc::new)
-    };
+    let field =
+        |name: &str, physical, repetition| Type::primitive_type_builder(name, physical).with_repetition(repetition).build().map(Arc::new);
     let [series, ts_ms, raw, quality, words, seq, version] = COLUMNS;
     let fields = vec![
         field(series, Physical::INT32, Repetition::REQUIRED)?,
@@ -244,7 +242,12 @@ mod tests {
         let words = proptest::option::of(proptest::collection::vec(any::<u8>(), 1..=8));
         (any::<i64>(), proptest::option::of(any::<i64>()), any::<u16>(), words, any::<u64>(), any::<u16>()).prop_map(
             |(ts_ms, raw, quality, words, seq, version)| Sample {
-                ts_ms, raw, quality: Quality::from_bits(quality), words: words.and_then(|words| Words::new(&words)), seq, version,
+                ts_ms,
+                raw,
+                quality: Quality::from_bits(quality),
+                words: words.and_then(|words| Words::new(&words)),
+                seq,
+                version,
             },
         )
     }

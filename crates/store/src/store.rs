@@ -158,9 +158,8 @@ impl Store {
         let wal = Wal::resume(&wal_dir, tail, options.wal_file_bytes)?;
         let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
         let dir = dir.to_owned();
-        let mut inner = Inner {
-            dir: dir.clone(), options, state, flushed, manifest, wal, next_segment: snapshot.next_segment, buffer: Vec::new(),
-        };
+        let mut inner =
+            Inner { dir: dir.clone(), options, state, flushed, manifest, wal, next_segment: snapshot.next_segment, buffer: Vec::new() };
         inner.remove_strangers()?;
         Ok(Self { inner: Mutex::new(inner), dir, _lock: lock })
     }

@@ -67,7 +67,8 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
             _ => {}
         }
     }
-    for row in sqlx::query("SELECT id, tenant, facility, device, point, unit, exponent FROM series ORDER BY id").fetch_all(&mut *db).await? {
+    for row in sqlx::query("SELECT id, tenant, facility, device, point, unit, exponent FROM series ORDER BY id").fetch_all(&mut *db).await?
+    {
         let Some(series) = series(&row)? else { return Ok(Err("series")) };
         snapshot.series.push(series);
     }
@@ -86,12 +87,17 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
             _ => snapshot.received.push((origin, spool, vec![range])),
         }
     }
-    for row in sqlx::query("SELECT tenant, facility, device, from_ms, profile, profile_hash, config_hash FROM profile").fetch_all(&mut *db).await? {
+    for row in
+        sqlx::query("SELECT tenant, facility, device, from_ms, profile, profile_hash, config_hash FROM profile").fetch_all(&mut *db).await?
+    {
         let (Some(tenant), Some(facility), Some(device)) = (slug(&row, 0)?, slug(&row, 1)?, slug(&row, 2)?) else {
             return Ok(Err("profile"));
         };
         let period = ProfilePeriod {
-            from_ms: row.try_get(3)?, profile: row.try_get(4)?, profile_hash: row.try_get(5)?, config_hash: row.try_get(6)?,
+            from_ms: row.try_get(3)?,
+            profile: row.try_get(4)?,
+            profile_hash: row.try_get(5)?,
+            config_hash: row.try_get(6)?,
         };
         snapshot.profiles.push(ProfileRow { tenant, facility, device, period });
     }
@@ -100,7 +106,10 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
 }
 
 async fn segments(db: Sqlite<'_>, snapshot: &mut Snapshot) -> sqlx::Result<()> {
-    for row in sqlx::query("SELECT id, path, tenant, facility, month, row_count, bytes, sha256 FROM segment ORDER BY id").fetch_all(&mut *db).await? {
+    for row in sqlx::query("SELECT id, path, tenant, facility, month, row_count, bytes, sha256 FROM segment ORDER BY id")
+        .fetch_all(&mut *db)
+        .await?
+    {
         snapshot.segments.push(SegmentRow {
             id: row.try_get(0)?,
             path: row.try_get(1)?,
@@ -263,7 +272,10 @@ pub(super) async fn forget_retired(db: Sqlite<'_>, path: &str) -> sqlx::Result<(
 }
 
 pub(super) async fn letters(db: Sqlite<'_>, limit: u32) -> sqlx::Result<Vec<DeadLetter>> {
-    let rows = sqlx::query("SELECT topic, reason, payload, points, received_ms FROM dead_letter ORDER BY id DESC LIMIT ?").bind(limit).fetch_all(db).await?;
+    let rows = sqlx::query("SELECT topic, reason, payload, points, received_ms FROM dead_letter ORDER BY id DESC LIMIT ?")
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(DeadLetter {

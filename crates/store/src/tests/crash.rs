@@ -93,7 +93,7 @@ fn killed_between_any_two_steps_of_a_flush_nothing_is_lost_or_doubled() {
         assert_eq!(all(dir.path())[0].1.len(), 3, "{step:?}");
         drop(store);
         let files = std::fs::read_dir(dir.path().join("segments")).unwrap().count();
-        assert_eq!(files, Reader::open(dir.path()).unwrap().totals().segments as usize);
+        assert_eq!(files as u64, Reader::open(dir.path()).unwrap().totals().segments);
     }
 }
 

@@ -9,9 +9,12 @@ use units::{Reason, Severity};
 use super::*;
 use crate::AckState;
 
+/// Device, minute, value.
+type Offer = (u8, i64, i64);
+
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Vec<(u64, Vec<(u8, i64, i64)>)>),
+    Commit(Vec<(u64, Vec<Offer>)>),
     Restart,
     Flush,
     Compact,
@@ -45,7 +48,7 @@ struct Model {
 }
 
 impl Model {
-    fn commit(&mut self, seq: u64, rows: &[(u8, i64, i64)]) -> crate::Committed {
+    fn commit(&mut self, seq: u64, rows: &[Offer]) -> crate::Committed {
         let mut committed = crate::Committed::default();
         self.offered += rows.len() as u64;
         let repeat = !self.seqs.insert(seq);
@@ -78,7 +81,7 @@ proptest! {
             match step {
                 Step::Commit(batches) => {
                     let expected: Vec<_> = batches.iter().map(|(seq, rows)| model.commit(*seq, rows)).collect();
-                    let rows = |rows: &[(u8, i64, i64)]| rows.iter().map(|(d, m, raw)| row(&format!("d{d}"), ts_ms(*m), *raw)).collect();
+                    let rows = |rows: &[Offer]| rows.iter().map(|(d, m, raw)| row(&format!("d{d}"), ts_ms(*m), *raw)).collect();
                     let batches: Vec<Batch> = batches.iter().map(|(seq, r)| batch(*seq, rows(r))).collect();
                     prop_assert_eq!(store.as_ref().unwrap().commit(&batches).unwrap(), expected);
                 }

@@ -56,7 +56,13 @@ fn the_newest_version_is_read_and_the_older_are_kept() {
 fn letters_are_counted_and_kept_through_restart_and_flush() {
     let dir = folder();
     let store = open(dir.path());
-    let letter = |reason: &str| DeadLetter { topic: "nw/1/x".to_owned(), reason: reason.to_owned(), payload: vec![0, 255], points: 4, received_ms: 1 };
+    let letter = |reason: &str| DeadLetter {
+        topic: "nw/1/x".to_owned(),
+        reason: reason.to_owned(),
+        payload: vec![0, 255],
+        points: 4,
+        received_ms: 1,
+    };
     store.commit_with(&[batch(1, vec![row("d0", 0, 1)])], &[letter("schema")]).unwrap();
     store.flush().unwrap();
     store.commit_with(&[], &[letter("clock_window")]).unwrap();
@@ -86,7 +92,8 @@ fn a_numbered_letter_is_acknowledged_and_counted_once() {
 fn profiles_are_known_by_time() {
     let dir = folder();
     let store = open(dir.path());
-    let seen = |hash: u8| ProfileSeen { device: slug("d0"), profile: "eastron-sdm630".to_owned(), profile_hash: vec![hash], config_hash: vec![9] };
+    let seen =
+        |hash: u8| ProfileSeen { device: slug("d0"), profile: "eastron-sdm630".to_owned(), profile_hash: vec![hash], config_hash: vec![9] };
     for (seq, hash) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
         let ts_ms = 60_000 * i64::try_from(seq).unwrap();
         store.commit(&[Batch { profiles: vec![seen(hash)], ..batch(seq, vec![row("d0", ts_ms, 1)]) }]).unwrap();
@@ -123,7 +130,8 @@ fn commits_are_cheap() {
 
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::from_secs(time.tv_sec.try_into().unwrap()).as_secs_f64() + Duration::from_nanos(time.tv_nsec.try_into().unwrap()).as_secs_f64()
+    Duration::from_secs(time.tv_sec.try_into().unwrap()).as_secs_f64()
+        + Duration::from_nanos(time.tv_nsec.try_into().unwrap()).as_secs_f64()
 }
 
 use std::time::Duration;

@@ -30,8 +30,15 @@ impl Wal {
         let Some((last_first, path)) = files.pop() else {
             let (file, path, size) = create(dir, next_lsn, file_bytes)?;
             return Ok(Self {
-                dir: dir.to_owned(), file, path, offset: frame::FILE_HEADER_BYTES, size, next_lsn, file_bytes,
-                sealed: Vec::new(), stopped: false,
+                dir: dir.to_owned(),
+                file,
+                path,
+                offset: frame::FILE_HEADER_BYTES,
+                size,
+                next_lsn,
+                file_bytes,
+                sealed: Vec::new(),
+                stopped: false,
             });
         };
         let mut sealed = Vec::new();
@@ -167,9 +174,7 @@ fn preallocate(file: &File, path: &Path, bytes: u64) -> Result<(), WalError> {
     fault::hit(Step::Preallocate).map_err(WalError::io("preallocate", path))?;
     match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
         // Not every filesystem can: then the file only gets its length, and a full disk is noticed at the write.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-            file.set_len(bytes).map_err(WalError::io("preallocate", path))
-        }
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(bytes).map_err(WalError::io("preallocate", path)),
         other => other.map_err(|errno| WalError::io("preallocate", path)(errno.into())),
     }
 }

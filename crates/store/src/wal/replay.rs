@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::frame::{FILE_HEADER_BYTES, HEADER_BYTES, Header, MAGIC};
 use super::WalError;
+use super::frame::{FILE_HEADER_BYTES, HEADER_BYTES, Header, MAGIC};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,7 @@ pub(crate) struct Tail {
 /// Calls `visit` with the payload of each frame after `after_lsn`, in order.
 ///
 /// * Errors: damage, a missing file, or an entry that `visit` does not understand (it returns false).
-pub(crate) fn replay(
-    dir: &Path,
-    after_lsn: u64,
-    reading: Reading,
-    mut visit: impl FnMut(&[u8]) -> bool,
-) -> Result<Tail, WalError> {
+pub(crate) fn replay(dir: &Path, after_lsn: u64, reading: Reading, mut visit: impl FnMut(&[u8]) -> bool) -> Result<Tail, WalError> {
     let files = list(dir)?;
     let mut tail = Tail { files: Vec::new(), next_lsn: after_lsn + 1, end: FILE_HEADER_BYTES };
     let mut expected = 0;
@@ -110,8 +105,14 @@ impl Frames {
             return Err(WalError::Damaged { path: path.to_owned(), offset: 0 });
         }
         Ok(Self {
-            path: path.to_owned(), file, size, start: 0, offset: FILE_HEADER_BYTES, lsn: first_lsn,
-            payload: Vec::new(), damaged: false,
+            path: path.to_owned(),
+            file,
+            size,
+            start: 0,
+            offset: FILE_HEADER_BYTES,
+            lsn: first_lsn,
+            payload: Vec::new(),
+            damaged: false,
         })
     }
 

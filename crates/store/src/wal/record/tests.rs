@@ -14,20 +14,32 @@ fn decoded(payload: &[u8]) -> Option<Vec<Record>> {
 fn one_of_each() -> (Vec<Record>, Vec<u8>) {
     let origin = Origin { tenant: slug("acme"), facility: slug("hall"), gateway: slug("gw-1") };
     let key = SeriesKey {
-        tenant: slug("acme"), facility: slug("hall"), device: slug("main"), point: "e_imp".to_owned(),
-        unit: Unit::KilowattHour, exponent: -2,
+        tenant: slug("acme"),
+        facility: slug("hall"),
+        device: slug("main"),
+        point: "e_imp".to_owned(),
+        unit: Unit::KilowattHour,
+        exponent: -2,
     };
     let sample = |ts_ms, raw, version| Sample {
-        ts_ms, raw, quality: if raw.is_some() { Quality::GOOD } else { Quality::SILENT }, words: None, seq: 7, version,
+        ts_ms,
+        raw,
+        quality: if raw.is_some() { Quality::GOOD } else { Quality::SILENT },
+        words: None,
+        seq: 7,
+        version,
     };
     let words = Sample { words: Words::new(&[0x45, 0x0c, 0x32, 0xf4]), ..sample(1_700_000_040_000, Some(-5), 2) };
     let rows = RowsRecord {
-        origin: 1, spool_id: [0xab; 16], seq: 7, duplicate: 3, conflict: 1,
+        origin: 1,
+        spool_id: [0xab; 16],
+        seq: 7,
+        duplicate: 3,
+        conflict: 1,
         rows: vec![(SeriesId(1), words), (SeriesId(2), sample(1_700_000_040_000, None, 0))],
     };
-    let letter = DeadLetter {
-        topic: "nw/1/a/b/c/data".to_owned(), reason: "schema".to_owned(), payload: vec![1, 2], points: 1, received_ms: 5,
-    };
+    let letter =
+        DeadLetter { topic: "nw/1/a/b/c/data".to_owned(), reason: "schema".to_owned(), payload: vec![1, 2], points: 1, received_ms: 5 };
     let period = ProfilePeriod { from_ms: 9, profile: "x".to_owned(), profile_hash: vec![1], config_hash: vec![] };
     let mut writer = RecordWriter::reuse(Vec::new());
     writer.probe();
