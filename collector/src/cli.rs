@@ -9,6 +9,7 @@ use daemon::{Clock, ExitCode, SystemClock};
 use ids::Slug;
 use jiff::tz::TimeZone;
 use store::{OpenError, Options, Store};
+use tokio::runtime::Runtime;
 use units::Unit;
 
 use crate::config::Config;
@@ -73,20 +74,20 @@ fn parse_unit(symbol: &str) -> Result<Unit, String> {
 }
 
 /// Does what the command line asks.
-pub async fn run(args: Args) -> ExitCode {
+pub fn run(args: Args) -> ExitCode {
     match args.verb {
         Verb::Run(file) => match Config::load(&file.config) {
-            Ok(config) => serve_until_signal(config).await,
+            Ok(config) => match Runtime::new() {
+                Ok(runtime) => runtime.block_on(serve_until_signal(config)),
+                Err(err) => fail(&format!("error: could not start: {err}"), ExitCode::DependencyDown),
+            },
             Err(faults) => fail(&faults.to_string(), ExitCode::Configuration),
         },
         Verb::Check(file) => match Config::load(&file.config) {
             Ok(_) => say(&format!("{}: no faults", file.config.display())),
             Err(faults) => fail(&faults.to_string(), ExitCode::Configuration),
         },
-        Verb::Import(args) => match tokio::task::spawn_blocking(move || import(&args)).await {
-            Ok(code) => code,
-            Err(_panicked) => fail("error: the import has panicked", ExitCode::Bug),
-        },
+        Verb::Import(args) => import(&args),
     }
 }
 

@@ -95,7 +95,7 @@ struct Raw {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawBroker {
-    address: String,
+    url: String,
     #[serde(default = "default_client_id")]
     client_id: String,
     user: Option<String>,
@@ -168,12 +168,13 @@ const fn default_flush_points() -> usize {
 }
 
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;
+const MQTT_PORT: u16 = 1883;
 
 fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Config> {
     let listen = faults.keep(raw.listen.parse().map_err(|_unread| {
         Fault::at("listen", format_args!("\"{}\" is not an address", raw.listen)).allowed("an IP address and a port, like 127.0.0.1:7500")
     }));
-    let broker = faults.keep(host_and_port(&raw.broker.address));
+    let broker = faults.keep(host_and_port(&raw.broker.url));
     let login = login(&raw.broker, secrets, faults);
     for (key, name) in [("broker.client_id", Some(&raw.broker.client_id)), ("broker.share_group", raw.broker.share_group.as_ref())] {
         if name.is_some_and(|name| name.is_empty() || name.contains(['/', '+', '#', '$'])) {
@@ -210,10 +211,14 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     })
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), Fault> {
-    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+fn host_and_port(url: &str) -> Result<(String, u16), Fault> {
+    let parts = url.strip_prefix("mqtt://").map(|rest| rest.trim_end_matches('/')).and_then(|rest| match rest.rsplit_once(':') {
+        Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
+        None => Some((rest.to_owned(), MQTT_PORT)),
+    });
     parts.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
-        Fault::at("broker.address", format_args!("\"{address}\" is not a host and a port")).allowed("host:port, like 127.0.0.1:1883")
+        Fault::at("broker.url", format_args!("\"{url}\" is not the address of a broker"))
+            .allowed("mqtt://HOST:PORT, the usual port is 1883")
     })
 }
 
@@ -259,7 +264,7 @@ store  = "s"
 listen = "localhost"
 
 [broker]
-address         = "1883"
+url             = "localhost"
 client_id       = "a/b"
 user            = "me"
 receive_maximum = 0

@@ -156,6 +156,8 @@ fn the_files_of_the_demo_are_taken_whole_and_both_formats_agree() {
         assert!(imported.accepted > 19_000 && imported.conflict == 0);
         store.flush().unwrap();
         let body = std::fs::read(format!("{fixtures}/{name}.parquet")).unwrap();
+        let (_, rows) = parquet_rows(body.clone().into()).unwrap();
+        assert_eq!((rows.len() as u64, rows[0].0.as_millisecond()), (imported.rows, first_ms));
         let again = import(unit).parquet(&store, body.into(), now()).unwrap();
         assert_eq!((again.accepted, again.duplicate, again.conflict), (0, imported.accepted, 0), "{name}");
     }
