@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use crate::{Fault, Faults, load::Hint};
+use crate::{Faults, load::Hint};
 
 mod lines;
 mod wording;

@@ -1,1 +1,12 @@
-fn main() {}
+//! The one binary: every role of the platform as a subcommand. It composes and decides nothing.
+
+mod audit;
+mod cli;
+mod demo;
+mod up;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    cli::run(cli::Cli::parse()).into()
+}
