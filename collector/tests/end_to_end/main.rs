@@ -141,26 +141,3 @@ fn the_published_bytes_are_what_a_gateway_sends() {
     let envelope = wire::Envelope::decode(bytes.as_slice()).unwrap();
     assert_eq!((envelope.seq, envelope.validate().is_ok()), (7, true));
 }
-#[test]
-fn tmp_full() {
-    let field = Field::new();
-    let collector = field.collector();
-    collector.wait_for(|status| status["connected"] == true);
-    let mut gateway = TestGateway::new(&field, "gw-1", 3000);
-    gateway.deliver_until(&field, 50);
-    let filler = field.store().join("../filler");
-    let mut file = std::fs::File::create(&filler).unwrap();
-    use std::io::Write;
-    while file.write_all(&vec![1u8; 4096]).is_ok() {}
-    drop(file);
-    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gateway.deliver_until(&field, 3000)));
-    eprintln!("READY stuck={} {:?}", r.is_err(), collector.get("/readyz"));
-    eprintln!("STATUS {}", collector.status());
-    std::fs::remove_file(&filler).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    eprintln!("AFTER {:?}", collector.get("/readyz"));
-    gateway.deliver_until(&field, 3000);
-    eprintln!("DONE {}", collector.status()["points"]);
-    collector.stop();
-    assert_eq!(Reader::open(field.store()).unwrap().totals().rows, 3000 * POINTS);
-}
