@@ -5,6 +5,7 @@
 
 mod ack;
 mod frame;
+pub mod line_protocol;
 pub mod topic;
 
 pub use ack::{Ack, SeqRange};
