@@ -75,6 +75,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Lines::Json => LogFormat::Json,
     };
     init_tracing(verbosity, format);
+    // Every HTTP client in the process speaks TLS with this; the other choice would bring a C library along.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a cryptography provider was installed before");
+    }
     match cli.role {
         Role::Demo(args) => demo::run(args, cli.quiet),
         Role::Up(args) => up::run(args),

@@ -1,1 +1,4 @@
-//! harness
+//! What tests of the whole house share.
+#![expect(clippy::unwrap_used, reason = "a panic here is a test failing")]
+
+pub mod program;

@@ -73,10 +73,6 @@ type Range = std::ops::Range<Date>;
 
 /// Runs the demo to its end.
 pub(crate) fn run(args: Args, quiet: bool) -> ExitCode {
-    // Our own calls stay on this machine and in the clear; the client wants to know its cryptography all the same.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a cryptography provider was installed before");
-    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(err) => return fail(&err, ExitCode::DependencyDown),
