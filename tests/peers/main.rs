@@ -1,0 +1,14 @@
+//! Against programs of other people: a Modbus client, a Modbus server, an MQTT broker and a time series database.
+//!
+//! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
+//! is not installed is a failure that says how to get it. Every peer runs on a free port of the loopback address, keeps its files in a
+//! temporary folder, and is ended by the test that started it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod field;
+mod mbpoll;
+mod mosquitto;
+mod peer;
+mod pymodbus;
+mod victoria_metrics;
