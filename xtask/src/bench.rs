@@ -1,0 +1,60 @@
+//! Measuring with the release build.
+
+use std::process::Command;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::{
+    prepare::target_dir,
+    program::{Failure, cargo, output, print, run, say},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to measure.
+    name: Name,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Name {
+    /// The whole path, from registers to an audited invoice.
+    Demo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Human,
+    Json,
+}
+
+/// Builds the release binary and measures.
+pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
+    match args.name {
+        Name::Demo => demo(args.output),
+    }
+}
+
+fn demo(shown: Output) -> Result<(), Failure> {
+    run(cargo().args(["build", "--release", "--package", "negawatt"]))?;
+    let target = target_dir()?;
+    let folder = target.join("bench-demo");
+    say("running the demo");
+    let text = output(Command::new(target.join("release/negawatt")).args(["demo", "--output", "json", "--dir"]).arg(&folder))?;
+    if shown == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the demo did not print one object: {err}")))?;
+    let readings = &result["readings"];
+    print(&format!("{:<24}{:>12}", "points polled", readings["polled"]))?;
+    print(&format!("{:<24}{:>12}", "points stored", readings["stored"]))?;
+    print(&format!("{:<24}{:>12}", "points per second", readings["points_per_second"]))?;
+    for stage in result["stages"].as_array().into_iter().flatten() {
+        let seconds = stage["seconds"].as_f64().unwrap_or_default();
+        print(&format!("{:<24}{seconds:>10.2} s", stage["name"].as_str().unwrap_or("?")))?;
+    }
+    print(&format!("{:<24}{:>10.2} s", "whole", result["wall_seconds"].as_f64().unwrap_or_default()))
+}

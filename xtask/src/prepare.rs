@@ -1,0 +1,90 @@
+//! Installing what the tests need and this machine does not have.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::program::{Failure, cargo, is_installed, output, run, say, works};
+
+/// Programs that the peers tests start, and their Debian packages.
+const PROGRAMS: [(&str, &str); 3] = [("mosquitto", "mosquitto"), ("mbpoll", "mbpoll"), ("victoria-metrics", "victoria-metrics")];
+
+/// Python packages of the peers tests, with the versions they are written for.
+const PYTHON_PACKAGES: [&str; 2] = ["pymodbus==3.16.1", "pyserial==3.5"];
+
+/// Installs whatever is absent. What is there is left alone.
+pub(crate) fn peers() -> Result<(), Failure> {
+    let absent: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if !absent.is_empty() {
+        debian_packages(&absent)?;
+    }
+    python()
+}
+
+fn debian_packages(packages: &[&str]) -> Result<(), Failure> {
+    let list = packages.join(" ");
+    if !is_installed("apt-get") {
+        return Err(Failure::new(format!("the tests need {list}, and this machine has no apt-get: install them by its own means")));
+    }
+    say(&format!("installing the Debian packages {list}, which the peers tests start and end by themselves"));
+    // The package list of a new machine may be absent or old, and a mirror may be busy: once more, and then it is told.
+    let install = || run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages));
+    run(apt_get().arg("update")).and_then(|()| install()).or_else(|failure| {
+        say(&format!("{failure}; trying once more"));
+        run(apt_get().arg("update")).and_then(|()| install())
+    })
+}
+
+/// apt-get as root, which asks nothing.
+fn apt_get() -> Command {
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    let mut command = if is_root {
+        Command::new("apt-get")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["--non-interactive", "--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
+        sudo
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// A virtual environment in the target folder, where the peers tests look for it.
+fn python() -> Result<(), Failure> {
+    let folder = target_dir()?.join("peers-venv");
+    let python = folder.join("bin/python");
+    if has_packages(&python) {
+        return Ok(());
+    }
+    say(&format!("installing {} into {}", PYTHON_PACKAGES.join(" "), folder.display()));
+    if !works(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)) {
+        debian_packages(&["python3", "python3-venv"])?;
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    }
+    let install =
+        || run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES));
+    install().or_else(|failure| {
+        say(&format!("{failure}; trying once more"));
+        install()
+    })
+}
+
+fn has_packages(python: &Path) -> bool {
+    let check = PYTHON_PACKAGES.map(|package| match package.split_once("==") {
+        Some((name, version)) => format!("assert version({name:?}) == {version:?}"),
+        None => format!("version({package:?})"),
+    });
+    let program = format!("from importlib.metadata import version; {}", check.join("; "));
+    python.is_file() && works(Command::new(python).args(["-c", &program]))
+}
+
+/// Where cargo builds.
+pub(crate) fn target_dir() -> Result<PathBuf, Failure> {
+    let text = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("cargo metadata is not JSON: {err}")))?;
+    let folder = metadata.get("target_directory").and_then(Value::as_str);
+    folder.map(PathBuf::from).ok_or_else(|| Failure::new("cargo metadata names no target directory"))
+}
