@@ -18,10 +18,7 @@ pub type Hint<'a> = (&'a str, &'a str);
 ///
 /// # Panics
 /// When `validate` refuses without noting a fault: that is a fault of the daemon, not of the file.
-pub fn load<Raw: DeserializeOwned, T>(
-    path: &Path,
-    validate: impl FnOnce(Raw, &mut Faults) -> Option<T>,
-) -> Result<T, Faults> {
+pub fn load<Raw: DeserializeOwned, T>(path: &Path, validate: impl FnOnce(Raw, &mut Faults) -> Option<T>) -> Result<T, Faults> {
     load_with_hints(path, &[], validate)
 }
 
@@ -68,15 +65,11 @@ pub fn parse<Raw: DeserializeOwned, T>(
 
 fn read(path: &Path) -> Result<String, Fault> {
     let bytes = std::fs::read(path).map_err(|err| match err.kind() {
-        io::ErrorKind::NotFound => {
-            Fault::of_file("there is no such file").help("name an existing file with --config FILE")
-        }
+        io::ErrorKind::NotFound => Fault::of_file("there is no such file").help("name an existing file with --config FILE"),
         io::ErrorKind::PermissionDenied => {
             Fault::of_file("this user may not read the file").help("give the user of the daemon the right to read it")
         }
-        io::ErrorKind::IsADirectory => {
-            Fault::of_file("this is a folder, not a file").help("name a file in it with --config FILE")
-        }
+        io::ErrorKind::IsADirectory => Fault::of_file("this is a folder, not a file").help("name a file in it with --config FILE"),
         _ => Fault::of_file(format_args!("the file cannot be read: {err}")),
     })?;
     String::from_utf8(bytes).map_err(|err| {

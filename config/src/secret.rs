@@ -71,9 +71,7 @@ impl SecretRef {
         let text = match &self.0 {
             Place::Given(secret) => return Ok(secret.clone()),
             Place::Env(name) => source.env(name).ok_or_else(|| SecretError::NoVariable { name: name.clone() })?,
-            Place::File(path) => {
-                source.file(path).map_err(|err| SecretError::Unreadable { path: path.clone(), err })?
-            }
+            Place::File(path) => source.file(path).map_err(|err| SecretError::Unreadable { path: path.clone(), err })?,
         };
         let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if text.is_empty() {

@@ -93,12 +93,7 @@ impl fmt::Display for ByteSizeText {
 }
 
 /// Reads a whole number and a unit, in the smallest unit. A space between them is allowed, a sign is not.
-fn quantity(
-    text: &str,
-    noun: &'static str,
-    units: &'static str,
-    table: &[(&str, u64)],
-) -> Result<u64, TextError> {
+fn quantity(text: &str, noun: &'static str, units: &'static str, table: &[(&str, u64)]) -> Result<u64, TextError> {
     let shape = || TextError::Shape { found: text.to_owned(), noun, units };
     let too_large = || TextError::TooLarge { found: text.to_owned() };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -22,7 +22,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(verified) => {
             match args.output {
                 Output::Human => say(&format!("verified\n{verified}\n")),
-                Output::Json => say(&format!("{}\n", serde_json::json!({ "schema": "negawatt.audit/1", "result": "verified", "verified": verified }))),
+                Output::Json => {
+                    say(&format!("{}\n", serde_json::json!({ "schema": "negawatt.audit/1", "result": "verified", "verified": verified })))
+                }
             }
             ExitCode::Ok
         }

@@ -8,7 +8,9 @@ use crate::{audit, demo, up};
 /// Verified energy savings, from a meter's registers to a paid-out cent.
 #[derive(Debug, Parser)]
 #[command(name = "negawatt", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 a fault of ours, 2 usage, 65 data refused, 69 something we depend on is down, 75 try again, 78 configuration.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a fault of ours, 2 usage, 65 data refused, 69 something we depend on is down, 75 try again, 78 configuration."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     role: Role,

@@ -225,8 +225,11 @@ fn verified(bundle: &Bundle, inputs: &Inputs, derived: Derived, digests: BTreeMa
 /// Decodes every reading of a meter again; how many there were.
 fn registers(meter: &Meter) -> Result<usize, Mismatch> {
     let device = || meter.device.clone();
-    let profile = Profile::parse(&meter.profile.text)
-        .map_err(|err| Mismatch::Profile { device: device(), profile: meter.profile.id.clone(), err: Box::new(err) })?;
+    let profile = Profile::parse(&meter.profile.text).map_err(|err| Mismatch::Profile {
+        device: device(),
+        profile: meter.profile.id.clone(),
+        err: Box::new(err),
+    })?;
     if profile.id() != meter.profile.id || profile.hash_hex() != meter.profile.hash {
         return Err(Mismatch::ProfileHash {
             device: device(),
@@ -318,8 +321,14 @@ fn first_difference(place: String, left: &Value, right: &Value) -> Option<(Strin
             })
         }
         (Value::Array(one), Value::Array(other)) => {
-            let differing = one.iter().zip(other).enumerate().find_map(|(index, (one, other))| first_difference(format!("{place}/{index}"), one, other));
-            let lengths = || (one.len() != other.len()).then(|| (place.clone(), format!("{} entries", one.len()), format!("{} entries", other.len())));
+            let differing = one
+                .iter()
+                .zip(other)
+                .enumerate()
+                .find_map(|(index, (one, other))| first_difference(format!("{place}/{index}"), one, other));
+            let lengths = || {
+                (one.len() != other.len()).then(|| (place.clone(), format!("{} entries", one.len()), format!("{} entries", other.len())))
+            };
             differing.or_else(lengths)
         }
         _ if left == right => None,
@@ -343,7 +352,11 @@ impl fmt::Display for Verified {
             writeln!(f, "  {:<48} {:>14}", format!("{} ({}, {})", part.name, part.kind, part.share), part.amount.decimal_text())?;
         }
         writeln!(f, "avoided energy {} Wh ± {} Wh at 90 %, {}", self.avoided_energy_wh, self.uncertainty_wh, self.method)?;
-        writeln!(f, "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers", self.days_compared, self.days_total, self.meters, self.readings, self.decoded)?;
+        writeln!(
+            f,
+            "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers",
+            self.days_compared, self.days_total, self.meters, self.readings, self.decoded
+        )?;
         write!(f, "sha256 {}", self.sha256)
     }
 }

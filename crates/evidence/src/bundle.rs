@@ -113,7 +113,8 @@ pub fn encode(inputs: &Inputs, derived: &Derived) -> Result<Vec<u8>, BundleError
     let mut stored: BTreeMap<String, (Vec<u8>, ManifestMember)> = BTreeMap::new();
     for (content_name, content) in contents {
         let (name, bytes, content_size, content_sha256) = if members::is_compressed(&content_name) {
-            let compressed = zstd::bulk::compress(&content, LEVEL).map_err(|err| BundleError::Compressed { member: content_name.clone(), err })?;
+            let compressed =
+                zstd::bulk::compress(&content, LEVEL).map_err(|err| BundleError::Compressed { member: content_name.clone(), err })?;
             (format!("{content_name}{COMPRESSED}"), compressed, Some(length(&content)), Some(sha256_hex(&content)))
         } else {
             (content_name, content, None, None)
@@ -219,7 +220,10 @@ fn index(bytes: &[u8]) -> Result<(Manifest, Ranges), BundleError> {
 
 fn other_members(listed: Option<&ManifestMember>, entry: Option<&archive::Entry>) -> BundleError {
     let nothing = || "nothing more".to_owned();
-    BundleError::Members { expected: listed.map_or_else(nothing, |listed| listed.name.clone()), found: entry.map_or_else(nothing, |entry| entry.name.clone()) }
+    BundleError::Members {
+        expected: listed.map_or_else(nothing, |listed| listed.name.clone()),
+        found: entry.map_or_else(nothing, |entry| entry.name.clone()),
+    }
 }
 
 /// A bundle whose every byte was checked.
@@ -271,7 +275,8 @@ impl Bundle {
         let listed = self.manifest.members.iter().find(|member| member.name == compressed);
         let (size, sha256) = listed.map_or((0, None), |member| (member.content_size.unwrap_or(0), member.content_sha256.clone()));
         let capacity = usize::try_from(size.min(CONTENT_BYTES_MAX)).unwrap_or(0);
-        let content = zstd::bulk::decompress(stored, capacity).map_err(|err| BundleError::Compressed { member: compressed.clone(), err })?;
+        let content =
+            zstd::bulk::decompress(stored, capacity).map_err(|err| BundleError::Compressed { member: compressed.clone(), err })?;
         if length(&content) != size {
             return Err(BundleError::Size { member: name.to_owned(), expected: size, found: length(&content) });
         }

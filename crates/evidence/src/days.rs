@@ -139,7 +139,9 @@ fn in_order(meter: &Meter) -> Result<(), DeriveError> {
 fn boundary(meter: &Meter, calendar: &FacilityCalendar, day: Date) -> Result<Option<CounterReading>, DeriveError> {
     let midnight = calendar.start_of(day).map_err(|err| beyond(calendar, err))?.as_millisecond();
     match last_usable(&meter.rows, midnight) {
-        Some((ts_ms, raw)) if midnight - ts_ms <= BOUNDARY_SLACK_MS => Ok(Some(CounterReading { ts_ms, counter_wh: counter_wh(meter, raw)? })),
+        Some((ts_ms, raw)) if midnight - ts_ms <= BOUNDARY_SLACK_MS => {
+            Ok(Some(CounterReading { ts_ms, counter_wh: counter_wh(meter, raw)? }))
+        }
         _ => Ok(None),
     }
 }

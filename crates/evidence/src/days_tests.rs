@@ -48,7 +48,15 @@ fn a_day_is_the_difference_of_two_midnights_also_where_the_clocks_change() {
 #[test]
 fn a_missing_midnight_takes_a_reading_of_the_hour_before_and_no_older_one() {
     let (first, second, third) = (date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3));
-    let rows = |late_by| vec![good(start(first), 0), good(start(second) - late_by, 900), (start(second), None, Quality::SILENT), good(start(second) + MINUTE, 1_001), good(start(third), 2_000)];
+    let rows = |late_by| {
+        vec![
+            good(start(first), 0),
+            good(start(second) - late_by, 900),
+            (start(second), None, Quality::SILENT),
+            good(start(second) + MINUTE, 1_001),
+            good(start(third), 2_000),
+        ]
+    };
     let with = |late_by| energies(&meter(0, Unit::WattHour, rows(late_by)), first..third);
     assert_eq!(with(60 * MINUTE), [Some(900), Some(1_100)], "the same reading closes and opens, and nothing is lost");
     assert_eq!(with(61 * MINUTE), [None, None]);
@@ -58,7 +66,13 @@ fn a_missing_midnight_takes_a_reading_of_the_hour_before_and_no_older_one() {
 fn an_unusable_reading_is_no_reading_and_a_counter_that_went_back_breaks_its_day_only() {
     let (first, second, third) = (date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3));
     let bad = Quality::bad(Reason::OutOfRange);
-    let rows = vec![good(start(first), 5_000), (start(first) + MINUTE, Some(1), bad), good(start(first) + 2 * MINUTE, 4_999), good(start(second), 6_000), good(start(third), 7_000)];
+    let rows = vec![
+        good(start(first), 5_000),
+        (start(first) + MINUTE, Some(1), bad),
+        good(start(first) + 2 * MINUTE, 4_999),
+        good(start(second), 6_000),
+        good(start(third), 7_000),
+    ];
     let days = meter_days(&meter(0, Unit::WattHour, rows), &calendar(), first..third).unwrap().days;
     assert_eq!((days[0].energy_wh, days[0].break_ms), (None, Some(start(first) + 2 * MINUTE)));
     assert_eq!((days[1].energy_wh, days[1].break_ms), (Some(1_000), None));

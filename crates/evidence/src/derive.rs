@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use calculator::baseline::{EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days};
+use calculator::baseline::{
+    EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days,
+};
 use calculator::model::{self, Fit};
 use calculator::savings::{self, Avoided};
 use calculator::tariff::{EnergySlot, Flat, Tariff, spread};
@@ -56,7 +58,12 @@ pub fn fit_baseline(facility: &Facility, baseline: &BaselineInputs, weather: &Se
 }
 
 /// Measures what a period did not use.
-pub fn measure(facility: &Facility, baseline: &BaselineInputs, weather: &Series, reporting: &Reporting) -> Result<Measurement, DeriveError> {
+pub fn measure(
+    facility: &Facility,
+    baseline: &BaselineInputs,
+    weather: &Series,
+    reporting: &Reporting,
+) -> Result<Measurement, DeriveError> {
     let calendar = calendar(facility)?;
     unique(baseline.energy.iter().map(|series| (&series.device, &series.point)))?;
     unique(reporting.meters.iter().map(|meter| (&meter.device, &meter.point)))?;
@@ -138,8 +145,9 @@ fn baseline_energy(baseline: &BaselineInputs, calendar: &FacilityCalendar) -> Re
             found => return Err(DeriveError::Unit { device: series.device.clone(), point: series.point.clone(), found, wanted: "energy" }),
         };
         let rows = rows(series)?.map(|(start, value)| EnergyRow { start, value, unit }).collect::<Vec<_>>();
-        let days = calculator::baseline::energy_days(&rows, baseline.interval_minutes, calendar.zone(), baseline.period, baseline.commodity)
-            .map_err(|err| DeriveError::Days { device: series.device.clone(), point: series.point.clone(), err })?;
+        let days =
+            calculator::baseline::energy_days(&rows, baseline.interval_minutes, calendar.zone(), baseline.period, baseline.commodity)
+                .map_err(|err| DeriveError::Days { device: series.device.clone(), point: series.point.clone(), err })?;
         sum = Some(match sum {
             None => days,
             Some(mut sum) => {
@@ -155,15 +163,24 @@ fn baseline_energy(baseline: &BaselineInputs, calendar: &FacilityCalendar) -> Re
     sum.ok_or(DeriveError::NoMeters("the baseline"))
 }
 
-fn temperatures(weather: &Series, calendar: &FacilityCalendar, period: calculator::baseline::Period) -> Result<Vec<TemperatureDay>, DeriveError> {
+fn temperatures(
+    weather: &Series,
+    calendar: &FacilityCalendar,
+    period: calculator::baseline::Period,
+) -> Result<Vec<TemperatureDay>, DeriveError> {
     let unit = match weather.unit {
         Unit::Fahrenheit => TemperatureUnit::Fahrenheit,
         Unit::Celsius => TemperatureUnit::Celsius,
-        found => return Err(DeriveError::Unit { device: weather.device.clone(), point: weather.point.clone(), found, wanted: "temperature" }),
+        found => {
+            return Err(DeriveError::Unit { device: weather.device.clone(), point: weather.point.clone(), found, wanted: "temperature" });
+        }
     };
     let rows = rows(weather)?.map(|(at, value)| TemperatureRow { at, value, unit }).collect::<Vec<_>>();
-    temperature_days(&rows, calendar.zone(), period)
-        .map_err(|err| DeriveError::Days { device: weather.device.clone(), point: weather.point.clone(), err })
+    temperature_days(&rows, calendar.zone(), period).map_err(|err| DeriveError::Days {
+        device: weather.device.clone(),
+        point: weather.point.clone(),
+        err,
+    })
 }
 
 /// The rows with their instants, in the order of time that they must have.
@@ -214,7 +231,11 @@ fn priced(inputs: &Inputs, avoided: &Avoided) -> Result<Vec<PricedEnergy>, Deriv
         slots.extend(starts.into_iter().zip(parts).map(|(start, wh)| EnergySlot { start, wh }));
     }
     let priced = tariff.price(&slots, calendar.zone()).map_err(DeriveError::Price)?;
-    Ok(priced.lines.into_iter().map(|line| PricedEnergy { label: line.period, price_per_kwh: line.price_per_kwh, energy_wh: line.energy_wh }).collect())
+    Ok(priced
+        .lines
+        .into_iter()
+        .map(|line| PricedEnergy { label: line.period, price_per_kwh: line.price_per_kwh, energy_wh: line.energy_wh })
+        .collect())
 }
 
 fn tariff(contract: &Contract, given: Option<&Tariff>) -> Result<Tariff, DeriveError> {

@@ -50,7 +50,11 @@ fn weather(calendar: &FacilityCalendar, end: Date, hours: i64) -> Series {
     let mut rows = Vec::new();
     for day in FacilityCalendar::days(date(2025, 1, 1)..end) {
         let start = calendar.start_of(day).unwrap().as_millisecond();
-        rows.extend((0..hours).map(|hour| SampleRow { ts_ms: start + hour * 3_600_000, raw: Some(tenths(number(day))), quality: Quality::GOOD }));
+        rows.extend((0..hours).map(|hour| SampleRow {
+            ts_ms: start + hour * 3_600_000,
+            raw: Some(tenths(number(day))),
+            quality: Quality::GOOD,
+        }));
     }
     Series { device: slug("weather-station"), point: "temp".to_owned(), unit: Unit::Fahrenheit, exponent: -1, rows }
 }
@@ -111,7 +115,13 @@ pub(crate) fn inputs(days: i8, minutes: i64) -> Inputs {
         commodity: Commodity::Electricity,
         search: Search { grid: Grid::new(54, 66).unwrap(), ..Search::compatible() },
         interval_minutes: 1_440,
-        energy: vec![Series { device: slug("utility-meter"), point: "e_int".to_owned(), unit: Unit::KilowattHour, exponent: -3, rows: baseline_rows.collect() }],
+        energy: vec![Series {
+            device: slug("utility-meter"),
+            point: "e_int".to_owned(),
+            unit: Unit::KilowattHour,
+            exponent: -3,
+            rows: baseline_rows.collect(),
+        }],
     };
     let parties = [
         (PartyKind::Platform, "Negawatt", 50_000),
@@ -172,8 +182,12 @@ pub(crate) fn inputs(days: i8, minutes: i64) -> Inputs {
 pub(crate) fn time_of_use() -> Tariff {
     let period = |name: &str, price, windows| PricePeriod { name: name.to_owned(), price_per_kwh: Decimal::new(price, 4), windows };
     let dear = vec![Window::hours(&Weekday::WORKING, 14, 19)];
-    let cheap = vec![Window::hours(&Weekday::WORKING, 0, 14), Window::hours(&Weekday::WORKING, 19, 24), Window::whole_days(&Weekday::WEEKEND)];
-    Tariff::TimeOfUse(TimeOfUse::new("tou-1", "USD", vec![period("peak", 2_900, dear), period("off-peak", 900, cheap)], Vec::new(), Weekday::Sunday).unwrap())
+    let cheap =
+        vec![Window::hours(&Weekday::WORKING, 0, 14), Window::hours(&Weekday::WORKING, 19, 24), Window::whole_days(&Weekday::WEEKEND)];
+    Tariff::TimeOfUse(
+        TimeOfUse::new("tou-1", "USD", vec![period("peak", 2_900, dear), period("off-peak", 900, cheap)], Vec::new(), Weekday::Sunday)
+            .unwrap(),
+    )
 }
 
 pub(crate) fn flat(name: &str, currency: &str) -> Tariff {

@@ -25,9 +25,11 @@ mod audit;
 pub use bundle::{Bundle, Manifest, ManifestInvoice, ManifestMember, SCHEMA, Written, encode, verify, write};
 pub use canonical::{canonical_json, sha256_hex};
 pub use days::{BOUNDARY_SLACK_MS, CounterReading, MeterDay, MeterDays, energy_days, meter_days};
-pub use derive::{Derived, fit_baseline, measure, Measurement, derive};
+pub use derive::{Derived, Measurement, derive, fit_baseline, measure};
 pub use error::{BundleError, DeriveError};
-pub use inputs::{BaselineInputs, CounterRow, Facility, Inputs, IssueInputs, Meter, MeterProfile, Reporting, SampleRow, Series, Words, WordsError};
+pub use inputs::{
+    BaselineInputs, CounterRow, Facility, Inputs, IssueInputs, Meter, MeterProfile, Reporting, SampleRow, Series, Words, WordsError,
+};
 
 #[cfg(feature = "audit")]
 pub use audit::{DoubtedRow, Mismatch, Verified, audit, audit_bytes};

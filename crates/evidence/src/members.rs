@@ -22,8 +22,14 @@ pub(crate) const TARIFF: &str = "tariff.json";
 pub(crate) const WEATHER: &str = "rows/weather.csv";
 
 /// The derived documents in the order of their causes: what does not match first explains what does not match later.
-pub(crate) const DERIVED: [&str; 6] =
-    ["derived/days.json", "derived/fit.json", "derived/avoided.json", "derived/statement.json", "derived/invoice.json", "derived/postings.json"];
+pub(crate) const DERIVED: [&str; 6] = [
+    "derived/days.json",
+    "derived/fit.json",
+    "derived/avoided.json",
+    "derived/statement.json",
+    "derived/invoice.json",
+    "derived/postings.json",
+];
 
 /// Whether a document is large enough to be compressed in a bundle.
 pub(crate) fn is_compressed(name: &str) -> bool {

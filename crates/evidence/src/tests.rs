@@ -131,7 +131,10 @@ fn other_files_and_other_editions_have_their_own_errors() {
         let manifest = String::from_utf8(members["manifest.json"].clone()).unwrap();
         members.insert("manifest.json".to_owned(), manifest.replace("negawatt.evidence/1", "negawatt.evidence/9").into_bytes());
     });
-    assert_eq!(verify(&newer).unwrap_err().to_string(), "the bundle is of version `negawatt.evidence/9`; this program reads negawatt.evidence/1");
+    assert_eq!(
+        verify(&newer).unwrap_err().to_string(),
+        "the bundle is of version `negawatt.evidence/9`; this program reads negawatt.evidence/1"
+    );
     assert!(matches!(Bundle::read(std::path::Path::new("/nowhere/at-all.nwe")), Err(BundleError::Read { .. })));
 }
 
@@ -164,7 +167,8 @@ fn the_format_is_as_it_was() {
 
 /// Takes a bundle apart, changes it, and puts it together with fresh hashes: what a forger with our source would do.
 pub(crate) fn repacked(bytes: &[u8], change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<u8> {
-    let mut members: BTreeMap<String, Vec<u8>> = archive::walk(bytes).unwrap().into_iter().map(|entry| (entry.name, bytes[entry.range].to_vec())).collect();
+    let mut members: BTreeMap<String, Vec<u8>> =
+        archive::walk(bytes).unwrap().into_iter().map(|entry| (entry.name, bytes[entry.range].to_vec())).collect();
     change(&mut members);
     let mut manifest: serde_json::Value = serde_json::from_slice(&members.remove("manifest.json").unwrap()).unwrap();
     members.remove("manifest.sha256");
@@ -210,7 +214,10 @@ mod audit {
 
     #[test]
     fn an_honest_bundle_is_verified() {
-        insta::assert_snapshot!("verified", audit_bytes(bundle()).unwrap().to_string().lines().filter(|line| !line.starts_with("sha256")).collect::<Vec<_>>().join("\n"));
+        insta::assert_snapshot!(
+            "verified",
+            audit_bytes(bundle()).unwrap().to_string().lines().filter(|line| !line.starts_with("sha256")).collect::<Vec<_>>().join("\n")
+        );
     }
 
     /// Repacking without a change is no forgery: hashes are of contents, not of compression.

@@ -120,7 +120,8 @@ mod tests {
             let make = |(index, sides): (usize, Vec<(u8, i64)>)| {
                 let sum: i64 = sides.iter().map(|(_, minor)| minor).sum();
                 let usd = |minor| Money::new(minor, Currency::Usd);
-                let mut postings: Vec<_> = sides.iter().map(|(which, minor)| Posting { account: account(*which), amount: usd(*minor) }).collect();
+                let mut postings: Vec<_> =
+                    sides.iter().map(|(which, minor)| Posting { account: account(*which), amount: usd(*minor) }).collect();
                 postings.push(Posting { account: Account::BadDebt, amount: usd(-sum) });
                 let id = TransactionId::from_parts(1, [0; 10]);
                 Transaction::balanced(id, format!("inv_{index}"), Effect::Issue, Timestamp::UNIX_EPOCH, postings).unwrap()

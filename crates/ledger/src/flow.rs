@@ -8,7 +8,7 @@
 //! | reverse | processor balance | payable of the payee |
 //! | write off | bad debt | receivable |
 
-use ids::{FacilityId, InvoiceId, PaymentId, PayeeId, PayoutId, TransactionId};
+use ids::{FacilityId, InvoiceId, PayeeId, PaymentId, PayoutId, TransactionId};
 use jiff::Timestamp;
 use money::Money;
 
@@ -71,7 +71,13 @@ pub fn collect(
 }
 
 /// A payout was transferred to its payee.
-pub fn transfer(id: TransactionId, at: Timestamp, payout: PayoutId, payee: PayeeId, amount: Money) -> Result<Transaction, TransactionError> {
+pub fn transfer(
+    id: TransactionId,
+    at: Timestamp,
+    payout: PayoutId,
+    payee: PayeeId,
+    amount: Money,
+) -> Result<Transaction, TransactionError> {
     positive("the amount", payout, amount)?;
     let postings = vec![Posting::debit(Account::Payable(payee), amount), Posting::credit(Account::ProcessorBalance, amount)?];
     Transaction::balanced(id, payout.to_string(), Effect::Transfer, at, postings)
@@ -85,7 +91,13 @@ pub fn reverse(id: TransactionId, at: Timestamp, payout: PayoutId, payee: PayeeI
 }
 
 /// What is left of an invoice will not be paid.
-pub fn write_off(id: TransactionId, at: Timestamp, invoice: InvoiceId, facility: FacilityId, left: Money) -> Result<Transaction, TransactionError> {
+pub fn write_off(
+    id: TransactionId,
+    at: Timestamp,
+    invoice: InvoiceId,
+    facility: FacilityId,
+    left: Money,
+) -> Result<Transaction, TransactionError> {
     positive("the rest", invoice, left)?;
     let postings = vec![Posting::debit(Account::BadDebt, left), Posting::credit(Account::Receivable(facility), left)?];
     Transaction::balanced(id, invoice.to_string(), Effect::WriteOff, at, postings)
@@ -141,7 +153,8 @@ mod tests {
     fn parts_that_miss_a_cent_are_refused() {
         let usd = |minor| Money::new(minor, Currency::Usd);
         let part = Credited { account: Account::PlatformRevenue, amount: usd(99) };
-        let (txn, invoice, facility) = (TransactionId::from_parts(1, [0; 10]), InvoiceId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]));
+        let (txn, invoice, facility) =
+            (TransactionId::from_parts(1, [0; 10]), InvoiceId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]));
         let refused = issue(txn, Timestamp::UNIX_EPOCH, invoice, facility, usd(100), &[part]).unwrap_err();
         assert!(matches!(refused, TransactionError::Unbalanced { minor: 1, .. }));
         assert!(issue(txn, Timestamp::UNIX_EPOCH, invoice, facility, usd(0), &[]).is_err());

@@ -76,7 +76,7 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::flow;
-    use ids::{FacilityId, PayoutId, PayeeId, TransactionId};
+    use ids::{FacilityId, PayeeId, PayoutId, TransactionId};
     use jiff::Timestamp;
     use money::{Currency, Money};
 

@@ -130,8 +130,12 @@ impl TryFrom<Unchecked> for Invoice {
     type Error = InvoiceError;
 
     fn try_from(read: Unchecked) -> Result<Self, InvoiceError> {
-        let Unchecked { id, number, statement, contract, facility, currency, period, issued_at, issued_on, due_on, lines, total, parts } = read;
-        let sums = [("the lines", Money::sum(currency, lines.iter().map(|line| line.amount))?), ("the parts", Money::sum(currency, parts.iter().map(|part| part.amount))?)];
+        let Unchecked { id, number, statement, contract, facility, currency, period, issued_at, issued_on, due_on, lines, total, parts } =
+            read;
+        let sums = [
+            ("the lines", Money::sum(currency, lines.iter().map(|line| line.amount))?),
+            ("the parts", Money::sum(currency, parts.iter().map(|part| part.amount))?),
+        ];
         if let Some((what, found)) = sums.into_iter().find(|(_, sum)| *sum != total) {
             return Err(InvoiceError::DoesNotAddUp { number, what, found, total });
         }
@@ -161,7 +165,13 @@ impl Invoice {
         let lines = breakdown(contract, statement)?;
         let total = Money::sum(terms.currency, lines.iter().map(|line| line.amount))?;
         let amounts = total.split(&contract.shares())?;
-        let part = |(party, amount): (&crate::Party, Money)| Part { payee: party.payee, kind: party.kind, name: party.name.clone(), share: party.share, amount };
+        let part = |(party, amount): (&crate::Party, Money)| Part {
+            payee: party.payee,
+            kind: party.kind,
+            name: party.name.clone(),
+            share: party.share,
+            amount,
+        };
         Ok(Self {
             id,
             number,

@@ -122,7 +122,16 @@ mod tests {
         assert_eq!(number.series(), "NW-2026");
         assert_eq!("NW-2026-000042".parse(), Ok(number));
         assert_eq!("NW-2026-1234567".parse::<InvoiceNumber>().unwrap().count(), 1_234_567);
-        for bad in ["NW-2026-42", "NW-2026-000000", "nw-2026-000001", "NW-26-000001", "NW-2026", "-2026-000001", "NW-2026-+00001", "NW-2026-000001-1"] {
+        for bad in [
+            "NW-2026-42",
+            "NW-2026-000000",
+            "nw-2026-000001",
+            "NW-26-000001",
+            "NW-2026",
+            "-2026-000001",
+            "NW-2026-+00001",
+            "NW-2026-000001-1",
+        ] {
             assert!(bad.parse::<InvoiceNumber>().is_err(), "{bad}");
         }
     }

@@ -44,7 +44,8 @@ pub enum PayoutState {
 
 impl PayoutState {
     /// Every state.
-    pub const ALL: [Self; 7] = [Self::Pending, Self::Ready, Self::Processing, Self::Unknown, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Ready, Self::Processing, Self::Unknown, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The word for it, as stored.
     #[must_use]
@@ -240,7 +241,9 @@ impl Payout {
             (Fact::Refused { .. }, Processing | Unknown) => Ok(self.to(Failed)),
             (Fact::Refused { .. }, Failed | Cancelled) => Ok(Transition::Unchanged),
             (Fact::Refused { .. }, Pending | Ready | Completed) => Err(self.impossible(fact)),
-            (Fact::Retried, Failed) => Ok(Transition::Moved { to: Self { state: Ready, attempt: self.attempt + 1, ..self.clone() }, post: None }),
+            (Fact::Retried, Failed) => {
+                Ok(Transition::Moved { to: Self { state: Ready, attempt: self.attempt + 1, ..self.clone() }, post: None })
+            }
             (Fact::Retried, _) => Ok(Transition::Unchanged),
             (Fact::Withdrawn, Pending | Ready | Failed) => Ok(self.to(Cancelled)),
             (Fact::Withdrawn, Cancelled) => Ok(Transition::Unchanged),
@@ -265,7 +268,9 @@ impl Payout {
 
     fn reversed(&self, fact: &Fact, state: PayoutState, transfer: &str) -> Result<Transition, Contradiction> {
         match (&self.transfer, state) {
-            (Some(known), _) if known != transfer => Err(Contradiction::Transfer { payout: self.id, known: known.clone(), found: transfer.to_owned() }),
+            (Some(known), _) if known != transfer => {
+                Err(Contradiction::Transfer { payout: self.id, known: known.clone(), found: transfer.to_owned() })
+            }
             (Some(_), PayoutState::Completed) => {
                 Ok(Transition::Moved { to: Self { state: PayoutState::Cancelled, ..self.clone() }, post: Some(Entry::Reverse) })
             }

@@ -7,7 +7,13 @@ use super::*;
 
 fn start() -> Payout {
     let amount = Money::new(500, Currency::Usd);
-    Payout::pending(PayoutId::from_parts(1, [1; 10]), InvoiceId::from_parts(1, [2; 10]), PayeeId::from_parts(1, [3; 10]), PartyKind::Investor, amount)
+    Payout::pending(
+        PayoutId::from_parts(1, [1; 10]),
+        InvoiceId::from_parts(1, [2; 10]),
+        PayeeId::from_parts(1, [3; 10]),
+        PartyKind::Investor,
+        amount,
+    )
 }
 
 fn facts() -> Vec<Fact> {
@@ -95,7 +101,8 @@ fn silence_is_not_a_refusal() {
 
 #[test]
 fn late_news_of_an_old_attempt_changes_nothing() {
-    let second = after(&[Fact::Released, Fact::Sent { attempt: 1 }, Fact::Refused { attempt: 1 }, Fact::Retried, Fact::Sent { attempt: 2 }]);
+    let second =
+        after(&[Fact::Released, Fact::Sent { attempt: 1 }, Fact::Refused { attempt: 1 }, Fact::Retried, Fact::Sent { attempt: 2 }]);
     assert_eq!((second.state, second.attempt), (PayoutState::Processing, 2));
     for late in [Fact::Refused { attempt: 1 }, Fact::NoAnswer { attempt: 1 }, Fact::Sent { attempt: 1 }] {
         assert_eq!(second.apply(&late), Ok(Transition::Unchanged));

@@ -163,7 +163,24 @@ impl TryFrom<Unchecked> for Statement {
     type Error = SettleError;
 
     fn try_from(read: Unchecked) -> Result<Self, SettleError> {
-        let Unchecked { id, contract, facility, baseline, currency, period, savings, lines, value, carried_in, carried_out, floored, billable, billed_share, billed, inputs } = read;
+        let Unchecked {
+            id,
+            contract,
+            facility,
+            baseline,
+            currency,
+            period,
+            savings,
+            lines,
+            value,
+            carried_in,
+            carried_out,
+            floored,
+            billable,
+            billed_share,
+            billed,
+            inputs,
+        } = read;
         difference(&savings)?;
         let statement = id;
         let check = |what, found: Money, expected: Money| {
@@ -175,7 +192,24 @@ impl TryFrom<Unchecked> for Statement {
         if billable.minor < 0 || carried_in.minor > 0 || carried_out.minor > 0 || floored.minor < 0 {
             return Err(SettleError::CarriedIn(billable));
         }
-        Ok(Self { id, contract, facility, baseline, currency, period, savings, lines, value, carried_in, carried_out, floored, billable, billed_share, billed, inputs })
+        Ok(Self {
+            id,
+            contract,
+            facility,
+            baseline,
+            currency,
+            period,
+            savings,
+            lines,
+            value,
+            carried_in,
+            carried_out,
+            floored,
+            billable,
+            billed_share,
+            billed,
+            inputs,
+        })
     }
 }
 

@@ -84,9 +84,12 @@ impl DemoError {
         match self {
             Self::Folder { .. } | Self::Reach { .. } | Self::Order { .. } | Self::Month { .. } | Self::Foreign { .. } => ExitCode::Usage,
             Self::Row { .. } | Self::Answer { .. } | Self::Audit(_) | Self::Load(_) | Self::Series(_) => ExitCode::DataRefused,
-            Self::File { .. } | Self::Role { .. } | Self::Ended { .. } | Self::NotReady { .. } | Self::Simulator(_) | Self::StripeSim(_) => {
-                ExitCode::DependencyDown
-            }
+            Self::File { .. }
+            | Self::Role { .. }
+            | Self::Ended { .. }
+            | Self::NotReady { .. }
+            | Self::Simulator(_)
+            | Self::StripeSim(_) => ExitCode::DependencyDown,
             Self::Zone { .. } | Self::Configuration(_) => ExitCode::Configuration,
             Self::Gateway(err) => err.exit_code(),
             Self::Api(err) => err.exit_code(),

@@ -144,7 +144,11 @@ pub(crate) fn intervals(parquet: Bytes, name: &str) -> Result<Vec<Interval>, Dem
     for (index, pair) in rows.windows(2).enumerate() {
         let ((start, value), (end, _)) = (pair[0], pair[1]);
         let Some(energy_mwh) = value else {
-            return Err(DemoError::Row { path: name.into(), line: index + 1, reason: "there is no value, and a demo needs one".to_owned() });
+            return Err(DemoError::Row {
+                path: name.into(),
+                line: index + 1,
+                reason: "there is no value, and a demo needs one".to_owned(),
+            });
         };
         intervals.push(Interval { start, end, energy_mwh });
     }

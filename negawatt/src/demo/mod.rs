@@ -119,7 +119,8 @@ async fn demo(args: &Args, quiet: bool) -> Result<(), DemoError> {
     let query = format!("tenant={TENANT}&facility={FACILITY}");
     let meter = format!("{query}&device=utility-meter&point=e_int&unit=kWh");
     let mut imported = client::import(&house.collector_url, &meter, building.baseline_csv()?).await?;
-    imported += client::import(&house.collector_url, &format!("{query}&device=weather-station&point=temp"), building.weather_csv()?).await?;
+    imported +=
+        client::import(&house.collector_url, &format!("{query}&device=weather-station&point=temp"), building.weather_csv()?).await?;
     stages.end("import");
     progress.say(&format!("imported    {imported} readings of history and weather"));
 
@@ -281,10 +282,8 @@ async fn poll(
     progress: &Progress,
     stages: &mut Stages,
 ) -> Result<(Readings, [Polling; 2]), DemoError> {
-    let gateways = [
-        rig::tcp(building, &house.folder, &house.link, seed).await?,
-        rig::serial(building, &house.folder, &house.link, seed).await?,
-    ];
+    let gateways =
+        [rig::tcp(building, &house.folder, &house.link, seed).await?, rig::serial(building, &house.folder, &house.link, seed).await?];
     let expected = gateways.iter().map(|gateway| gateway.expected).sum();
     progress.begin("registers -> store", expected);
     faults::while_polling(&gateways, house, progress).await?;
@@ -305,7 +304,12 @@ async fn poll(
         duplicate: client::number(points, "duplicate")?,
         dead_letter: client::number(points, "dead_letter")?,
         lost: polled.saturating_sub(stored),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rate to be read by people")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rate to be read by people"
+        )]
         points_per_second: (polled as f64 / seconds) as u64,
     };
     progress.end(&format!("stored      {stored} of {polled} polled points, {} lost, {seconds:.1} s", readings.lost));

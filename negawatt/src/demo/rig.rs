@@ -99,7 +99,8 @@ pub(crate) async fn serial(building: &Building, folder: &Path, link: &Link, seed
     let followed = || -> Arc<dyn Clock> { Arc::new(clock.follower()) };
     let shares = load(building, &month)?.split(&[SUBMETER.2, Load::WHOLE - SUBMETER.2]).map_err(DemoError::Load)?;
     let meter = Meter::electrical(profile_of(SUBMETER.1)?, &shares[0], Grid::NORTH_AMERICA, seed, COUNTER_START_WH, followed());
-    let indoor: Vec<(Timestamp, i64)> = (0_i32..=30).map(|hour| (clock.now() + SignedDuration::from_hours(hour.into()), 20_500 + i64::from(hour % 12) * 120)).collect();
+    let indoor: Vec<(Timestamp, i64)> =
+        (0_i32..=30).map(|hour| (clock.now() + SignedDuration::from_hours(hour.into()), 20_500 + i64::from(hour % 12) * 120)).collect();
     let climate = Meter::climate(profile_of(CLIMATE.1)?, Series::new(&indoor).map_err(DemoError::Series)?, seed, followed());
     let mut line =
         Line::open(LineConfig { baud: BAUD, turnaround: Duration::from_millis(1), echo: false }).map_err(DemoError::Simulator)?;
