@@ -129,7 +129,33 @@ timeout = 15
 spool = "64MB"
 password = "hunter2"
 "#;
-    insta::assert_snapshot!(faults(text), @"");
+    insta::assert_snapshot!(faults(text), @r#"
+    error: 12 faults in site.toml
+      × facility: 12 is not a string
+        │ allowed: text in quotes
+      × colour: unknown key
+        │ allowed: facility, meters, uplink
+        help: remove the line
+      × meters[0].name: missing
+        help: add the key; it has no default
+      × meters[0].nmae: unknown key
+        │ allowed: name, unit_id, bus
+        help: did you mean `name`?
+      × meters[0].unit_id: 70000 is not a whole number of this range
+        │ allowed: 0–65535
+      × meters[1].unit_id: "seven" is not a whole number
+        │ allowed: 0–65535
+      × meters[1].bus: "can" is not a choice here
+        │ allowed: tcp, rtu
+      × meters[2].points: unknown key
+        │ allowed: name, unit_id, bus
+        help: remove the line
+      × uplink.host: missing
+        help: add the key; it has no default
+      × uplink.timeout: 15 is not a duration with its unit in quotes, like "15s"
+      × uplink.spool: "64MB" is not a size; write a whole number and a unit: B, KiB, MiB, GiB or TiB
+      × uplink.password: a secret is not written into this file; write { env = "NAME" } or { file = "PATH" }
+    "#);
 }
 
 #[test]
@@ -143,13 +169,25 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
 
 #[test]
 fn an_absent_table_is_one_fault() {
-    insta::assert_snapshot!(faults("facility = \"oak-hall\"\n"), @"");
+    insta::assert_snapshot!(faults("facility = \"oak-hall\"\n"), @r"
+    error: 1 fault in site.toml
+      × uplink: missing
+        help: add the key; it has no default
+    ");
 }
 
 #[test]
 fn a_text_that_is_not_toml_is_told_by_line() {
-    insta::assert_snapshot!(faults("facility = \"oak-hall\"\n[uplink\nhost = 1\n"), @"");
-    insta::assert_snapshot!(faults("facility = \"oak-hall\"\nfacility = \"elm\"\n"), @"");
+    insta::assert_snapshot!(faults("facility = \"oak-hall\"\n[uplink\nhost = 1\n"), @r"
+    error: 1 fault in site.toml
+      × line 2 is not TOML: unclosed table, expected `]`
+        help: look at `[uplink`
+    ");
+    insta::assert_snapshot!(faults("facility = \"oak-hall\"\nfacility = \"elm\"\n"), @r#"
+    error: 1 fault in site.toml
+      × line 2 is not TOML: duplicate key
+        help: look at `facility = "elm"`
+    "#);
 }
 
 #[test]
@@ -159,11 +197,23 @@ fn a_file_that_cannot_be_read_says_why() {
         let faults = load(path, validate).expect_err("there is nothing to load");
         faults.to_string().replace(&path.display().to_string(), "[path]")
     };
-    insta::assert_snapshot!(of(&folder.path().join("none.toml")), @"");
-    insta::assert_snapshot!(of(folder.path()), @"");
+    insta::assert_snapshot!(of(&folder.path().join("none.toml")), @r"
+    error: 1 fault in [path]
+      × there is no such file
+        help: name an existing file with --config FILE
+    ");
+    insta::assert_snapshot!(of(folder.path()), @r"
+    error: 1 fault in [path]
+      × this is a folder, not a file
+        help: name a file in it with --config FILE
+    ");
     let latin1 = folder.path().join("latin1.toml");
     std::fs::write(&latin1, b"a = 1\nb = \"caf\xe9\"\n").unwrap();
-    insta::assert_snapshot!(of(&latin1), @"");
+    insta::assert_snapshot!(of(&latin1), @r"
+    error: 1 fault in [path]
+      × line 2 is not UTF-8 text
+        help: save the file as UTF-8; TOML knows no other encoding
+    ");
 }
 
 #[test]

@@ -44,6 +44,8 @@ impl Complaint {
                 && let Some((_, expected)) = rest.rsplit_once(", expected ")
             {
                 let (noun, allowed) = noun_of(expected);
+                // A text has no range.
+                let noun = if noun == WHOLE && !found.is_some_and(Value::is_integer) { "a whole number" } else { noun };
                 let found = found.map_or_else(|| "this".to_owned(), shown);
                 return Self::Refused { message: format!("{found} is not {noun}"), allowed: allowed.map(str::to_owned) };
             }
@@ -106,9 +108,10 @@ fn shown(value: &Value) -> String {
     }
 }
 
+const WHOLE: &str = "a whole number of this range";
+
 /// What serde expected, as a noun and, where it has bounds, what is allowed.
 fn noun_of(expected: &str) -> (&str, Option<&'static str>) {
-    const WHOLE: &str = "a whole number of this range";
     match expected {
         "u8" => (WHOLE, Some("0–255")),
         "u16" => (WHOLE, Some("0–65535")),
