@@ -14,6 +14,11 @@ pub trait Clock: Send + Sync + Debug {
     /// The time.
     fn now(&self) -> Timestamp;
 
+    /// Whether the time can be right. A board without a battery wakes up in 1970, and says so until somebody sets it.
+    fn is_set(&self) -> bool {
+        true
+    }
+
     /// Returns when the clock shows `at`, or at once if it is past.
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
@@ -25,12 +30,18 @@ pub struct SystemClock;
 impl SystemClock {
     /// How long to sleep at once, so that a clock that is set in the meantime is noticed.
     const NAP: Duration = Duration::from_secs(10);
+    /// 2025-01-01: no program of ours has run before.
+    const PLAUSIBLE_FROM_MS: i64 = 1_735_689_600_000;
 }
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is told by")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn is_set(&self) -> bool {
+        self.now().as_millisecond() >= Self::PLAUSIBLE_FROM_MS
     }
 
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

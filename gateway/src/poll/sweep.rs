@@ -15,9 +15,6 @@ use super::{
 };
 use crate::{config::Config, status::Status};
 
-/// A clock that shows an earlier time was never set: this program did not exist then. 2025-01-01 UTC.
-const PLAUSIBLE_FROM_MS: i64 = 1_735_689_600_000;
-
 /// A frame on its way to the spool.
 #[derive(Debug)]
 pub(crate) struct Encoded {
@@ -62,7 +59,7 @@ pub(crate) async fn sweep(
             () = stop.cancelled() => break,
             () = clock.sleep_until(at) => {}
         }
-        let clock_synced = tick.at_ms >= PLAUSIBLE_FROM_MS;
+        let clock_synced = clock.is_set();
         let devices = read_all(&buses, tick.at_ms, clock_synced).await;
         if devices.is_empty() {
             continue;
