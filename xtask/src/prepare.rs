@@ -12,6 +12,9 @@ use crate::program::{Failure, cargo, is_installed, output, run, say, works};
 /// Programs that the peers tests start, and their Debian packages.
 const PROGRAMS: [(&str, &str); 3] = [("mosquitto", "mosquitto"), ("mbpoll", "mbpoll"), ("victoria-metrics", "victoria-metrics")];
 
+/// Those of them that Debian starts as services.
+const SERVICES: [&str; 2] = ["mosquitto", "victoria-metrics"];
+
 /// Python packages of the peers tests, with the versions they are written for.
 const PYTHON_PACKAGES: [&str; 2] = ["pymodbus==3.16.1", "pyserial==3.5"];
 
@@ -20,8 +23,20 @@ pub(crate) fn peers() -> Result<(), Failure> {
     let absent: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     if !absent.is_empty() {
         debian_packages(&absent)?;
+        stop_services(&absent)?;
     }
     python()
+}
+
+/// Installing a daemon's package starts it with the machine. The tests start their own, on ports of their own.
+fn stop_services(installed: &[&str]) -> Result<(), Failure> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Ok(());
+    }
+    for service in installed.iter().filter(|package| SERVICES.contains(package)) {
+        run(as_root("systemctl").args(["disable", "--now", "--quiet", service]))?;
+    }
+    Ok(())
 }
 
 fn debian_packages(packages: &[&str]) -> Result<(), Failure> {
@@ -38,18 +53,22 @@ fn debian_packages(packages: &[&str]) -> Result<(), Failure> {
     })
 }
 
-/// apt-get as root, which asks nothing.
+/// apt-get, which asks nothing.
 fn apt_get() -> Command {
-    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    let mut command = if is_root {
-        Command::new("apt-get")
-    } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["--non-interactive", "--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
-        sudo
-    };
+    let mut command = as_root("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command
+}
+
+/// A program as root, which asks for no password.
+fn as_root(program: &str) -> Command {
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root {
+        return Command::new(program);
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.args(["--non-interactive", "--preserve-env=DEBIAN_FRONTEND", program]);
+    sudo
 }
 
 /// A virtual environment in the target folder, where the peers tests look for it.
