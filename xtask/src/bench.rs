@@ -1,9 +1,10 @@
 //! Measuring with the release build.
 
+use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     prepare::target_dir,
@@ -44,17 +45,31 @@ fn demo(shown: Output) -> Result<(), Failure> {
     let folder = target.join("bench-demo");
     say("running the demo");
     let text = output(Command::new(target.join("release/negawatt")).args(["demo", "--output", "json", "--dir"]).arg(&folder))?;
-    if shown == Output::Json {
-        return print(text.trim_end());
-    }
     let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the demo did not print one object: {err}")))?;
+    let stages = stages(&folder.join("stages.json"))?;
+    if shown == Output::Json {
+        let figures = json!({
+            "schema": "negawatt.bench.demo/1",
+            "points_per_second": result["readings"]["points_per_second"],
+            "wall_seconds": result["wall_seconds"],
+            "readings": result["readings"],
+            "stages": stages,
+        });
+        return print(&figures.to_string());
+    }
     let readings = &result["readings"];
     print(&format!("{:<24}{:>12}", "points polled", readings["polled"]))?;
     print(&format!("{:<24}{:>12}", "points stored", readings["stored"]))?;
     print(&format!("{:<24}{:>12}", "points per second", readings["points_per_second"]))?;
-    for stage in result["stages"].as_array().into_iter().flatten() {
+    for stage in stages.as_array().into_iter().flatten() {
         let seconds = stage["seconds"].as_f64().unwrap_or_default();
         print(&format!("{:<24}{seconds:>10.2} s", stage["name"].as_str().unwrap_or("?")))?;
     }
     print(&format!("{:<24}{:>10.2} s", "whole", result["wall_seconds"].as_f64().unwrap_or_default()))
+}
+
+/// The seconds of each stage, which the demo leaves in its folder.
+fn stages(path: &Path) -> Result<Value, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|err| Failure::new(format!("could not read {}: {err}", path.display())))?;
+    serde_json::from_str(&text).map_err(|err| Failure::new(format!("{} is not JSON: {err}", path.display())))
 }

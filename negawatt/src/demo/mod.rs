@@ -103,6 +103,11 @@ impl Stages {
         self.done.push(Stage { name, seconds });
         seconds
     }
+
+    fn write(&self, path: &Path) -> Result<(), DemoError> {
+        let text = serde_json::to_vec(&self.done).map_err(DemoError::Json)?;
+        std::fs::write(path, text).map_err(|err| DemoError::File { path: path.to_owned(), err })
+    }
 }
 
 async fn demo(args: &Args, quiet: bool) -> Result<(), DemoError> {
@@ -149,8 +154,8 @@ async fn demo(args: &Args, quiet: bool) -> Result<(), DemoError> {
         evidence: settled.evidence,
         audit: "verified",
         wall_seconds: stages.begun.elapsed().as_secs_f64(),
-        stages: stages.done,
     };
+    stages.write(&folder.join("stages.json"))?;
     drop(progress);
     match args.output {
         Output::Human => say(&outcome.summary(&building.title, &folder)),

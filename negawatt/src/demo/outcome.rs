@@ -18,8 +18,6 @@ pub(crate) struct Outcome {
     pub(crate) evidence: PathBuf,
     pub(crate) audit: &'static str,
     pub(crate) wall_seconds: f64,
-    /// Seconds of each stage, in order.
-    pub(crate) stages: Vec<Stage>,
 }
 
 /// Points: one quantity of one device at one time.
@@ -78,6 +76,7 @@ pub(crate) struct Ledger {
     pub(crate) balanced: bool,
 }
 
+/// A stage of the demo; all of them are in `stages.json` in its folder.
 #[derive(Debug, Serialize)]
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
