@@ -87,7 +87,8 @@ pub(crate) async fn tcp(building: &Building, folder: &Path, link: &Link, seed: u
         ));
         servers.push(server);
     }
-    let minutes = month.end.duration_since(month.start - RUN_UP).as_secs() / 60;
+    // Both ends are polled: the last midnight closes the last day.
+    let minutes = month.end.duration_since(month.start - RUN_UP).as_secs() / 60 + 1;
     let expected = points * u64::try_from(minutes).unwrap_or(0);
     start(folder, "gw-main", link.address(), &buses, clock, seed, expected, servers, None)
 }
@@ -116,7 +117,7 @@ pub(crate) async fn serial(building: &Building, folder: &Path, link: &Link, seed
         CLIMATE.1
     );
     let points = 2 + u64::try_from(profile_of(CLIMATE.1)?.points().len()).unwrap_or(0);
-    let minutes = (SERIAL_DAY + RUN_UP).as_secs() / 60;
+    let minutes = (SERIAL_DAY + RUN_UP).as_secs() / 60 + 1;
     let expected = points * u64::try_from(minutes).unwrap_or(0);
     start(folder, "gw-plant-room", link.address(), &buses, clock, seed ^ 0x5e71a1, expected, Vec::new(), Some(line))
 }
