@@ -1,0 +1,66 @@
+//! The file as it is written, and what makes it a configuration: one file for each table of it.
+
+mod broker;
+mod bus;
+mod device;
+mod profiles;
+mod schedule;
+mod spool;
+
+use std::path::PathBuf;
+
+use config::{DurationText, Fault, Faults};
+use ids::Slug;
+use serde::Deserialize;
+use wire::GatewayPath;
+
+use self::{broker::RawBroker, bus::RawBus, schedule::RawPoll, spool::RawSpool};
+use super::Config;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    gateway: RawGateway,
+    broker: RawBroker,
+    #[serde(default)]
+    poll: RawPoll,
+    #[serde(default)]
+    spool: RawSpool,
+    #[serde(default)]
+    bus: Vec<RawBus>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGateway {
+    tenant: String,
+    facility: String,
+    id: String,
+    data_dir: PathBuf,
+    /// Folder of the user's own profiles.
+    profiles: Option<PathBuf>,
+}
+
+/// Checks everything, and notes every fault.
+pub(super) fn validate(raw: Raw, faults: &mut Faults) -> Option<Config> {
+    let mut slug = |key: &str, text: &str| {
+        let checked = Slug::parse(text).map_err(|err| Fault::at(key, err));
+        faults.keep(checked)
+    };
+    let tenant = slug("gateway.tenant", &raw.gateway.tenant);
+    let facility = slug("gateway.facility", &raw.gateway.facility);
+    let gateway = slug("gateway.id", &raw.gateway.id);
+    let own_profiles = raw.gateway.profiles.as_deref().map(|folder| profiles::load(folder, faults)).unwrap_or_default();
+    let broker = broker::check(raw.broker, &raw.gateway.id, faults);
+    let interval = schedule::check_interval("poll.interval", raw.poll.interval.unwrap_or(DurationText::from_secs(60)), faults);
+    let spool = spool::check(&raw.spool, faults);
+    let buses = bus::check(raw.bus, &own_profiles, interval, faults);
+    Some(Config {
+        path: GatewayPath { tenant: tenant?, facility: facility?, gateway: gateway? },
+        data_dir: raw.gateway.data_dir,
+        broker: broker?,
+        interval: interval?,
+        spool: spool?,
+        buses: buses?,
+    })
+}
