@@ -1,8 +1,10 @@
-//! The command line: `run`, `check` and `probe`.
+//! The command line: `run` and `check` for the daemon, the rest for the technician who installs it.
 //!
 //! Data goes to standard output, talk to standard error. Exit codes are those of [`daemon::ExitCode`].
 
+mod identify;
 mod probe;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +64,12 @@ enum Command {
     /// Read every point of one device once
     #[command(after_help = EXIT_CODES)]
     Probe(probe::ProbeArgs),
+    /// Find out who is on serial buses and hosts, and how they are set
+    #[command(after_help = EXIT_CODES)]
+    Scan(scan::ScanArgs),
+    /// Find out what a device is
+    #[command(after_help = EXIT_CODES)]
+    Identify(identify::IdentifyArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -111,6 +119,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Run { config, .. } => run_gateway(&runtime, &config),
         Command::Check { config, connect } => check(&runtime, &config, connect),
         Command::Probe(args) => runtime.block_on(probe::probe(args)),
+        Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),
+        Command::Identify(command) => runtime.block_on(identify::run(command)),
     };
     // A serial port that hangs while it is opened must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(500));

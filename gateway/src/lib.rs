@@ -13,6 +13,7 @@ mod config;
 mod modbus;
 mod poll;
 mod serve;
+pub mod setup;
 mod spool;
 mod status;
 mod uplink;

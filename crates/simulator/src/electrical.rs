@@ -67,14 +67,15 @@ impl Installation {
 
 /// One phase at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-struct Phase {
-    voltage_mv: i64,
-    current_ua: i64,
-    power_mw: i64,
-    apparent_mva: i64,
-    reactive_mvar: i64,
-    factor_ppm: i64,
-    import_mwh: i64,
+pub(crate) struct Phase {
+    pub(crate) voltage_mv: i64,
+    pub(crate) current_ua: i64,
+    pub(crate) power_mw: i64,
+    pub(crate) apparent_mva: i64,
+    pub(crate) reactive_mvar: i64,
+    pub(crate) factor_ppm: i64,
+    pub(crate) import_mwh: i64,
+    pub(crate) export_mwh: i64,
 }
 
 impl Phase {
@@ -92,6 +93,7 @@ impl Phase {
             reactive_mvar: i64::try_from(reactive_mvar).unwrap_or(i64::MAX),
             factor_ppm,
             import_mwh,
+            export_mwh: 0,
         }
     }
 }
@@ -99,7 +101,7 @@ impl Phase {
 /// Everything a meter can show at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
-    phases: [Phase; 3],
+    pub(crate) phases: [Phase; 3],
     frequency_mhz: i64,
     offset_mwh: i64,
 }
@@ -129,12 +131,17 @@ impl Snapshot {
             "pf3" => (three.factor_ppm, -6),
             "pf" => (self.factor_ppm(), -6),
             "f" => (self.frequency_mhz, -3),
-            "e_imp" | "e_imp_f32" | "e_sum" => (import_mwh, -3),
+            "e_imp" | "e_imp_f32" => (import_mwh, -3),
+            "e_sum" => (import_mwh + sum(|phase| phase.export_mwh), -3),
             "e_imp_partial" => (import_mwh - self.offset_mwh, -3),
             "e_imp1" => (one.import_mwh, -3),
             "e_imp2" => (two.import_mwh, -3),
             "e_imp3" => (three.import_mwh, -3),
-            "e_exp" | "e_exp_f32" | "e_exp1" | "e_exp2" | "e_exp3" | "qe_exp" => (0, -3),
+            "e_exp" | "e_exp_f32" => (sum(|phase| phase.export_mwh), -3),
+            "e_exp1" => (one.export_mwh, -3),
+            "e_exp2" => (two.export_mwh, -3),
+            "e_exp3" => (three.export_mwh, -3),
+            "qe_exp" => (0, -3),
             // A building at a power factor of about 0.95 draws a third of its energy as reactive energy.
             "qe_imp" => (import_mwh / 3, -3),
             _ => return None,

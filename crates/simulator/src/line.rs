@@ -1,5 +1,6 @@
 //! A serial line from end to end: the near end is a port for the gateway, meters sit on the far end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,15 @@ pub struct LineConfig {
     pub turnaround: Duration,
     /// Whether the near end hears itself, as with many two-wire adapters.
     pub echo: bool,
+}
+
+/// How strictly a line follows what its port is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rate {
+    /// Any rate is understood.
+    Any,
+    /// The port must be set to the rate of the devices, as on a real line.
+    AsSet,
 }
 
 impl Default for LineConfig {
@@ -45,6 +55,17 @@ impl Line {
     ///
     /// * Errors: no pseudo-terminal or no thread to be had.
     pub fn open(config: LineConfig) -> io::Result<Self> {
+        Self::open_with(config, Rate::Any)
+    }
+
+    /// A line on which both sides garble one another while the port is set to another rate than `config.baud`.
+    ///
+    /// * Errors: as [`Line::open`].
+    pub fn open_strict(config: LineConfig) -> io::Result<Self> {
+        Self::open_with(config, Rate::AsSet)
+    }
+
+    fn open_with(config: LineConfig, rate: Rate) -> io::Result<Self> {
         let (near, far) = (Pty::open()?, Pty::open()?);
         let mut line = Self { near, far, config, stop: Arc::default(), carried: Arc::default(), threads: Vec::new() };
         let wire = Wire {
@@ -52,6 +73,7 @@ impl Line {
             far: line.far.inside.try_clone()?,
             baud: config.baud,
             echo: config.echo,
+            port: (rate == Rate::AsSet).then(|| line.near.outside.try_clone()).transpose()?,
             stop: Arc::clone(&line.stop),
             carried: Arc::clone(&line.carried),
         };
@@ -59,13 +81,17 @@ impl Line {
         Ok(line)
     }
 
-    /// Puts meters on the far end; they answer from now on.
+    /// Puts meters on the far end; they answer from now on, and those with the same unit id answer at once.
     ///
     /// * Errors: no thread to be had.
     pub fn serve(&mut self, units: Vec<(u8, Arc<Meter>)>, faults: Arc<Faults>) -> io::Result<()> {
+        let mut by_unit: BTreeMap<u8, Vec<Arc<Meter>>> = BTreeMap::new();
+        for (unit, meter) in units {
+            by_unit.entry(unit).or_default().push(meter);
+        }
         let bus = Bus {
             line: self.far.outside.try_clone()?,
-            units: units.into_iter().collect(),
+            units: by_unit,
             faults,
             turnaround: self.config.turnaround,
             stop: Arc::clone(&self.stop),

@@ -10,6 +10,7 @@ use units::{Measured, Unit};
 
 use crate::electrical::{Grid, Installation, Snapshot};
 use crate::load::Load;
+use crate::mistake::{self, Mistake};
 use crate::seed::wobble;
 use crate::series::Series;
 
@@ -47,6 +48,9 @@ pub struct Meter {
     clock: Arc<dyn Clock>,
     /// Registers with fixed contents: what names the model.
     fixed: BTreeMap<(Table, u16), u16>,
+    /// What whoever installed it did wrong, and when.
+    mistakes: Vec<Mistake>,
+    installed: Timestamp,
     shown: Mutex<Shown>,
 }
 
@@ -85,7 +89,17 @@ impl Meter {
             let addresses = (identify.address..=u16::MAX).map(|address| (identify.table, address));
             fixed.extend(addresses.zip(identify.words.iter().copied()));
         }
-        Self { profile: Arc::new(profile.clone()), source, clock, fixed, shown: Mutex::new(Shown::default()) }
+        let installed = clock.now();
+        let shown = Mutex::new(Shown::default());
+        Self { profile: Arc::new(profile.clone()), source, clock, fixed, mistakes: Vec::new(), installed, shown }
+    }
+
+    /// The same meter, installed wrongly from now on.
+    #[must_use]
+    pub fn with_mistake(mut self, mistake: Mistake) -> Self {
+        self.mistakes.push(mistake);
+        self.installed = self.clock.now();
+        self
     }
 
     /// The profile this device follows.
@@ -120,7 +134,7 @@ impl Meter {
         }
         let now = self.clock.now();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.refresh(now, &self.source, self.profile.points().len());
+        shown.refresh(now, self.profile.points().len(), || self.snapshot(now));
         for (index, point) in self.profile.points().iter().enumerate() {
             let (begins, ends) = point.span();
             if point.table != table || ends <= first || begins >= end {
@@ -147,13 +161,25 @@ impl Meter {
     #[must_use]
     pub fn truth(&self, id: &str, at: Timestamp) -> Option<Measured> {
         let point = self.profile.point(id)?;
-        let snapshot = self.source.snapshot(at);
+        let snapshot = self.snapshot(at);
         devices::decode(point, &self.show(point, snapshot.as_ref(), at)?).ok()
+    }
+
+    /// What there is to measure at a moment, as this meter was installed.
+    fn snapshot(&self, at: Timestamp) -> Option<Snapshot> {
+        let at = mistake::moment(&self.mistakes, at);
+        match &self.source {
+            Source::Electrical(installation) => Some(mistake::snapshot(installation, &self.mistakes, self.installed, at)),
+            Source::Climate { .. } => None,
+        }
     }
 
     /// The words of a point, or those that say "no value"; `None` where the registers can say neither.
     fn show(&self, point: &Point, snapshot: Option<&Snapshot>, at: Timestamp) -> Option<Vec<u16>> {
         let quantity = match (&self.source, snapshot) {
+            (Source::Electrical(_), _) if matches!(point.id.as_str(), "clock" | "ct_ratio") => {
+                mistake::nameplate(&self.mistakes, &point.id, point.unit, at)
+            }
             (Source::Electrical(_), Some(snapshot)) => snapshot.quantity(&point.id, point.unit),
             (Source::Climate { temperature, seed }, _) => climate(&point.id, temperature, *seed, at),
             (Source::Electrical(_), None) => None,
@@ -162,20 +188,11 @@ impl Meter {
     }
 }
 
-impl Source {
-    fn snapshot(&self, at: Timestamp) -> Option<Snapshot> {
-        match self {
-            Self::Electrical(installation) => Some(installation.snapshot(at)),
-            Self::Climate { .. } => None,
-        }
-    }
-}
-
 impl Shown {
-    fn refresh(&mut self, now: Timestamp, source: &Source, points: usize) {
+    fn refresh(&mut self, now: Timestamp, points: usize, snapshot: impl FnOnce() -> Option<Snapshot>) {
         let at_ms = Some(now.as_millisecond());
         if self.at_ms != at_ms {
-            *self = Self { at_ms, snapshot: source.snapshot(now), words: vec![None; points] };
+            *self = Self { at_ms, snapshot: snapshot(), words: vec![None; points] };
         }
     }
 }

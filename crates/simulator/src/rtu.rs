@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Bus {
     pub(crate) line: OwnedFd,
-    pub(crate) units: BTreeMap<u8, Arc<Meter>>,
+    /// Several where somebody gave two devices one address.
+    pub(crate) units: BTreeMap<u8, Vec<Arc<Meter>>>,
     pub(crate) faults: Arc<Faults>,
     /// Time a device takes to think.
     pub(crate) turnaround: Duration,
@@ -67,10 +68,14 @@ impl Bus {
     }
 
     fn answer(&self, unit: u8, request: &[u8]) -> io::Result<()> {
-        let Some(meter) = self.units.get(&unit) else { return Ok(()) };
+        let Some((meter, doubles)) = self.units.get(&unit).and_then(|meters| meters.split_first()) else { return Ok(()) };
         let function = request.first().copied().unwrap_or(0);
         let pdu = pdu::answer(meter, request);
         thread::sleep(self.turnaround);
+        if !doubles.is_empty() {
+            let frames = doubles.iter().map(|double| framed(unit, &pdu::answer(double, request)));
+            return write_or_lose(&self.line, &frames.fold(framed(unit, &pdu), superposed));
+        }
         let frame = match self.faults.next(unit) {
             None => framed(unit, &pdu),
             Some(injection) => match injection.fault {
@@ -86,6 +91,15 @@ impl Bus {
         };
         write_or_lose(&self.line, &frame)
     }
+}
+
+/// What two devices that talk at once make of their frames: a driver that pulls low wins.
+fn superposed(one: Vec<u8>, other: Vec<u8>) -> Vec<u8> {
+    let (mut longer, shorter) = if one.len() >= other.len() { (one, other) } else { (other, one) };
+    for (byte, second) in longer.iter_mut().zip(shorter) {
+        *byte &= second;
+    }
+    longer
 }
 
 fn is_readable(line: &OwnedFd) -> io::Result<bool> {

@@ -31,6 +31,8 @@ pub(crate) struct Wire {
     pub(crate) far: OwnedFd,
     pub(crate) baud: u32,
     pub(crate) echo: bool,
+    /// The near port, where its rate matters.
+    pub(crate) port: Option<OwnedFd>,
     pub(crate) stop: Arc<AtomicBool>,
     /// Bytes that were carried, both ways.
     pub(crate) carried: Arc<AtomicU64>,
@@ -89,14 +91,14 @@ impl Wire {
             self.land(&mut outward, &mut inward, now)?;
             let (sent, answered) = (read_available(&self.near)?, read_available(&self.far)?);
             if !sent.is_empty() {
-                let collides = !inward.bytes.is_empty() || !answered.is_empty();
+                let collides = !inward.bytes.is_empty() || !answered.is_empty() || self.is_set_wrongly()?;
                 outward.launch(&sent, byte_time, now, collides);
                 if collides {
                     inward.garble();
                 }
             }
             if !answered.is_empty() {
-                let collides = !outward.bytes.is_empty();
+                let collides = !outward.bytes.is_empty() || self.is_set_wrongly()?;
                 inward.launch(&answered, byte_time, now, collides);
                 if collides && sent.is_empty() {
                     outward.garble();
@@ -104,6 +106,12 @@ impl Wire {
             }
         }
         Ok(())
+    }
+
+    /// Whether the near port has another rate than the devices: nobody understands anybody then.
+    fn is_set_wrongly(&self) -> io::Result<bool> {
+        let Some(port) = &self.port else { return Ok(false) };
+        Ok(rustix::termios::tcgetattr(port)?.output_speed() != self.baud)
     }
 
     fn land(&self, outward: &mut Flight, inward: &mut Flight, now: Instant) -> io::Result<()> {

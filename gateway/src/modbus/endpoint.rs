@@ -112,6 +112,14 @@ impl Endpoint {
         }
     }
 
+    /// Opens the port or connection, with nothing of ours on top.
+    pub(crate) async fn stream(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Tcp(address) | Self::RtuOverTcp(address) => Box::new(connect(address).await?),
+            Self::Rtu { path, baud, parity } => open_port(path.clone(), *baud, *parity).await?,
+        })
+    }
+
     pub(crate) fn framing(&self) -> Framing {
         match self {
             Self::Tcp(_) => Framing::Tcp,
@@ -161,13 +169,7 @@ pub(crate) trait Open: Send + fmt::Debug {
 
 impl Open for Endpoint {
     fn open(&mut self) -> Opening<'_> {
-        Box::pin(async {
-            let stream: Box<dyn Stream> = match self {
-                Self::Tcp(address) | Self::RtuOverTcp(address) => Box::new(connect(address).await?),
-                Self::Rtu { path, baud, parity } => open_port(path.clone(), *baud, *parity).await?,
-            };
-            Ok(Line::new(stream, self.framing()))
-        })
+        Box::pin(async { Ok(Line::new(self.stream().await?, self.framing())) })
     }
 }
 

@@ -23,3 +23,5 @@ pub use bus::BusError;
 pub(crate) use bus::{Bus, Request};
 pub use endpoint::{Endpoint, EndpointError, Parity};
 pub(crate) use endpoint::{host_and_port, is_baud};
+pub(crate) use framing::{Framing, checksum_of};
+pub(crate) use line::Stream;

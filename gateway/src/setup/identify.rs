@@ -1,0 +1,274 @@
+//! What a device is: what it says of itself, and which map makes sense of its registers.
+//!
+//! Registers that name the model settle it. Where there are none, each known map is tried on the device: most are refused or give
+//! nonsense at their first register, and those that are left are ranked by how well their values belong together.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use devices::{BlockRequest, Profile};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    plausible::score,
+    reader::{Reader, Reads, values},
+    speak::{Heard, Sound, Speaker},
+};
+use crate::modbus::{BusError, Endpoint};
+
+/// How long a device may think about who it is.
+const PATIENCE: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(400);
+/// Candidates in an answer.
+const CANDIDATES_MAX: usize = 5;
+/// Where SunSpec puts its marker, and the marker: "SunS".
+const SUNSPEC_BASES: [u16; 3] = [40_000, 50_000, 0];
+const SUNSPEC_MARKER: [u16; 2] = [0x5375, 0x6E53];
+/// Points that tell whether a map fits, the most telling first.
+const TELLING: [&str; 22] = [
+    "f",
+    "v1",
+    "temperature",
+    "v2",
+    "v3",
+    "i1",
+    "i2",
+    "i3",
+    "p1",
+    "p2",
+    "p3",
+    "p",
+    "pf",
+    "pf1",
+    "pf2",
+    "pf3",
+    "e_imp",
+    "e_imp_f32",
+    "e_sum",
+    "humidity",
+    "co2",
+    "par",
+];
+
+/// What a device says of itself, and what it may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Texts of function 43/14: maker, product code, revision and so on, in the order of their numbers.
+    pub objects: Vec<String>,
+    /// Text of function 17.
+    pub server_id: Option<String>,
+    /// Maker, model and serial number of the SunSpec common model.
+    pub sunspec: Option<Nameplate>,
+    /// Profiles that fit, best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A nameplate that is read over the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nameplate {
+    /// Where the map begins.
+    pub base: u16,
+    /// Maker.
+    pub manufacturer: String,
+    /// Model.
+    pub model: String,
+    /// Serial number.
+    pub serial: String,
+}
+
+/// A profile that may be the right one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Profile id.
+    pub profile: String,
+    /// Whether registers name this model.
+    pub certain: bool,
+    /// How well its values belong together.
+    pub score: i32,
+    /// Why, for people.
+    pub because: Vec<String>,
+}
+
+impl Identity {
+    /// The profile to propose, where one stands out.
+    #[must_use]
+    pub fn best(&self) -> Option<&Candidate> {
+        let best = self.candidates.first()?;
+        let second = self.candidates.get(1).map_or(i32::MIN, |second| if second.certain { i32::MAX } else { second.score });
+        (best.certain || best.score > second).then_some(best)
+    }
+}
+
+/// Finds out what a unit is, among the profiles that come with the program.
+pub async fn identify(endpoint: &Endpoint, unit: u8) -> Identity {
+    let profiles: Vec<&Profile> = devices::builtin().iter().collect();
+    identify_among(endpoint, unit, &profiles).await
+}
+
+/// Finds out what a unit is, among some profiles.
+pub async fn identify_among(endpoint: &Endpoint, unit: u8, profiles: &[&Profile]) -> Identity {
+    let mut identity = Identity::default();
+    if let Ok(mut speaker) = Speaker::open(endpoint).await {
+        if let Ok(heard) = speaker.ask(unit, &[0x2B, 0x0E, 0x01, 0x00], PATIENCE).await {
+            identity.objects = objects(&heard);
+        }
+        if let Ok(heard) = speaker.ask(unit, &[0x11], PATIENCE).await {
+            identity.server_id = server_id(&heard);
+        }
+    }
+    let mut trial = Trial { reader: Reader::new(endpoint, unit, TIMEOUT, Duration::from_millis(10)), read: BTreeMap::new() };
+    for base in SUNSPEC_BASES {
+        if trial.registers(3, base, 2).await.as_deref() == Some(&SUNSPEC_MARKER) {
+            identity.sunspec = trial.nameplate(base).await;
+            break;
+        }
+    }
+    for profile in profiles {
+        if let Some(candidate) = trial.try_on(profile).await {
+            identity.candidates.push(candidate);
+        }
+    }
+    identity.candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.certain, candidate.score)));
+    identity.candidates.truncate(CANDIDATES_MAX);
+    identity
+}
+
+/// What was already read of a device: many maps begin with the same question.
+struct Trial {
+    reader: Reader,
+    read: BTreeMap<(u8, u16, u16), Option<Vec<u16>>>,
+}
+
+impl Trial {
+    async fn registers(&mut self, function: u8, address: u16, count: u16) -> Option<Vec<u16>> {
+        if let Some(known) = self.read.get(&(function, address, count)) {
+            return known.clone();
+        }
+        let answer = self.reader.registers(function, address, count).await;
+        if let Err(err @ (BusError::Silent { .. } | BusError::Broken { .. })) = &answer {
+            // Some devices say nothing to what they do not have; the next question must not wait for it.
+            tracing::debug!(error = daemon::chain(err), "no answer while trying a map");
+            self.reader.start_over();
+        }
+        let answer = answer.ok();
+        self.read.insert((function, address, count), answer.clone());
+        answer
+    }
+
+    async fn block(&mut self, block: &BlockRequest) -> Option<Reads> {
+        let words = self.registers(block.table.function(), block.address, block.count).await?;
+        let read = |(point, words, measured): (&devices::Point, Vec<u16>, Result<units::Measured, _>)| {
+            (point.id.clone(), super::reader::Read { words, measured: measured.ok() })
+        };
+        Some(block.decode(&words).map(read).collect())
+    }
+
+    async fn nameplate(&mut self, base: u16) -> Option<Nameplate> {
+        // Common model: id, length, maker, model (16 words each), options, version (8 each), serial number (16).
+        let words = self.registers(3, base.checked_add(4)?, 64).await?;
+        let text = |range: std::ops::Range<usize>| text_of(words.get(range).unwrap_or_default());
+        Some(Nameplate { base, manufacturer: text(0..16), model: text(16..32), serial: text(48..64) })
+    }
+
+    /// Reads a device through a map.
+    ///
+    /// * Errors: `None` where the device refuses, or the first value is nonsense.
+    async fn try_on(&mut self, profile: &Profile) -> Option<Candidate> {
+        let rules = profile.identify();
+        let mut named = !rules.is_empty();
+        for rule in rules {
+            let count = u16::try_from(rule.words.len()).ok()?;
+            if self.registers(rule.table.function(), rule.address, count).await.as_ref() != Some(&rule.words) {
+                named = false;
+                break;
+            }
+        }
+        if !rules.is_empty() && !named {
+            return None;
+        }
+        let telling: Vec<&str> = TELLING.into_iter().filter(|id| profile.point(id).is_some()).collect();
+        let gate = profile.plan(telling.get(..1)?).ok()?;
+        let first = self.block(gate.blocks.first()?).await;
+        let plausible = first.is_some_and(|reads| score(&values(&reads)).0 > 0);
+        if !plausible && !named {
+            return None;
+        }
+        let mut reads = Reads::new();
+        for block in &profile.plan(&telling).ok()?.blocks {
+            reads.extend(self.block(block).await.unwrap_or_default());
+        }
+        let (score, mut because) = score(&values(&reads));
+        if named {
+            because.insert(0, "its registers name the model".to_owned());
+        }
+        (named || score > 0).then(|| Candidate { profile: profile.id().to_owned(), certain: named, score, because })
+    }
+}
+
+fn text_of(words: &[u16]) -> String {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    readable(&bytes)
+}
+
+/// The readable part of some bytes.
+fn readable(bytes: &[u8]) -> String {
+    let text: String = bytes.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ').map(|byte| char::from(*byte)).collect();
+    text.trim().to_owned()
+}
+
+/// The texts of a device identification (Modbus application protocol V1.1b3, 6.21).
+fn objects(heard: &Heard) -> Vec<String> {
+    let Sound::Answer(pdu) = &heard.sound else { return Vec::new() };
+    let &[0x2B, 0x0E, _, _, _, _, count, ref list @ ..] = pdu.as_slice() else { return Vec::new() };
+    let mut texts = Vec::new();
+    let mut rest = list;
+    for _ in 0..count {
+        let [_, length, more @ ..] = rest else { break };
+        let length = usize::from(*length).min(more.len());
+        let (text, next) = more.split_at(length);
+        texts.push(readable(text));
+        rest = next;
+    }
+    texts
+}
+
+/// The text of a server id (6.13); its first byte is the maker's, the last says whether it runs.
+fn server_id(heard: &Heard) -> Option<String> {
+    let Sound::Answer(pdu) = &heard.sound else { return None };
+    let &[0x11, _, ref text @ ..] = pdu.as_slice() else { return None };
+    Some(readable(text)).filter(|text| text.len() >= 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(pdu: &[u8]) -> Heard {
+        Heard { sound: Sound::Answer(pdu.to_vec()), echo: false, took: Duration::ZERO }
+    }
+
+    #[test]
+    fn what_a_device_says_of_itself_is_read() {
+        let mut pdu = vec![0x2B, 0x0E, 1, 1, 0, 0, 2, 0, 3];
+        pdu.extend(b"ABB");
+        pdu.extend([1, 4]);
+        pdu.extend(b"B23\0");
+        assert_eq!(objects(&answer(&pdu)), ["ABB", "B23"]);
+        assert_eq!(objects(&answer(&pdu[..12])), ["ABB"]);
+        assert_eq!(objects(&answer(&[0xAB, 1])), [] as [&str; 0]);
+        assert_eq!(server_id(&answer(b"\x11\x09\x01SDM630 \xff")), Some("SDM630".to_owned()));
+        assert_eq!(server_id(&answer(&[0x91, 1])), None);
+    }
+
+    #[test]
+    fn the_best_candidate_stands_out_or_there_is_none() {
+        let candidate = |profile: &str, certain, score| Candidate { profile: profile.to_owned(), certain, score, because: Vec::new() };
+        let best = |candidates| Identity { candidates, ..Identity::default() }.best().map(|best| best.profile.clone());
+        assert_eq!(best(vec![candidate("a", false, 9), candidate("b", false, 5)]), Some("a".to_owned()));
+        assert_eq!(best(vec![candidate("a", false, 9), candidate("b", false, 9)]), None);
+        assert_eq!(best(vec![candidate("a", true, 3), candidate("b", false, 9)]), Some("a".to_owned()));
+        assert_eq!(best(Vec::new()), None);
+    }
+}

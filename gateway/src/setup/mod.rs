@@ -1,0 +1,28 @@
+//! What a technician needs: find devices, find out what they are, prove that their readings are right, and leave a record of it.
+//!
+//! This is the engine; it prints nothing. The command line is one skin over it, and pages are another. Nobody believes a reading
+//! because it arrived: a wrong map, a reversed transformer or a counter that somebody may reset all give clean numbers. So every
+//! installation is held against physics before it is billed from.
+//!
+//! * [`scan`] asks who is there, [`identify`] what it is; both hear more than answers ([`symptoms`](explain)).
+//! * What can be judged without a device is pure: plausibility, physics, hypotheses about a register.
+
+mod finding;
+mod identify;
+mod place;
+mod plausible;
+mod ports;
+mod reader;
+mod scan;
+mod settings;
+mod speak;
+mod symptoms;
+
+pub use finding::{Finding, State, worst};
+pub use identify::{Candidate, Identity, Nameplate, identify, identify_among};
+pub use place::{HOSTS_MAX, Place, PlaceError};
+pub use plausible::Values;
+pub use ports::{SerialPort, serial_ports};
+pub use scan::{Event, FoundDevice, HOSTS_AT_ONCE, HeardFirst, PlaceReport, SERIAL_PATIENCE, Thoroughness, scan};
+pub use settings::{LineParity, LineSettings, likely_units};
+pub use symptoms::{Tally, explain, explain_load};

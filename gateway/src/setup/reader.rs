@@ -1,0 +1,48 @@
+//! Reading a device the way the daemon reads it, for those who judge whether it may.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::plausible::Values;
+use crate::modbus::{Bus, BusError, Endpoint, Request};
+
+/// A device to be read again and again.
+#[derive(Debug)]
+pub(super) struct Reader {
+    bus: Bus,
+    endpoint: Endpoint,
+    pub(super) unit: u8,
+    pub(super) timeout: Duration,
+    pub(super) gap: Duration,
+}
+
+/// A point as it was read: its words and what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Read {
+    pub(super) words: Vec<u16>,
+    pub(super) measured: Option<units::Measured>,
+}
+
+/// Points by id.
+pub(super) type Reads = BTreeMap<String, Read>;
+
+impl Reader {
+    pub(super) fn new(endpoint: &Endpoint, unit: u8, timeout: Duration, gap: Duration) -> Self {
+        Self { bus: Bus::new(endpoint.clone()), endpoint: endpoint.clone(), unit, timeout, gap }
+    }
+
+    /// Reads registers, once.
+    pub(super) async fn registers(&mut self, function: u8, address: u16, count: u16) -> Result<Vec<u16>, BusError> {
+        let request = Request { unit: self.unit, function, address, count, timeout: self.timeout, gap: self.gap };
+        self.bus.read(request).await
+    }
+
+    /// Forgets what was asked before; the line is left silent before the next question.
+    pub(super) fn start_over(&mut self) {
+        self.bus = Bus::new(self.endpoint.clone());
+    }
+}
+
+/// The values of the points that have one.
+pub(super) fn values(reads: &Reads) -> Values {
+    reads.iter().filter_map(|(id, read)| Some((id.clone(), read.measured?.to_f64()))).collect()
+}
