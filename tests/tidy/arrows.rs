@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::house::members;
 
 /// Every member, and the members it may depend on when it is built for use. `*` is all of them.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("ids", &[]),
     ("units", &[]),
     ("money", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("devices", &["units"]),
     ("settlement", &["ids", "units", "money"]),
     ("ledger", &["ids", "money"]),
+    ("report", &["settlement", "ids", "money", "units"]),
     ("store", &["ids", "units"]),
     ("stripe", &["ids", "money"]),
     ("calculator", &["units"]),
@@ -24,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("simulator", &["daemon", "devices", "units"]),
     ("gateway", &["wire", "devices", "ids", "units", "config", "daemon"]),
     ("collector", &["wire", "store", "ids", "units", "config", "daemon"]),
-    ("api", &["calculator", "settlement", "ledger", "store", "stripe", "evidence", "money", "ids", "units", "config", "daemon"]),
+    ("api", &["calculator", "settlement", "ledger", "store", "stripe", "evidence", "report", "money", "ids", "units", "config", "daemon"]),
     ("negawatt", &["*"]),
     ("tests", &["*"]),
     ("xtask", &[]),

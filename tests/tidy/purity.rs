@@ -2,7 +2,7 @@
 
 use crate::house::{has_word, members, sources};
 
-const PURE: [&str; 9] = ["ids", "units", "money", "wire", "devices", "settlement", "ledger", "calculator", "evidence"];
+const PURE: [&str; 10] = ["ids", "units", "money", "wire", "devices", "settlement", "ledger", "calculator", "evidence", "report"];
 
 /// What asks the machine: names, and modules of std. `evidence` reads and writes its one file in one module.
 const NAMES: [&str; 4] = ["tokio", "SystemTime", "Instant", "thread_rng"];
