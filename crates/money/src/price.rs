@@ -29,11 +29,19 @@ impl Price {
 
 /// What so much energy costs, rounded once.
 ///
+/// The product is exact in integers: a decimal would be rounded to 28 places on the way, which is one rounding too many.
+///
 /// * Units: `energy_wh` in watt-hours; may be negative, and so is the amount then.
 /// * Errors: [`MoneyError::Overflow`].
 pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
-    let amount = Decimal::from(energy_wh).checked_mul(price.per_kwh).ok_or(MoneyError::Overflow)?;
-    round(amount / Decimal::ONE_THOUSAND, price.currency)
+    let per_kwh = price.per_kwh.normalize();
+    let minor_units = 10_i128.pow(price.currency.minor_digits());
+    let product = i128::from(energy_wh).checked_mul(per_kwh.mantissa()).and_then(|product| product.checked_mul(minor_units));
+    let product = product.ok_or(MoneyError::Overflow)?;
+    let divisor = 1_000 * 10_i128.pow(per_kwh.scale());
+    let (whole, rest) = (product / divisor, product % divisor);
+    let minor = whole + if rest.abs() >= divisor / 2 { rest.signum() } else { 0 };
+    i64::try_from(minor).map(|minor| Money::new(minor, price.currency)).map_err(|_too_large| MoneyError::Overflow)
 }
 
 /// The amount in whole minor units: half a minor unit goes away from zero.
@@ -51,6 +59,7 @@ pub fn round(amount: Decimal, currency: Currency) -> Result<Money, MoneyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn one_rounding_half_away_from_zero() {
@@ -59,5 +68,35 @@ mod tests {
         assert_eq!(charge(-1_000, price).unwrap().minor, -13);
         assert_eq!(charge(83_456, price).unwrap().minor, 1_043);
         assert_eq!(charge(i64::MAX, Price::per_kwh(Decimal::MAX, Currency::Usd)), Err(MoneyError::Overflow));
+    }
+
+    /// A decimal of 28 places is rounded on its way through a multiplication or a division: that would be a second rounding.
+    #[test]
+    fn a_price_of_many_places_is_not_rounded_before_the_amount_is() {
+        let just_below: Decimal = "4.9999999999999999999999999995".parse().unwrap();
+        assert_eq!(charge(1, Price::per_kwh(just_below, Currency::Usd)).unwrap().minor, 0, "0.4999… cents are none");
+        assert_eq!(charge(-1, Price::per_kwh(just_below, Currency::Usd)).unwrap().minor, 0);
+        let third: Decimal = "0.3333333333333333333333333333".parse().unwrap();
+        assert_eq!(charge(15, Price::per_kwh(third, Currency::Usd)).unwrap().minor, 0, "15 × 0.333… stays below half a cent");
+    }
+
+    proptest! {
+        /// The amount is the exact product to half a minor unit, in every currency, and changes its sign with the energy.
+        #[test]
+        fn a_charge_is_the_nearest_minor_unit(
+            wh in -10_000_000_000_i64..10_000_000_000,
+            mantissa in 0_i64..1_000_000_000,
+            places in 0_u32..=10,
+            currency in prop::sample::select(Currency::ALL.to_vec()),
+        ) {
+            let price = Price::per_kwh(Decimal::new(mantissa, places), currency);
+            let amount = charge(wh, price).unwrap();
+            let scale = i128::from(1_000_i64) * 10_i128.pow(places);
+            let exact = i128::from(wh) * i128::from(mantissa) * 10_i128.pow(currency.minor_digits());
+            let twice_off = 2 * (i128::from(amount.minor) * scale - exact);
+            prop_assert!(twice_off.abs() <= scale);
+            prop_assert!(twice_off.abs() < scale || i128::from(amount.minor).abs() * scale > exact.abs(), "a half goes away from zero");
+            prop_assert_eq!(charge(-wh, price).unwrap(), amount.checked_neg().unwrap());
+        }
     }
 }

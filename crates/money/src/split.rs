@@ -103,11 +103,52 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Largest remainder: every part is its exact share rounded down or up, those with the larger remainder are rounded
+        /// up first, and a credit is split as the debit of the same amount.
+        #[test]
+        fn a_part_is_its_exact_share_to_less_than_one_unit(minor in i64::MIN + 1..=i64::MAX, ppm in prop::collection::vec(0_u32..=1_000_000, 1..9)) {
+            let weight: i128 = ppm.iter().map(|share| i128::from(*share)).sum();
+            prop_assume!(weight > 0);
+            let shares: Vec<_> = ppm.iter().map(|share| Share::parts_per_million(*share).unwrap()).collect();
+            let parts = Money::new(minor, Currency::Usd).split(&shares).unwrap();
+            let opposite: Vec<_> = Money::new(-minor, Currency::Usd).split(&shares).unwrap();
+            let mut rounded_down_most = -1;
+            let mut rounded_up_least = weight;
+            for ((part, other), share) in parts.iter().zip(&opposite).zip(&ppm) {
+                prop_assert_eq!(part.minor, -other.minor);
+                let exact = i128::from(minor).abs() * i128::from(*share);
+                let (whole, rest) = (exact / weight, exact % weight);
+                match i128::from(part.minor).abs() - whole {
+                    0 => rounded_down_most = rounded_down_most.max(rest),
+                    1 => rounded_up_least = rounded_up_least.min(rest),
+                    off => prop_assert!(false, "a part is {off} off its share"),
+                }
+            }
+            prop_assert!(rounded_up_least >= rounded_down_most);
+        }
+
+        /// A share of an amount is the exact one to half a unit, a half away from zero.
+        #[test]
+        fn a_share_is_rounded_once(minor: i64, ppm in 0_u32..=1_000_000) {
+            let found = i128::from(Share::parts_per_million(ppm).unwrap().of(Money::new(minor, Currency::Usd)).unwrap().minor);
+            let exact = i128::from(minor) * i128::from(ppm);
+            let twice_off = 2 * (found * 1_000_000 - exact);
+            prop_assert!(twice_off.abs() <= 1_000_000);
+            prop_assert!(twice_off.abs() < 1_000_000 || found.abs() * 1_000_000 > exact.abs());
+        }
+    }
+
     #[test]
     fn the_earlier_share_gets_the_odd_cent() {
         let third = Share::parts_per_million(333_333).unwrap();
         let parts = Money::new(100, Currency::Usd).split(&[third, third, third]).unwrap();
         assert_eq!(parts.iter().map(|part| part.minor).collect::<Vec<_>>(), [34, 33, 33]);
+        let (few, many) = (Share::parts_per_million(200_000).unwrap(), Share::parts_per_million(400_000).unwrap());
+        let parts = Money::new(7, Currency::Usd).split(&[few, many, many]).unwrap();
+        assert_eq!(parts.iter().map(|part| part.minor).collect::<Vec<_>>(), [1, 3, 3], "the larger remainders first");
+        let half = Share::parts_per_million(500_000).unwrap();
+        assert_eq!((half.of(Money::new(3, Currency::Usd)).unwrap().minor, half.of(Money::new(-3, Currency::Usd)).unwrap().minor), (2, -2));
         assert!(Money::new(1, Currency::Usd).split(&[]).is_err());
     }
 
