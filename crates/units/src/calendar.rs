@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Error, Timestamp, ToSpan};
 
 /// The days of a facility, in the facility's own zone.
@@ -44,7 +44,15 @@ impl FacilityCalendar {
     ///
     /// * Errors: a date beyond what time stamps reach.
     pub fn start_of(&self, day: Date) -> Result<Timestamp, Error> {
-        day.to_zoned(self.zone.clone()).map(|midnight| midnight.timestamp())
+        let midnight = self.zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0));
+        let skipped = matches!(midnight.offset(), AmbiguousOffset::Gap { .. });
+        let at = midnight.compatible()?;
+        if !skipped {
+            return Ok(at);
+        }
+        // A midnight that was skipped comes out moved by the length of the gap, which may lie beyond the gap's end.
+        let after = at.checked_add(1.nanosecond())?;
+        Ok(self.zone.preceding(after).next().map_or(at, |change| change.timestamp()))
     }
 
     /// The instants from one local midnight to the next.
@@ -73,6 +81,7 @@ impl FacilityCalendar {
 mod tests {
     use super::*;
     use jiff::civil::date;
+    use proptest::prelude::*;
 
     #[test]
     fn days_have_23_24_or_25_hours_and_leave_no_gap() {
@@ -89,5 +98,48 @@ mod tests {
             end = bounds.end;
         }
         assert_eq!(end, calendar.start_of(date(2018, 1, 1)).unwrap());
+    }
+
+    #[test]
+    fn a_day_begins_with_its_first_instant_where_midnight_does_not_exist() {
+        let first = |zone: &str, day| {
+            let calendar = FacilityCalendar::named(zone).unwrap();
+            calendar.zone().to_datetime(calendar.start_of(day).unwrap())
+        };
+        assert_eq!(first("America/Sao_Paulo", date(2017, 10, 15)), date(2017, 10, 15).at(1, 0, 0, 0));
+        // The clocks went from 23:30 to 00:30.
+        assert_eq!(first("America/Toronto", date(1919, 3, 31)), date(1919, 3, 31).at(0, 30, 0, 0));
+        // The island crossed the date line: this day did not happen.
+        assert_eq!(FacilityCalendar::named("Pacific/Apia").unwrap().hours(date(2011, 12, 30)).unwrap(), 0);
+    }
+
+    const ZONES: [&str; 9] = [
+        "America/Chicago",
+        "Europe/Berlin",
+        "America/Toronto",
+        "America/Sao_Paulo",
+        "America/Havana",
+        "Africa/Cairo",
+        "Australia/Lord_Howe",
+        "Asia/Kathmandu",
+        "Pacific/Apia",
+    ];
+
+    proptest! {
+        /// Days tile time: what is before a day's first instant is of an earlier day, and the next begins where it ends.
+        #[test]
+        fn days_tile_time_in_every_zone(zone in prop::sample::select(&ZONES[..]), day in 0_i64..50_000) {
+            let calendar = FacilityCalendar::named(zone).unwrap();
+            let day = date(1900, 1, 1).checked_add(day.days()).unwrap();
+            let bounds = calendar.bounds(day).unwrap();
+            prop_assert!(calendar.day_of(bounds.start - 1.millisecond()) < day);
+            prop_assert_eq!(bounds.end, calendar.start_of(day.tomorrow().unwrap()).unwrap());
+            if bounds.is_empty() {
+                prop_assert!(calendar.day_of(bounds.start) > day);
+            } else {
+                prop_assert_eq!(calendar.day_of(bounds.start), day);
+                prop_assert_eq!(calendar.day_of(bounds.end - 1.millisecond()), day);
+            }
+        }
     }
 }
