@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use units::FacilityCalendar;
 
 use super::rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow};
 use super::{Period, TemperatureUnit};
@@ -124,6 +125,18 @@ pub enum DaysError {
         /// The interval.
         minutes: u16,
     },
+    /// Two intervals cover the same time: two series in one, or an interval that is not theirs.
+    #[error(
+        "the interval of {minutes} minutes at {first} is not over when the one at {second} begins; give one series, or its true interval"
+    )]
+    Overlap {
+        /// When the one begins.
+        first: Timestamp,
+        /// When the other begins.
+        second: Timestamp,
+        /// The interval.
+        minutes: u16,
+    },
     /// One civil day appears twice.
     #[error("the day {date} appears twice")]
     DuplicateDay {
@@ -143,9 +156,10 @@ pub enum DaysError {
 
 /// Folds meter intervals into the civil days of a period, one entry per day, missing days included.
 ///
-/// * Shape: `rows` in any order; rows outside the period are not used (CalTRACK 2.2.5); identical duplicates count once.
+/// * Shape: `rows` in any order; rows outside the period are not used (CalTRACK 2.2.5); identical duplicates count once. A
+///   row belongs to the day in which it begins, and a day without gaps has exactly the energy of its rows.
 /// * Units: as each row says; all the same. Wh out.
-/// * Errors: NaN, contradicting duplicates, mixed units, rows that do not begin on a whole interval.
+/// * Errors: NaN, contradicting duplicates, mixed units, rows that do not begin on a whole interval or that overlap.
 /// * Source: CalTRACK 2.0, 2.2.2.1 (more than half of the intervals present, as the reference code has it), 2.2.1.4
 ///   (zero electricity is missing; intervals shorter than an hour may be zero, because a counter has a resolution).
 pub fn energy_days(
@@ -182,20 +196,26 @@ pub fn energy_days(
         let minutes = minutes_between(start, end);
         let (inside, later) = split(rest, start, end);
         rest = later;
-        let expected = u32::from(minutes).div_ceil(u32::from(interval_minutes));
+        let expected = intervals_of(minutes, interval_minutes);
         let (mut sum, mut present) = (0.0, 0_u32);
+        let mut last: Option<Timestamp> = None;
         for (at, value) in inside {
             let step = i64::from(interval_minutes) * 60;
             if at.duration_since(start).as_secs() % step != 0 && at.as_second() % step != 0 {
                 return Err(DaysError::OffGrid { at: *at, minutes: interval_minutes });
             }
             if let Some(value) = value {
+                if let Some(first) = last.filter(|last| at.duration_since(*last).as_secs() < step) {
+                    return Err(DaysError::Overlap { first, second: *at, minutes: interval_minutes });
+                }
+                last = Some(*at);
                 sum += value;
                 present += 1;
             }
         }
         let enough = u64::from(present) * 2 > u64::from(expected);
-        let wh = enough.then(|| sum * f64::from(expected) / f64::from(present)).filter(|wh| *wh != 0.0 || commodity == Commodity::Gas);
+        let whole = || if present < expected { sum * f64::from(expected) / f64::from(present) } else { sum };
+        let wh = enough.then(whole).filter(|wh| *wh != 0.0 || commodity == Commodity::Gas);
         days.push(EnergyDay { date, minutes, wh, present, expected });
     }
     Ok(days)
@@ -307,10 +327,18 @@ fn mean_of_hours(readings: &[Reading], start: Timestamp) -> (Option<f64>, u32) {
     ((present > 0).then(|| sum / f64::from(present)), present)
 }
 
+/// How many intervals a day has: the nearest whole number, at least one.
+///
+/// A day's total is one interval, also on the day of 25 hours; of half an interval more or less nobody can say to which
+/// day it belongs, so that it is not missed.
+fn intervals_of(minutes: u16, interval_minutes: u16) -> u32 {
+    let (minutes, interval) = (u32::from(minutes), u32::from(interval_minutes));
+    (2 * minutes).saturating_sub(interval).div_ceil(2 * interval).max(1)
+}
+
 fn bounds(zone: &TimeZone, date: Date) -> Result<(Timestamp, Timestamp), DaysError> {
-    let begin = |date: Date| date.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|err| DaysError::Zone { date, err });
-    let next = date.tomorrow().map_err(|err| DaysError::Zone { date, err })?;
-    Ok((begin(date)?, begin(next)?))
+    let bounds = FacilityCalendar::new(zone.clone()).bounds(date).map_err(|err| DaysError::Zone { date, err })?;
+    Ok((bounds.start, bounds.end))
 }
 
 fn minutes_between(start: Timestamp, end: Timestamp) -> u16 {

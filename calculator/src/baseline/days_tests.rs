@@ -1,6 +1,7 @@
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -116,4 +117,68 @@ fn days_are_joined_by_date_and_named_once() {
     );
     let twice = join(&[EnergyDay::whole(first, None), EnergyDay::whole(first, Some(1.0))], &[]).unwrap_err();
     assert_eq!(twice.to_string(), "the day 2020-05-01 appears twice");
+}
+
+/// A facility whose meter is totalled each midnight has a total of the long day and of the short one too.
+#[test]
+fn a_daily_total_is_the_day_whether_it_lasted_23_or_25_hours() {
+    let chicago = TimeZone::get("America/Chicago").unwrap();
+    let period = Period::new(date(2016, 3, 1), date(2016, 11, 30)).unwrap();
+    let midnight = |date: Date| date.to_zoned(chicago.clone()).unwrap().timestamp();
+    let rows: Vec<EnergyRow> =
+        period.dates().map(|date| EnergyRow { start: midnight(date), value: Some(24.0), unit: EnergyUnit::KilowattHour }).collect();
+    // Whoever takes the shortest step between the rows for their interval finds 23 hours.
+    for interval in [1_440, 1_380] {
+        let days = energy_days(&rows, interval, &chicago, period, Commodity::Electricity).unwrap();
+        let strange: Vec<_> = days.iter().filter(|day| (day.wh, day.present, day.expected) != (Some(24_000.0), 1, 1)).collect();
+        assert!(strange.is_empty(), "intervals of {interval} minutes: {} days, the first {:?}", strange.len(), strange[0]);
+    }
+}
+
+#[test]
+fn two_series_shifted_against_one_another_are_not_averaged() {
+    let kolkata = TimeZone::get("Asia/Kolkata").unwrap();
+    let mut rows = hourly("2020-04-30T18:30:00Z", &vec![Some(1.0); 24]);
+    rows.extend(hourly("2020-04-30T19:00:00Z", &vec![Some(3.0); 23]));
+    let refused = fold(&rows, &kolkata, date(2020, 5, 1)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the interval of 60 minutes at 2020-04-30T18:30:00Z is not over when the one at 2020-04-30T19:00:00Z begins; \
+         give one series, or its true interval"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What the rows count is what the days count, wherever the clocks change and whatever the interval.
+    #[test]
+    fn complete_rows_lose_no_energy(
+        zone in prop::sample::select(vec!["America/Chicago", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]),
+        interval in prop::sample::select(vec![1_u16, 5, 15, 30, 60, 120, 180, 240, 360, 480, 720]),
+        changes in prop::sample::select(vec![72_i64, 86, 93, 180, 275, 303, 310]),
+        midnight: bool,
+        seed: u64,
+    ) {
+        let zone = TimeZone::get(zone).unwrap();
+        let first = date(2016, 1, 1).checked_add(jiff::Span::new().days(changes - 2)).unwrap();
+        let period = Period::new(first, first.checked_add(jiff::Span::new().days(4)).unwrap()).unwrap();
+        let step = SignedDuration::from_mins(i64::from(interval));
+        let mut rows = Vec::new();
+        for day in period.dates() {
+            let (start, end) = bounds(&zone, day).unwrap();
+            // A meter that begins anew at midnight, or one that counts in the hours of UTC.
+            let late = if midnight { 0 } else { start.as_second().rem_euclid(step.as_secs()) };
+            let mut at = start + SignedDuration::from_secs(if late == 0 { 0 } else { step.as_secs() - late });
+            while at < end {
+                let wh = 1 + (seed ^ at.as_second().unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000;
+                rows.push(EnergyRow { start: at, value: Some(f64::from(u32::try_from(wh).unwrap())), unit: EnergyUnit::WattHour });
+                at += step;
+            }
+        }
+        let total: f64 = rows.iter().filter_map(|row| row.value).sum();
+        let days = energy_days(&rows, interval, &zone, period, Commodity::Electricity).unwrap();
+        let found: f64 = days.iter().map(|day| day.wh.expect("every day is complete")).sum();
+        prop_assert!((found - total).abs() < 1e-6, "days have {} Wh, rows {} Wh: {:?}", found, total, days);
+    }
 }

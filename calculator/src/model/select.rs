@@ -71,13 +71,19 @@ pub enum FitError {
         /// Every candidate with its reason.
         candidates: Vec<Candidate>,
     },
+    /// No use at all: every statistic that is relative to it would be the quotient of zeros.
+    #[error("the {days} days of the baseline use nothing on average, so nothing can be measured against them; check the meter's rows")]
+    NoUse {
+        /// The days with energy and weather.
+        days: usize,
+    },
 }
 
 /// Fits every admissible shape at every balance point and keeps the best.
 ///
 /// * Shape: a qualified baseline, one row per civil day; days lacking energy or weather are left out.
 /// * Units: Wh and °F in; intercept Wh per day and slopes Wh per °F·day out.
-/// * Errors: [`FitError::NoneAdmissible`] with each candidate's reason; never NaN, never a silent default.
+/// * Errors: [`FitError::NoneAdmissible`] with each candidate's reason, [`FitError::NoUse`]; never NaN, never a silent default.
 /// * Source: CalTRACK 2.0, 3.3-3.4. The use of a day of 23 or 25 hours is scaled to 24 (3.2.1).
 pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
     let mut days: Vec<FittedDay> = baseline
@@ -87,6 +93,9 @@ pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
             Some(FittedDay { date: day.date, temperature_f: day.temperature_f?, use_wh: day.use_wh? / day.length(), residual_wh: 0.0 })
         })
         .collect();
+    if days.iter().map(|day| day.use_wh).sum::<f64>() == 0.0 {
+        return Err(FitError::NoUse { days: days.len() });
+    }
     let mut candidates = fit_all(&days, search, baseline.commodity());
     let Some((index, estimate)) = select(&days, &candidates, search.gain_min) else {
         return Err(FitError::NoneAdmissible { candidates });

@@ -53,10 +53,49 @@ fn strict_search_refuses_a_spurious_weather_model() {
     assert!(!fit(&days, &Search { gain_min: 0.05, ..Search::strict() }).unwrap().responds_to_weather());
 }
 
+/// The reference's spurious model (adjusted R² below 0.01) is what strictness is for; a real one is kept.
+#[test]
+fn strict_means_one_per_cent_of_the_variance() {
+    let with = |slope: f64| baseline(move |index, mean_f| 50_000.0 + 8_000.0 * noise(index) + slope * (60.0 - mean_f).max(0.0));
+    let weak = with(20.0);
+    let compatible = fit(&weak, &Search::compatible()).unwrap();
+    assert!(compatible.responds_to_weather() && compatible.r_squared_adj < 0.01, "{}", compatible.r_squared_adj);
+    assert!(!fit(&weak, &Search::strict()).unwrap().responds_to_weather());
+    let strong = with(80.0);
+    let kept = fit(&strong, &Search::strict()).unwrap();
+    assert!(kept.responds_to_weather() && (0.01..0.1).contains(&kept.r_squared_adj), "{}", kept.r_squared_adj);
+}
+
+/// Every number of a fit is written into evidence as JSON, which has no infinity and no NaN.
+#[test]
+fn a_fit_is_made_of_numbers_also_when_use_alternates_from_day_to_day() -> Result<(), String> {
+    for step in [1.0, 3.0, 500.0, 1_234.567] {
+        let days = baseline(|index, _| 10_000.0 + if index % 2 == 0 { step } else { -step });
+        let fit = fit(&days, &Search { gain_min: 0.05, ..Search::strict() }).unwrap();
+        let metrics = fit.metrics;
+        assert!(metrics.autocorrelation >= -1.0 && metrics.reference.effective_observations >= metrics.effective_observations);
+        let text = serde_json::to_string(&fit).unwrap();
+        assert!(serde_json::from_str::<Fit>(&text).map_err(|err| err.to_string())? == fit);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_year_that_used_nothing_has_no_model() {
+    let (energy, weather): (Vec<_>, Vec<_>) = year()
+        .dates()
+        .zip(temperatures())
+        .map(|(date, mean_f)| (EnergyDay::whole(date, Some(0.0)), TemperatureDay::whole(date, Some(mean_f))))
+        .unzip();
+    let unused = qualify(&energy, &weather, Commodity::Gas, year()).unwrap();
+    let refused = fit(&unused, &Search::compatible()).unwrap_err();
+    assert!(matches!(refused, FitError::NoUse { days: 365 }), "{refused}");
+}
+
 #[test]
 fn use_that_falls_on_average_below_zero_has_no_model() {
     let refused = fit(&baseline(|index, _| -1_000.0 - noise(index)), &Search::compatible()).unwrap_err();
-    let FitError::NoneAdmissible { candidates } = refused;
+    let FitError::NoneAdmissible { candidates } = refused else { panic!("{refused}") };
     assert_eq!(candidates.len(), 2_014);
     assert!(candidates.iter().all(|candidate| candidate.score().is_none()));
 }

@@ -103,8 +103,9 @@ pub(super) fn metrics(days: &[FittedDay], shape: Shape) -> Metrics {
     }
 }
 
+/// n(1−ρ)/(1+ρ); where every residual is the opposite of the one before, a number too, because evidence knows no infinity.
 fn effective(n: f64, rho: f64) -> f64 {
-    n * (1.0 - rho) / (1.0 + rho)
+    n * (1.0 - rho) / (1.0 + rho).max(f64::EPSILON)
 }
 
 /// The Pearson correlation of pairs; zero when nothing varies.
@@ -119,5 +120,5 @@ fn correlation(pairs: &[(f64, f64)]) -> f64 {
         second += (y - after) * (y - after);
     }
     let scale = (first * second).sqrt();
-    if scale > 0.0 { both / scale } else { 0.0 }
+    if scale > 0.0 { (both / scale).clamp(-1.0, 1.0) } else { 0.0 }
 }
