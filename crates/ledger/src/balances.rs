@@ -130,6 +130,24 @@ mod tests {
         })
     }
 
+    #[test]
+    fn an_account_that_overflows_is_named_and_the_balances_stay() {
+        let usd = |minor| Money::new(minor, Currency::Usd);
+        let make = |amount: i64| {
+            let postings = vec![
+                Posting { account: Account::ProcessorBalance, amount: usd(amount) },
+                Posting { account: Account::BadDebt, amount: usd(-amount) },
+            ];
+            Transaction::balanced(TransactionId::from_parts(1, [0; 10]), "inv_1", Effect::Issue, Timestamp::UNIX_EPOCH, postings).unwrap()
+        };
+        let mut balances = Balances::fold(&[make(i64::MAX)]).unwrap();
+        let before = balances.clone();
+        assert_eq!(balances.add(&make(1)).unwrap_err().to_string(), "the balance of processor_balance cannot be counted");
+        assert_eq!(balances, before);
+        let row = balances.trial().rows[0];
+        assert_eq!((row.account, row.debit_minor, row.credit_minor), (Account::ProcessorBalance, i64::MAX.unsigned_abs(), 0));
+    }
+
     proptest! {
         #[test]
         fn any_order_gives_the_same_balances_and_they_sum_to_zero(all in transactions(), turn in 0_usize..20) {

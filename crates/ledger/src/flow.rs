@@ -44,8 +44,9 @@ pub fn issue(
 
 /// An invoice was collected: the processor holds what it did not keep as its fee.
 ///
-/// * Shape: `total` is what the facility paid; `fee` is part of it and may be zero.
-/// * Errors: a total that is not positive, a negative fee.
+/// * Shape: `total` is what the facility paid; `fee` is part of it and may be zero. A fee that is more than the total takes
+///   the rest from what the processor holds already.
+/// * Errors: a total that is not positive, a negative fee, a fee in another currency.
 pub fn collect(
     id: TransactionId,
     at: Timestamp,
@@ -56,9 +57,9 @@ pub fn collect(
 ) -> Result<Transaction, TransactionError> {
     positive("the amount", payment, total)?;
     if fee.minor < 0 {
-        return Err(TransactionError::NotPositive { what: "the fee", source_of: payment.to_string(), found: fee });
+        return Err(TransactionError::Negative { what: "the fee", source_of: payment.to_string(), found: fee });
     }
-    let net = total.checked_sub(fee).map_err(|_currency| TransactionError::Overflow)?;
+    let net = total.checked_sub(fee)?;
     let mut postings = Vec::with_capacity(3);
     if net.minor != 0 {
         postings.push(Posting::debit(Account::ProcessorBalance, net));
@@ -147,6 +148,17 @@ mod tests {
             }
             prop_assert_eq!(balances.of(Account::ProcessorBalance, Currency::Usd), usd(parts[0].minor - fee.minor));
         }
+    }
+
+    #[test]
+    fn a_fee_in_another_currency_is_named_as_what_it_is() {
+        let (txn, payment, facility) =
+            (TransactionId::from_parts(1, [0; 10]), PaymentId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]));
+        let with = |total, fee| collect(txn, Timestamp::UNIX_EPOCH, payment, facility, total, fee).unwrap_err();
+        let (euros, dollars) = (Money::new(5, Currency::Eur), Money::new(100, Currency::Usd));
+        assert_eq!(with(dollars, euros), TransactionError::Money(money::MoneyError::Currencies(Currency::Usd, Currency::Eur)));
+        let negative = with(dollars, Money::new(-1, Currency::Usd)).to_string();
+        assert_eq!(negative, format!("the fee of {payment} is -0.01 USD; it must not be negative"));
     }
 
     #[test]

@@ -76,9 +76,10 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::flow;
-    use ids::{FacilityId, PayeeId, PayoutId, TransactionId};
+    use ids::{PayeeId, PayoutId, TransactionId};
     use jiff::Timestamp;
     use money::{Currency, Money};
+    use proptest::prelude::*;
 
     fn paid(seed: u8, minor: i64) -> Transaction {
         let id = TransactionId::from_parts(1, [seed; 10]);
@@ -93,7 +94,39 @@ mod tests {
         assert_eq!(journal.post(paid(2, 500)), Ok(Posted::Repeated));
         assert!(matches!(journal.post(paid(3, 501)), Err(JournalError::KeyTaken { .. })));
         assert_eq!(journal.transactions().len(), 1);
-        let facility = FacilityId::from_parts(1, [2; 10]);
-        assert!(journal.balances().unwrap().of(crate::Account::Receivable(facility), Currency::Usd).minor == 0);
+        let paid = crate::Account::Payable(PayeeId::from_parts(1, [1; 10]));
+        assert_eq!(journal.balances().unwrap().of(paid, Currency::Usd).minor, 500);
+    }
+
+    proptest! {
+        /// Whatever is posted again, and wherever in between: the balances are those of each key once.
+        #[test]
+        fn repetitions_change_nothing(
+            payouts in prop::collection::vec((0_u8..6, 1_i64..1_000_000), 1..12),
+            again in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        ) {
+            let of = |(key, minor): (u8, i64)| {
+                let (id, payout) = (TransactionId::from_parts(u64::from(key), [9; 10]), PayoutId::from_parts(1, [key; 10]));
+                let payee = PayeeId::from_parts(1, [key % 3; 10]);
+                flow::transfer(id, Timestamp::UNIX_EPOCH, payout, payee, Money::new(minor, Currency::Usd)).unwrap()
+            };
+            let mut journal = Journal::new();
+            let mut first: BTreeMap<u8, i64> = BTreeMap::new();
+            let all = payouts.iter().copied().chain(again.iter().map(|pick| *pick.get(&payouts)));
+            for (key, minor) in all {
+                let posted = journal.post(of((key, minor)));
+                match first.get(&key) {
+                    None => {
+                        prop_assert_eq!(posted, Ok(Posted::New));
+                        first.insert(key, minor);
+                    }
+                    Some(known) if *known == minor => prop_assert_eq!(posted, Ok(Posted::Repeated)),
+                    Some(_) => prop_assert!(posted.is_err(), "the key is taken by other content"),
+                }
+            }
+            let balances = journal.balances().unwrap();
+            prop_assert!(balances.trial().balanced);
+            prop_assert_eq!(balances.of(crate::Account::ProcessorBalance, Currency::Usd).minor, -first.values().sum::<i64>());
+        }
     }
 }

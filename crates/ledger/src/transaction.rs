@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ids::TransactionId;
 use jiff::Timestamp;
-use money::{Currency, Money};
+use money::{Currency, Money, MoneyError};
 use serde::{Deserialize, Serialize};
 
 use crate::Account;
@@ -30,7 +30,7 @@ impl Posting {
 
     /// A credit of a positive amount.
     pub fn credit(account: Account, amount: Money) -> Result<Self, TransactionError> {
-        amount.checked_neg().map(|amount| Self { account, amount }).map_err(|_overflow| TransactionError::Overflow)
+        Ok(Self { account, amount: amount.checked_neg()? })
     }
 }
 
@@ -153,12 +153,22 @@ pub enum TransactionError {
         /// What was found.
         found: Money,
     },
+    /// A part that may be zero is less.
+    #[error("{what} of {source_of} is {found}; it must not be negative")]
+    Negative {
+        /// What it is.
+        what: &'static str,
+        /// The document.
+        source_of: String,
+        /// What was found.
+        found: Money,
+    },
     /// A transaction is posted for something.
-    #[error("a transaction needs a source")]
+    #[error("a transaction needs a source: the identifier of the document that it is posted for")]
     NoSource,
-    /// More than 64 bits of minor units.
-    #[error("amount beyond what 64 bits of minor units hold")]
-    Overflow,
+    /// Amounts that cannot be reckoned with one another.
+    #[error("the amounts of the transaction cannot be counted")]
+    Money(#[from] MoneyError),
 }
 
 impl Transaction {
@@ -234,7 +244,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ids::{FacilityId, PayeeId};
+    use ids::PayeeId;
     use proptest::prelude::*;
 
     fn make(amounts: &[(i64, Currency)]) -> Result<Transaction, TransactionError> {
@@ -273,8 +283,11 @@ mod tests {
     fn nothing_and_one_side_are_refused_also_from_json() {
         assert!(matches!(make(&[]), Err(TransactionError::TooFew { found: 0, .. })));
         assert!(matches!(make(&[(0, Currency::Usd), (0, Currency::Usd)]), Err(TransactionError::Zero { .. })));
-        let facility = FacilityId::from_parts(1, [3; 10]);
+        assert!(matches!(make(&[(5, Currency::Usd)]), Err(TransactionError::TooFew { found: 1, .. })));
         let text = serde_json::to_string(&make(&[(5, Currency::Usd), (-5, Currency::Usd)]).unwrap()).unwrap();
-        assert!(serde_json::from_str::<Transaction>(&text.replace("-5", "-4")).is_err(), "{facility}");
+        let changed = serde_json::from_str::<Transaction>(&text.replace("-5", "-4")).unwrap_err().to_string();
+        assert!(changed.starts_with("transaction for inv_1:issue is off by 1 minor units of USD"), "{changed}");
+        let sourceless = serde_json::from_str::<Transaction>(&text.replace("inv_1", "")).unwrap_err().to_string();
+        assert!(sourceless.starts_with("a transaction needs a source"), "{sourceless}");
     }
 }
