@@ -28,6 +28,15 @@ pub struct Part {
     pub amount: Money,
 }
 
+impl Part {
+    /// Whether it is the exact share of the total to less than one minor unit, as largest remainders are.
+    fn is_its_share_of(&self, total: Money) -> bool {
+        let whole = i128::from(Share::WHOLE.ppm());
+        let exact = i128::from(total.minor) * i128::from(self.share.ppm());
+        (i128::from(self.amount.minor) * whole - exact).abs() < whole
+    }
+}
+
 /// What an invoice says that neither contract nor statement do.
 #[derive(Clone, Debug)]
 pub struct Issue {
@@ -43,7 +52,8 @@ pub struct Issue {
 
 /// An issued invoice, frozen.
 ///
-/// * Law: the lines sum to the total, the parts sum to the total, the total is not negative.
+/// * Law: the lines sum to the total, the parts sum to the total, each part is its share of it to less than one minor unit,
+///   the total is not negative, and it is not due before it is issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Invoice {
@@ -121,6 +131,38 @@ pub enum InvoiceError {
         /// The total.
         total: Money,
     },
+    /// A stored invoice that owes the customer something.
+    #[error("invoice {number} asks for {total}; an invoice is never negative, a credit is a document of its own")]
+    Negative {
+        /// The invoice.
+        number: InvoiceNumber,
+        /// What it asks for.
+        total: Money,
+    },
+    /// A part of a stored invoice that is not the share beside it.
+    #[error("invoice {number}: the part of {kind} is {found}, which is not {share} of {total}")]
+    Part {
+        /// The invoice.
+        number: InvoiceNumber,
+        /// Whose part.
+        kind: PartyKind,
+        /// The part.
+        found: Money,
+        /// The share.
+        share: Share,
+        /// The total.
+        total: Money,
+    },
+    /// A stored invoice that is due before it exists.
+    #[error("invoice {number} is due on {due_on}, before it was issued on {issued_on}")]
+    DueBefore {
+        /// The invoice.
+        number: InvoiceNumber,
+        /// The day of issue.
+        issued_on: Date,
+        /// The due date.
+        due_on: Date,
+    },
     /// Money that cannot be counted.
     #[error("the total cannot be counted")]
     Money(#[from] MoneyError),
@@ -138,6 +180,15 @@ impl TryFrom<Unchecked> for Invoice {
         ];
         if let Some((what, found)) = sums.into_iter().find(|(_, sum)| *sum != total) {
             return Err(InvoiceError::DoesNotAddUp { number, what, found, total });
+        }
+        if total.minor < 0 {
+            return Err(InvoiceError::Negative { number, total });
+        }
+        if let Some(part) = parts.iter().find(|part| !part.is_its_share_of(total)) {
+            return Err(InvoiceError::Part { number, kind: part.kind, found: part.amount, share: part.share, total });
+        }
+        if due_on < issued_on {
+            return Err(InvoiceError::DueBefore { number, issued_on, due_on });
         }
         Ok(Self { id, number, statement, contract, facility, currency, period, issued_at, issued_on, due_on, lines, total, parts })
     }

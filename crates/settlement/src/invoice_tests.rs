@@ -200,3 +200,71 @@ fn days_outside_the_contract_and_unpriced_energy_are_refused() {
     assert!(matches!(Statement::settle(&contract, figures(5)), Err(SettleError::NotCovered { .. })));
     assert!(matches!(Statement::settle(&good, figures(6)), Err(SettleError::Priced { priced: 6, avoided: 5 })));
 }
+
+/// Figures that add up and still cannot be: what is frozen obeys every law of its document, however it was read.
+#[test]
+fn a_stored_document_that_breaks_a_law_is_refused_by_name() {
+    let contract = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::CarryForward)).unwrap();
+    let statement = statement(&contract, 1_000_000, 0);
+    let json = |document: &serde_json::Value| document.to_string();
+    let usd_json = |minor: i64| serde_json::json!({ "currency": "USD", "minor": minor });
+    let invoice_refused = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut document = serde_json::to_value(invoice(&contract, &statement)).unwrap();
+        change(&mut document);
+        serde_json::from_str::<Invoice>(&json(&document)).map_or_else(|err| err.to_string(), |read| format!("read: {}", read.total()))
+    };
+    let negative = invoice_refused(&|document| {
+        document["total"] = usd_json(-5);
+        document["lines"][0]["amount"] = usd_json(-5);
+        for part in document["parts"].as_array_mut().unwrap() {
+            part["amount"] = usd_json(-1);
+        }
+    });
+    assert_eq!(negative, "invoice NW-2026-000001 asks for -0.05 USD; an invoice is never negative, a credit is a document of its own");
+    let moved = invoice_refused(&|document| {
+        document["parts"][0]["amount"] = usd_json(717);
+        document["parts"][1]["amount"] = usd_json(1_752);
+    });
+    assert_eq!(moved, "invoice NW-2026-000001: the part of platform is 7.17 USD, which is not 5 % of 123.45 USD");
+    let early = invoice_refused(&|document| document["due_on"] = "2026-01-31".into());
+    assert_eq!(early, "invoice NW-2026-000001 is due on 2026-01-31, before it was issued on 2026-02-01");
+
+    let statement_refused = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut document = serde_json::to_value(&statement).unwrap();
+        change(&mut document);
+        let id = statement.id().to_string();
+        serde_json::from_str::<Statement>(&json(&document)).map_or_else(|err| err.to_string().replace(&id, "ID"), |_| "read".to_owned())
+    };
+    assert_eq!(statement_refused(&|_| {}), "read");
+    let dearer = statement_refused(&|document| document["lines"][0]["price_per_kwh"] = "0.2".into());
+    assert_eq!(dearer, "statement ID: the line `Energy not used, flat` is 123.45 USD, it should be 200.00 USD");
+    let more = statement_refused(&|document| {
+        document["savings"]["counterfactual_wh"] = 3_000_000.into();
+        document["savings"]["avoided_wh"] = 2_000_000.into();
+    });
+    assert_eq!(more, "1000000 Wh were priced, but 2000000 Wh were avoided");
+    let claim = statement_refused(&|document| {
+        document["carried_out"] = usd_json(-100);
+    });
+    assert_eq!(claim, "statement ID: the shortfall carried on is -1.00 USD, it should be 0.00 USD");
+    let wider = statement_refused(&|document| document["savings"]["uncertainty_wh"] = (-10).into());
+    assert_eq!(wider, "an uncertainty of -10 Wh at 900000 parts per million on 31 of 31 days cannot be");
+}
+
+proptest! {
+    /// The split of a settlement: each part is its exact share to less than a cent, whatever the total.
+    #[test]
+    fn each_part_is_its_share_to_less_than_a_cent(avoided in -1_000_000_000_i64..1_000_000_000, billed in 0_u32..=1_000_000, forward: bool) {
+        let policy = if forward { NegativeMonth::CarryForward } else { NegativeMonth::FloorZero };
+        let contract = Contract::new(terms(billed, &FIVE, policy)).unwrap();
+        let statement = statement(&contract, avoided, 0);
+        prop_assert_eq!(statement.value().minor.signum() * avoided.signum() >= 0, true);
+        prop_assert!(statement.carried_out().minor == 0 || statement.floored().minor == 0);
+        prop_assert!(statement.billed().minor <= statement.billable().minor);
+        let invoice = invoice(&contract, &statement);
+        for part in invoice.parts() {
+            let exact = i128::from(invoice.total().minor) * i128::from(part.share.ppm());
+            prop_assert!((i128::from(part.amount.minor) * 1_000_000 - exact).abs() < 1_000_000);
+        }
+    }
+}

@@ -67,7 +67,9 @@ pub struct Figures {
 
 /// A period's savings and their value, frozen.
 ///
-/// * Law: `value = Σ lines`, `billable = value + carried_in − carried_out + floored ≥ 0`, `billed = billed_share × billable`, rounded once.
+/// * Law: each line is its energy at its price, rounded once, and the energies sum to what was avoided; `value = Σ lines`,
+///   `billable = value + carried_in − carried_out + floored ≥ 0`, a shortfall is carried on or forgotten as a whole,
+///   `billed = billed_share × billable`, rounded once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Statement {
@@ -139,8 +141,28 @@ pub enum SettleError {
         /// What was avoided.
         avoided: i64,
     },
+    /// An interval or days that cannot be.
+    #[error("an uncertainty of {uncertainty} at {confidence_ppm} parts per million on {days_compared} of {days_total} days cannot be")]
+    Implausible {
+        /// Half of the interval.
+        uncertainty: Energy,
+        /// Its confidence.
+        confidence_ppm: u32,
+        /// Days that were compared.
+        days_compared: u32,
+        /// Days of the period.
+        days_total: u32,
+    },
+    /// A line without what gives it its amount.
+    #[error("statement {statement}: the line `{line}` has no energy or no price")]
+    Unpriced {
+        /// The statement.
+        statement: StatementId,
+        /// The line.
+        line: String,
+    },
     /// A claim instead of a shortfall.
-    #[error("{0} cannot be carried into a month: only a shortfall is carried")]
+    #[error("{0} cannot be carried into a month: only a shortfall is carried, as zero or a negative amount")]
     CarriedIn(Money),
     /// Figures of a stored statement that do not add up.
     #[error("statement {statement}: {what} is {found}, it should be {expected}")]
@@ -148,7 +170,7 @@ pub enum SettleError {
         /// The statement.
         statement: StatementId,
         /// Which figure.
-        what: &'static str,
+        what: String,
         /// What it says.
         found: Money,
         /// What it should say.
@@ -181,17 +203,28 @@ impl TryFrom<Unchecked> for Statement {
             billed,
             inputs,
         } = read;
-        difference(&savings)?;
+        plausible(&savings)?;
         let statement = id;
-        let check = |what, found: Money, expected: Money| {
-            if found == expected { Ok(()) } else { Err(SettleError::DoesNotAddUp { statement, what, found, expected }) }
+        let check = |what: &dyn std::fmt::Display, found: Money, expected: Money| {
+            if found == expected { Ok(()) } else { Err(SettleError::DoesNotAddUp { statement, what: what.to_string(), found, expected }) }
         };
-        check("the value", value, Money::sum(currency, lines.iter().map(|line| line.amount))?)?;
-        check("the billable value", billable, value.checked_add(carried_in)?.checked_sub(carried_out)?.checked_add(floored)?)?;
-        check("the billed amount", billed, billed_share.of(billable)?)?;
-        if billable.minor < 0 || carried_in.minor > 0 || carried_out.minor > 0 || floored.minor < 0 {
-            return Err(SettleError::CarriedIn(billable));
+        let mut priced = 0_i64;
+        for line in &lines {
+            let unpriced = || SettleError::Unpriced { statement, line: line.description.clone() };
+            let energy_wh = line.energy_wh.ok_or_else(unpriced)?;
+            let price = Price::per_kwh(line.price_per_kwh.ok_or_else(unpriced)?, currency);
+            check(&format_args!("the line `{}`", line.description), line.amount, charge(energy_wh, price)?)?;
+            priced = priced.checked_add(energy_wh).ok_or(MoneyError::Overflow)?;
         }
+        all_priced(priced, &savings)?;
+        check(&"the value", value, Money::sum(currency, lines.iter().map(|line| line.amount))?)?;
+        let Balance { billable: left, short } = Balance::of(value, carried_in)?;
+        check(&"the billable value", billable, left)?;
+        // A shortfall is carried on or forgotten, and never a part of it.
+        let (carried, forgotten) = if floored.minor == 0 { (short, floored) } else { (Money::zero(currency), short.checked_neg()?) };
+        check(&"the shortfall carried on", carried_out, carried)?;
+        check(&"the shortfall forgotten", floored, forgotten)?;
+        check(&"the billed amount", billed, billed_share.of(billable)?)?;
         Ok(Self {
             id,
             contract,
@@ -224,15 +257,9 @@ impl Statement {
         if !contract.covers(period) {
             return Err(SettleError::NotCovered { period, contract: terms.id });
         }
-        difference(&savings)?;
-        let avoided = savings.avoided_wh.as_wh();
+        plausible(&savings)?;
         let sum = priced.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.energy_wh)).ok_or(MoneyError::Overflow)?;
-        if sum != avoided {
-            return Err(SettleError::Priced { priced: sum, avoided });
-        }
-        if carried_in.minor > 0 {
-            return Err(SettleError::CarriedIn(carried_in));
-        }
+        all_priced(sum, &savings)?;
         let mut lines = Vec::with_capacity(priced.len());
         for line in priced {
             let amount = charge(line.energy_wh, Price::per_kwh(line.price_per_kwh, terms.currency))?;
@@ -246,11 +273,10 @@ impl Statement {
         }
         let zero = Money::zero(terms.currency);
         let value = Money::sum(terms.currency, lines.iter().map(|line| line.amount))?;
-        let balance = value.checked_add(carried_in)?;
-        let (billable, carried_out, floored) = match terms.negative_month {
-            _ if balance.minor >= 0 => (balance, zero, zero),
-            NegativeMonth::CarryForward => (zero, balance, zero),
-            NegativeMonth::FloorZero => (zero, zero, balance.checked_neg()?),
+        let Balance { billable, short } = Balance::of(value, carried_in)?;
+        let (carried_out, floored) = match terms.negative_month {
+            NegativeMonth::CarryForward => (short, zero),
+            NegativeMonth::FloorZero => (zero, short.checked_neg()?),
         };
         Ok(Self {
             id,
@@ -369,13 +395,42 @@ impl Statement {
     }
 }
 
-fn difference(savings: &Savings) -> Result<(), SettleError> {
-    match savings.counterfactual_wh.checked_sub(savings.observed_wh) {
-        Ok(difference) if difference == savings.avoided_wh => Ok(()),
-        _ => Err(SettleError::Difference {
+/// What a month's value and the shortfall of earlier months leave: something to bill, or a shortfall.
+struct Balance {
+    /// Not negative.
+    billable: Money,
+    /// Zero or negative.
+    short: Money,
+}
+
+impl Balance {
+    fn of(value: Money, carried_in: Money) -> Result<Self, SettleError> {
+        if carried_in.minor > 0 {
+            return Err(SettleError::CarriedIn(carried_in));
+        }
+        let (balance, zero) = (value.checked_add(carried_in)?, Money::zero(value.currency));
+        let (billable, short) = if balance.minor < 0 { (zero, balance) } else { (balance, zero) };
+        Ok(Self { billable, short })
+    }
+}
+
+/// Whether what was measured can be: the difference is the difference, the interval an interval, the days some of the days.
+fn plausible(savings: &Savings) -> Result<(), SettleError> {
+    if !savings.counterfactual_wh.checked_sub(savings.observed_wh).is_ok_and(|difference| difference == savings.avoided_wh) {
+        return Err(SettleError::Difference {
             counterfactual: savings.counterfactual_wh.as_wh(),
             observed: savings.observed_wh.as_wh(),
             avoided: savings.avoided_wh.as_wh(),
-        }),
+        });
     }
+    let Savings { uncertainty_wh, confidence_ppm, days_compared, days_total, .. } = *savings;
+    if uncertainty_wh < Energy::ZERO || confidence_ppm > Share::WHOLE.ppm() || days_compared > days_total {
+        return Err(SettleError::Implausible { uncertainty: uncertainty_wh, confidence_ppm, days_compared, days_total });
+    }
+    Ok(())
+}
+
+fn all_priced(priced: i64, savings: &Savings) -> Result<(), SettleError> {
+    let avoided = savings.avoided_wh.as_wh();
+    if priced == avoided { Ok(()) } else { Err(SettleError::Priced { priced, avoided }) }
 }
