@@ -7,13 +7,13 @@ use std::path::Path;
 use devices::{DecodeError, Point, Profile, ProfileError, decode};
 use ids::{InvoiceId, Slug};
 use jiff::Timestamp;
-use money::{Currency, Money};
+use money::{Currency, Money, Share};
 use serde::Serialize;
 use serde_json::Value;
 use settlement::{Invoice, InvoiceNumber, Line, Part, Period};
 use units::Measured;
 
-use crate::bundle::{Bundle, ManifestInvoice};
+use crate::bundle::{Bundle, Manifest, ManifestInvoice, stored_name};
 use crate::canonical::canonical_json;
 use crate::derive::{Derived, derive};
 use crate::error::{BundleError, DeriveError};
@@ -41,6 +41,9 @@ pub struct Verified {
     pub avoided_energy_wh: i64,
     /// Half of the interval around it, Wh.
     pub uncertainty_wh: i64,
+    /// The confidence of that interval.
+    #[serde(skip)]
+    pub confidence: Share,
     /// The method's name.
     pub method: String,
     /// Meters whose counters were billed.
@@ -192,10 +195,9 @@ fn audit_bundle(bundle: &Bundle) -> Result<Verified, Mismatch> {
     }
     nothing_else(bundle, &written, &documents)?;
     let digests = members::digests(&documents);
-    let manifest = bundle.manifest();
-    let (stated, found) = ((&manifest.invoice, &manifest.derived), (&ManifestInvoice::of(&derived), &digests));
-    let (stated, found) = (canonical_json(&stated).map_err(BundleError::Encode)?, canonical_json(&found).map_err(BundleError::Encode)?);
-    differ("manifest.json", &stated, &found)?;
+    // The members were compared with their bytes on reading; what else the manifest says, and how, follows from the invoice.
+    let recomputed = Manifest { invoice: ManifestInvoice::of(&derived), derived: digests.clone(), ..bundle.manifest().clone() };
+    differ("manifest.json", bundle.manifest_bytes(), &canonical_json(&recomputed).map_err(BundleError::Encode)?)?;
     Ok(verified(bundle, &inputs, derived, digests, decoded))
 }
 
@@ -211,6 +213,7 @@ fn verified(bundle: &Bundle, inputs: &Inputs, derived: Derived, digests: BTreeMa
         parts: invoice.parts().to_vec(),
         avoided_energy_wh: derived.avoided.avoided_wh,
         uncertainty_wh: derived.avoided.uncertainty_wh,
+        confidence: Share::parts_per_million(derived.statement.savings().confidence_ppm).unwrap_or(Share::WHOLE),
         meters: inputs.reporting.meters.len(),
         days_compared: derived.avoided.days_compared,
         days_total: derived.avoided.days_total,
@@ -279,8 +282,8 @@ fn same_document(bundle: &Bundle, name: &str, recomputed: &[u8]) -> Result<(), M
 }
 
 fn nothing_else(bundle: &Bundle, written: &Members, documents: &Members) -> Result<(), Mismatch> {
-    let known: BTreeSet<&str> = written.keys().chain(documents.keys()).map(String::as_str).collect();
-    bundle.names().find(|name| !known.contains(name)).map_or(Ok(()), |extra| Err(Mismatch::Extra(extra.to_owned())))
+    let known: BTreeSet<String> = written.keys().chain(documents.keys()).map(|name| stored_name(name)).collect();
+    bundle.stored_names().find(|name| !known.contains(*name)).map_or(Ok(()), |extra| Err(Mismatch::Extra(extra.to_owned())))
 }
 
 /// Compares a document as stored with the same document as recomputed.
@@ -351,7 +354,7 @@ impl fmt::Display for Verified {
         for part in &self.parts {
             writeln!(f, "  {:<48} {:>14}", format!("{} ({}, {})", part.name, part.kind, part.share), part.amount.decimal_text())?;
         }
-        writeln!(f, "avoided energy {} Wh ± {} Wh at 90 %, {}", self.avoided_energy_wh, self.uncertainty_wh, self.method)?;
+        writeln!(f, "avoided energy {} Wh ± {} Wh at {}, {}", self.avoided_energy_wh, self.uncertainty_wh, self.confidence, self.method)?;
         writeln!(
             f,
             "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers",

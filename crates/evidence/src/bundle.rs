@@ -112,12 +112,13 @@ pub fn encode(inputs: &Inputs, derived: &Derived) -> Result<Vec<u8>, BundleError
     contents.extend(derived_members);
     let mut stored: BTreeMap<String, (Vec<u8>, ManifestMember)> = BTreeMap::new();
     for (content_name, content) in contents {
-        let (name, bytes, content_size, content_sha256) = if members::is_compressed(&content_name) {
+        let name = stored_name(&content_name);
+        let (bytes, content_size, content_sha256) = if name == content_name {
+            (content, None, None)
+        } else {
             let compressed =
                 zstd::bulk::compress(&content, LEVEL).map_err(|err| BundleError::Compressed { member: content_name.clone(), err })?;
-            (format!("{content_name}{COMPRESSED}"), compressed, Some(length(&content)), Some(sha256_hex(&content)))
-        } else {
-            (content_name, content, None, None)
+            (compressed, Some(length(&content)), Some(sha256_hex(&content)))
         };
         let member = ManifestMember { name: name.clone(), size: length(&bytes), sha256: sha256_hex(&bytes), content_size, content_sha256 };
         stored.insert(name, (bytes, member));
@@ -133,6 +134,11 @@ pub fn encode(inputs: &Inputs, derived: &Derived) -> Result<Vec<u8>, BundleError
     let first = std::iter::once((MANIFEST, manifest.as_slice()));
     let middle = stored.iter().map(|(name, (bytes, _))| (name.as_str(), bytes.as_slice()));
     archive::write(first.chain(middle).chain(std::iter::once((SEAL, seal.as_bytes()))))
+}
+
+/// The name under which a document is stored; each document has one.
+pub(crate) fn stored_name(document: &str) -> String {
+    if members::is_compressed(document) { format!("{document}{COMPRESSED}") } else { document.to_owned() }
 }
 
 /// The last member: the manifest's hash, as `sha256sum --check` reads it.
@@ -165,12 +171,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Written, BundleError> {
 /// * Errors: the first thing that does not match, by member and offset; distinct errors for another kind of file, a file
 ///   that is cut off, and another edition of the format.
 pub fn verify(bytes: &[u8]) -> Result<Manifest, BundleError> {
-    index(bytes).map(|(manifest, _)| manifest)
+    index(bytes).map(|index| index.manifest)
 }
 
 type Ranges = BTreeMap<String, Range<usize>>;
 
-fn index(bytes: &[u8]) -> Result<(Manifest, Ranges), BundleError> {
+/// What is where in a bundle whose hashes agree.
+struct Index {
+    manifest: Manifest,
+    manifest_range: Range<usize>,
+    ranges: Ranges,
+}
+
+fn index(bytes: &[u8]) -> Result<Index, BundleError> {
     let entries = archive::walk(bytes)?;
     let at = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
     let [first, middle @ .., last] = entries.as_slice() else { return Err(BundleError::Missing(SEAL.to_owned())) };
@@ -206,6 +219,11 @@ fn index(bytes: &[u8]) -> Result<(Manifest, Ranges), BundleError> {
         }
         let content = at(&entry.range);
         let (member, expected) = (entry.name.clone(), listed.sha256.clone());
+        match (member.ends_with(COMPRESSED), listed.content_size.is_some(), listed.content_sha256.is_some()) {
+            (true, true, true) | (false, false, false) => {}
+            (true, ..) => return Err(BundleError::NoContentHash(member)),
+            (false, ..) => return Err(BundleError::NotCompressed(member)),
+        }
         if length(content) != listed.size {
             return Err(BundleError::Size { member, expected: listed.size, found: length(content) });
         }
@@ -215,7 +233,7 @@ fn index(bytes: &[u8]) -> Result<(Manifest, Ranges), BundleError> {
         }
         ranges.insert(member, entry.range.clone());
     }
-    Ok((manifest, ranges))
+    Ok(Index { manifest, manifest_range: first.range.clone(), ranges })
 }
 
 fn other_members(listed: Option<&ManifestMember>, entry: Option<&archive::Entry>) -> BundleError {
@@ -231,6 +249,7 @@ fn other_members(listed: Option<&ManifestMember>, entry: Option<&archive::Entry>
 pub struct Bundle {
     bytes: Vec<u8>,
     manifest: Manifest,
+    manifest_range: Range<usize>,
     ranges: Ranges,
 }
 
@@ -243,14 +262,19 @@ impl Bundle {
 
     /// Checks the bytes of a bundle; see [`verify`].
     pub fn decode(bytes: Vec<u8>) -> Result<Self, BundleError> {
-        let (manifest, ranges) = index(&bytes)?;
-        Ok(Self { bytes, manifest, ranges })
+        let Index { manifest, manifest_range, ranges } = index(&bytes)?;
+        Ok(Self { bytes, manifest, manifest_range, ranges })
     }
 
     /// What it says about itself.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The manifest as it is written.
+    pub(crate) fn manifest_bytes(&self) -> &[u8] {
+        self.bytes.get(self.manifest_range.clone()).unwrap_or_default()
     }
 
     /// SHA-256 of the whole file.
@@ -261,17 +285,22 @@ impl Bundle {
 
     /// The documents in it, by their names without `.zst`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.ranges.keys().map(|name| name.strip_suffix(COMPRESSED).unwrap_or(name))
+        self.stored_names().map(|name| name.strip_suffix(COMPRESSED).unwrap_or(name))
+    }
+
+    /// The members as they are named in the file.
+    pub(crate) fn stored_names(&self) -> impl Iterator<Item = &str> {
+        self.ranges.keys().map(String::as_str)
     }
 
     /// A document by its name, uncompressed; nothing where there is none.
     pub fn content(&self, name: &str) -> Result<Option<Vec<u8>>, BundleError> {
-        if let Some(range) = self.ranges.get(name) {
-            return Ok(self.bytes.get(range.clone()).map(<[u8]>::to_vec));
-        }
-        let compressed = format!("{name}{COMPRESSED}");
+        let compressed = stored_name(name);
         let Some(range) = self.ranges.get(&compressed) else { return Ok(None) };
         let stored = self.bytes.get(range.clone()).unwrap_or_default();
+        if compressed == name {
+            return Ok(Some(stored.to_vec()));
+        }
         let listed = self.manifest.members.iter().find(|member| member.name == compressed);
         let (size, sha256) = listed.map_or((0, None), |member| (member.content_size.unwrap_or(0), member.content_sha256.clone()));
         let capacity = usize::try_from(size.min(CONTENT_BYTES_MAX)).unwrap_or(0);

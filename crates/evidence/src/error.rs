@@ -259,6 +259,12 @@ pub enum BundleError {
         /// What is there.
         found: String,
     },
+    /// A statement about a content that the member does not have, and that nobody checks.
+    #[error("the manifest gives {0} the hash of a content, which only compressed members have")]
+    NotCompressed(String),
+    /// A compressed member whose content has no hash.
+    #[error("the manifest gives {0} no hash of its content, which every compressed member has")]
+    NoContentHash(String),
     /// A name that cannot be a member's.
     #[error("`{0}` cannot be the name of a member")]
     Name(String),

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use jiff::civil::date;
 use money::{Currency, Money};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
 use settlement::{Contract, LineKind, PriceTerms};
 
 use crate::canonical::{canonical_json, sha256_hex};
@@ -103,8 +105,49 @@ fn every_flipped_byte_is_named() {
     for offset in 0..bytes.len() {
         for flip in [0x01, 0xff] {
             bytes[offset] ^= flip;
-            let refused = verify(&bytes).map(|_| ()).expect_err("a flipped byte passed").to_string();
-            assert!(!refused.is_empty(), "byte {offset}");
+            assert!(verify(&bytes).is_err(), "byte {offset} ^ {flip:#04x} passed");
+            bytes[offset] ^= flip;
+        }
+    }
+}
+
+/// Whether an error says where a byte lies: the member that it is in, or a byte of the same header, padding or end.
+///
+/// A header is written again from its own name and length, so of a changed name it is the check sum that does not match.
+fn named(bytes: &[u8], offset: usize, said: &str) -> bool {
+    let entries = archive::walk(bytes).unwrap();
+    if let Some(entry) = entries.iter().find(|entry| entry.range.contains(&offset)) {
+        return said.contains(entry.name.as_str());
+    }
+    let numbers = said.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
+    let begin = entries.iter().rev().find(|entry| entry.range.end <= offset).map_or(0, |entry| entry.range.end);
+    let end = entries.iter().find(|entry| offset < entry.range.start).map_or(bytes.len(), |entry| entry.range.start);
+    numbers.into_iter().any(|number| (begin..=end).contains(&number))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Of a bundle of any days, carried-over shortfall and price, any one changed byte is refused, and the error says where.
+    #[test]
+    fn any_changed_byte_of_any_bundle_is_named(
+        days in 1_i8..4,
+        carried in -500_000_i64..=0,
+        price in 1_i64..90_000,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..=255), 200),
+    ) {
+        let mut inputs = fixture::inputs(days, 60);
+        inputs.issue.carried_in = Money::new(carried, Currency::Usd);
+        with_terms(&mut inputs, |terms| terms.price = PriceTerms::Flat { price_per_kwh: Decimal::new(price, 5) });
+        let honest = encode(&inputs, &derive(&inputs).unwrap()).unwrap();
+        prop_assert_eq!(Bundle::decode(honest.clone()).unwrap().inputs().unwrap(), inputs);
+        let mut bytes = honest.clone();
+        for (place, flip) in changes {
+            let offset = place.index(bytes.len());
+            bytes[offset] ^= flip;
+            let said = verify(&bytes).map(|_| ()).expect_err("a changed byte passed").to_string();
+            // The first fourteen bytes are what makes it a bundle at all.
+            prop_assert!(offset < 14 || named(&honest, offset, &said), "byte {} ^ {:#04x}: {}", offset, flip, said);
             bytes[offset] ^= flip;
         }
     }
@@ -291,15 +334,88 @@ mod audit {
             let manifest = String::from_utf8(members["manifest.json"].clone()).unwrap();
             members.insert("manifest.json".to_owned(), manifest.replace("\"total_minor\":", "\"total_minor\":1").into_bytes());
         });
-        assert!(refused(cheaper).starts_with("manifest.json at /0/total_minor: the bundle says "));
+        assert!(refused(cheaper).starts_with("manifest.json at /invoice/total_minor: the bundle says "));
         let stowaway = repacked(&bundle(), |members| {
             members.insert("note.txt".to_owned(), b"pay me".to_vec());
         });
         assert_eq!(refused(stowaway), "the bundle has note.txt, which nothing in it accounts for");
+        // A second contract, for whoever looks into the bundle with other tools.
+        let twin = repacked(&bundle(), |members| {
+            let contract = String::from_utf8(members["contract.json"].clone()).unwrap().replace("800000", "100000");
+            members.insert("contract.json.zst".to_owned(), zstd::bulk::compress(contract.as_bytes(), 3).unwrap());
+        });
+        assert_eq!(refused(twin), "the bundle has contract.json.zst, which nothing in it accounts for");
+        let twin = repacked(&bundle(), |members| {
+            let weather = zstd::bulk::decompress(&members["rows/weather.csv.zst"], 1 << 24).unwrap();
+            let warmer = String::from_utf8(weather).unwrap().replace(",0\n", "9,0\n");
+            members.insert("rows/weather.csv".to_owned(), warmer.into_bytes());
+        });
+        assert_eq!(refused(twin), "the bundle has rows/weather.csv, which nothing in it accounts for");
         let lost = repacked(&bundle(), |members| {
             members.remove("contract.json");
         });
         assert_eq!(refused(lost), "the bundle has no contract.json");
+    }
+
+    /// Puts another manifest into a bundle, with a fresh seal.
+    fn with_manifest(bytes: &[u8], change: impl FnOnce(String) -> String) -> Vec<u8> {
+        let entries = archive::walk(bytes).unwrap();
+        let mut members: Vec<(String, Vec<u8>)> = entries.into_iter().map(|entry| (entry.name, bytes[entry.range].to_vec())).collect();
+        let manifest = change(String::from_utf8(members[0].1.clone()).unwrap()).into_bytes();
+        assert!(manifest != members[0].1, "the test must change the manifest");
+        let last = members.len() - 1;
+        members[last].1 = format!("{}  manifest.json\n", sha256_hex(&manifest)).into_bytes();
+        members[0].1 = manifest;
+        archive::write(members.iter().map(|(name, content)| (name.as_str(), content.as_slice()))).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_says_nothing_that_is_not_checked() {
+        let honest = bundle();
+        let spelled = with_manifest(&honest, |text| text.replacen(':', ": ", 1));
+        assert!(refused(spelled).starts_with("manifest.json at line 1"), "another spelling");
+        let hash = "0".repeat(64);
+        let more = with_manifest(&honest, |text| {
+            text.replacen(
+                "{\"name\":\"contract.json\"",
+                &format!("{{\"content_sha256\":\"{hash}\",\"content_size\":7,\"name\":\"contract.json\""),
+                1,
+            )
+        });
+        assert_eq!(refused(more), "the manifest gives contract.json the hash of a content, which only compressed members have");
+        let less = with_manifest(&honest, |text| {
+            let (before, after) = text.split_once("\"content_sha256\":\"").unwrap();
+            format!("{before}{}", after.split_once(',').unwrap().1)
+        });
+        assert_eq!(refused(less), "the manifest gives derived/fit.json.zst no hash of its content, which every compressed member has");
+    }
+
+    /// Everything a forger could change inside a document, hashes and seal made anew.
+    fn forged(bytes: &[u8], member: prop::sample::Index, place: prop::sample::Index, flip: u8) -> (String, Vec<u8>) {
+        let mut name = String::new();
+        let forged = repacked(bytes, |members| {
+            let names: Vec<String> = members.keys().filter(|name| !name.starts_with("manifest.")).cloned().collect();
+            name.clone_from(member.get(&names));
+            let stored = members[&name].clone();
+            let compressed = name.ends_with(".zst");
+            let mut content = if compressed { zstd::bulk::decompress(&stored, 1 << 24).unwrap() } else { stored };
+            let at = place.index(content.len());
+            content[at] ^= flip;
+            members.insert(name.clone(), if compressed { zstd::bulk::compress(&content, 3).unwrap() } else { content });
+        });
+        (name, forged)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// The hashes can be forged by anybody who has this source; the derivation cannot.
+        #[test]
+        fn a_changed_byte_under_fresh_hashes_is_still_no_invoice(member: prop::sample::Index, place: prop::sample::Index, flip in 1_u8..=255) {
+            static HONEST: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let (name, forged) = forged(HONEST.get_or_init(bundle), member, place, flip);
+            prop_assert!(audit_bytes(forged).is_err(), "a change of {name} passed");
+        }
     }
 
     /// Three meters, a month of minutes: 134,000 readings.
