@@ -7,6 +7,7 @@
 mod id;
 mod slug;
 mod source;
+mod text;
 
 pub use id::{
     ApiKeyId, BaselineId, ContractId, DeviceId, FacilityId, GatewayId, Id, IdError, ImportId, InvoiceId, JobId, PayeeId, PaymentId,

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// A short name: lower-case letters, digits and hyphens, 1 to 63 of them, not starting with a hyphen.
 ///
 /// It is safe in an MQTT topic level, a file name and a URL path without escaping.
@@ -71,22 +69,12 @@ impl FromStr for Slug {
     }
 }
 
-impl Serialize for Slug {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Slug {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+crate::as_text!(Slug);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn only_what_is_safe_in_a_topic_passes() {
@@ -95,6 +83,18 @@ mod tests {
         }
         for bad in ["", "-a", "North", "a/b", "a+b", "#", "ä", "a b", &"x".repeat(64)] {
             assert_eq!(Slug::parse(bad).unwrap_err().found, bad);
+        }
+    }
+
+    proptest! {
+        /// Whatever text is given: what passes is the text itself and needs no escape in a topic, a path or a file name.
+        #[test]
+        fn what_passes_is_the_text_itself(text in "\\PC{0,70}|[a-z0-9-]{0,70}") {
+            if let Ok(slug) = Slug::parse(&text) {
+                prop_assert_eq!(slug.to_string(), text.clone());
+                prop_assert!(text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
+                prop_assert!((1..=63).contains(&text.len()) && !text.starts_with('-'));
+            }
         }
     }
 }
