@@ -92,18 +92,39 @@ impl fmt::Display for Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn amounts_read_as_people_write_them() {
         assert_eq!(Money::new(-1_205, Currency::Usd).to_string(), "-12.05 USD");
         assert_eq!(Money::new(7, Currency::Eur).to_string(), "0.07 EUR");
         assert_eq!(Money::new(300, Currency::Jpy).to_string(), "300 JPY");
+        assert_eq!(Money::new(-5, Currency::Chf).to_string(), "-0.05 CHF");
+        assert_eq!(Money::new(i64::MIN, Currency::Usd).decimal_text(), "-92233720368547758.08");
     }
 
     #[test]
     fn currencies_do_not_mix_and_sums_do_not_wrap() {
         let (dollars, euros) = (Money::new(1, Currency::Usd), Money::new(1, Currency::Eur));
         assert_eq!(dollars.checked_add(euros), Err(MoneyError::Currencies(Currency::Usd, Currency::Eur)));
+        assert_eq!(dollars.checked_sub(euros), Err(MoneyError::Currencies(Currency::Usd, Currency::Eur)));
         assert_eq!(Money::new(i64::MAX, Currency::Usd).checked_add(dollars), Err(MoneyError::Overflow));
+        assert_eq!(Money::new(i64::MIN, Currency::Usd).checked_sub(dollars), Err(MoneyError::Overflow));
+        assert_eq!(Money::new(i64::MIN, Currency::Usd).checked_neg(), Err(MoneyError::Overflow));
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_and_what_was_taken_away_are_the_amount(a in -1_000_000_000_i64..1_000_000_000, b in -1_000_000_000_i64..1_000_000_000, currency in prop::sample::select(Currency::ALL.to_vec())) {
+            let (amount, part) = (Money::new(a, currency), Money::new(b, currency));
+            let rest = amount.checked_sub(part).unwrap();
+            prop_assert_eq!(rest.minor, a - b);
+            prop_assert_eq!(rest.checked_add(part), Ok(amount));
+            prop_assert_eq!(part.checked_neg().and_then(|other| amount.checked_add(other)), Ok(rest));
+            prop_assert_eq!(Money::sum(currency, [part, rest]), Ok(amount));
+            // The text says the same number.
+            let digits: String = amount.decimal_text().chars().filter(|character| *character != '.').collect();
+            prop_assert_eq!(digits.parse::<i64>(), Ok(a));
+        }
     }
 }

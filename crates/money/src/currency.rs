@@ -71,3 +71,20 @@ impl FromStr for Currency {
         Self::ALL.into_iter().find(|currency| currency.code().eq_ignore_ascii_case(code)).ok_or_else(|| CurrencyError(code.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decimals of the minor unit by ISO 4217, table A.1.
+    #[test]
+    fn codes_and_decimals_are_those_of_the_standard() {
+        let standard = [("USD", 2), ("EUR", 2), ("GBP", 2), ("CAD", 2), ("AUD", 2), ("CHF", 2), ("JPY", 0)];
+        assert_eq!(Currency::ALL.map(|currency| (currency.code(), currency.minor_digits())), standard);
+        for currency in Currency::ALL {
+            assert_eq!(currency.code().to_lowercase().parse(), Ok(currency), "the processor writes codes in small letters");
+        }
+        let refused = "XAU".parse::<Currency>().unwrap_err().to_string();
+        assert_eq!(refused, "`XAU` is not a currency we bill in (USD, EUR, GBP, CAD, AUD, CHF, JPY)");
+    }
+}

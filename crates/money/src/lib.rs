@@ -10,5 +10,5 @@ mod split;
 
 pub use amount::{Money, MoneyError};
 pub use currency::{Currency, CurrencyError};
-pub use price::{Price, charge, round};
+pub use price::{Price, charge};
 pub use split::{Share, ShareError};

@@ -1,7 +1,6 @@
 //! Prices, and the only place where energy becomes money.
 
-use rust_decimal::prelude::ToPrimitive;
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::{Currency, Money, MoneyError};
@@ -31,7 +30,7 @@ impl Price {
 ///
 /// The product is exact in integers: a decimal would be rounded to 28 places on the way, which is one rounding too many.
 ///
-/// * Units: `energy_wh` in watt-hours; may be negative, and so is the amount then.
+/// * Units: `energy_wh` in watt-hours; may be negative, and so is the amount then. Half a minor unit goes away from zero.
 /// * Errors: [`MoneyError::Overflow`].
 pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
     let per_kwh = price.per_kwh.normalize();
@@ -42,18 +41,6 @@ pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
     let (whole, rest) = (product / divisor, product % divisor);
     let minor = whole + if rest.abs() >= divisor / 2 { rest.signum() } else { 0 };
     i64::try_from(minor).map(|minor| Money::new(minor, price.currency)).map_err(|_too_large| MoneyError::Overflow)
-}
-
-/// The amount in whole minor units: half a minor unit goes away from zero.
-///
-/// * Units: `amount` in major units.
-pub fn round(amount: Decimal, currency: Currency) -> Result<Money, MoneyError> {
-    let minor = amount.checked_mul(Decimal::from(10_i64.pow(currency.minor_digits()))).ok_or(MoneyError::Overflow)?;
-    minor
-        .round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero)
-        .to_i64()
-        .map(|minor| Money::new(minor, currency))
-        .ok_or(MoneyError::Overflow)
 }
 
 #[cfg(test)]
@@ -67,6 +54,10 @@ mod tests {
         assert_eq!(charge(1_000, price).unwrap().minor, 13);
         assert_eq!(charge(-1_000, price).unwrap().minor, -13);
         assert_eq!(charge(83_456, price).unwrap().minor, 1_043);
+        let even = Price::per_kwh(Decimal::new(45, 3), Currency::Usd);
+        assert_eq!((charge(100, even).unwrap().minor, charge(-100, even).unwrap().minor), (0, 0), "0.45 cents");
+        assert_eq!((charge(1_000, even).unwrap().minor, charge(-1_000, even).unwrap().minor), (5, -5), "4.5 cents are not 4");
+        assert_eq!(charge(1_000, Price::per_kwh(Decimal::new(125, 1), Currency::Jpy)).unwrap().minor, 13, "a yen has no cents");
         assert_eq!(charge(i64::MAX, Price::per_kwh(Decimal::MAX, Currency::Usd)), Err(MoneyError::Overflow));
     }
 
