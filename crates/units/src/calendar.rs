@@ -111,6 +111,10 @@ mod tests {
         assert_eq!(first("America/Toronto", date(1919, 3, 31)), date(1919, 3, 31).at(0, 30, 0, 0));
         // The island crossed the date line: this day did not happen.
         assert_eq!(FacilityCalendar::named("Pacific/Apia").unwrap().hours(date(2011, 12, 30)).unwrap(), 0);
+        // An island whose clocks change by half an hour: 23.5 and 24.5 hours.
+        let island = FacilityCalendar::named("Australia/Lord_Howe").unwrap();
+        assert_eq!([date(2016, 10, 2), date(2016, 4, 3)].map(|day| island.seconds(day).unwrap()), [84_600, 88_200]);
+        assert_eq!([date(2016, 10, 2), date(2016, 4, 3)].map(|day| island.hours(day).unwrap()), [24, 25], "half an hour counts as one");
     }
 
     const ZONES: [&str; 9] = [

@@ -110,5 +110,8 @@ mod tests {
     fn a_counter_that_goes_back_is_a_break() {
         let (high, low) = (Counter::showing(Energy::wh(10)), Counter::showing(Energy::wh(9)));
         assert_eq!(low.since(high).unwrap_err().to_string(), "the counter went from 10 Wh back to 9 Wh");
+        assert_eq!((high.since(low), high.since(high)), (Ok(Energy::wh(1)), Ok(Energy::ZERO)), "a counter may stand still");
+        let (lowest, highest) = (Counter::showing(Energy::wh(i64::MIN)), Counter::showing(Energy::wh(i64::MAX)));
+        assert!(highest.since(lowest).is_err(), "more than can be counted is a break, not a wrap");
     }
 }

@@ -101,6 +101,19 @@ mod tests {
             let measured = Measured { raw, exponent, unit: Unit::Watt };
             let read = Measured::parse(&measured.decimal_text(), Unit::Watt).unwrap();
             prop_assert_eq!(read.rescale(exponent).unwrap(), measured);
+            let float: f64 = measured.decimal_text().parse().unwrap();
+            prop_assert!((measured.to_f64() - float).abs() <= float.abs() * f64::EPSILON);
+        }
+
+        /// Another exponent is another spelling of the same value, or refused.
+        #[test]
+        fn rescaling_never_changes_the_value(raw: i64, exponent in -18_i8..=18, other in -18_i8..=18) {
+            let measured = Measured { raw, exponent, unit: Unit::Watt };
+            if let Ok(spelled) = measured.rescale(other) {
+                prop_assert_eq!((spelled.exponent, spelled.decimal_text()), (other, measured.decimal_text()));
+            } else {
+                prop_assert!(raw != 0 && other != exponent);
+            }
         }
     }
 

@@ -176,6 +176,34 @@ mod tests {
         assert_eq!(Quality::SILENT.to_string(), "bad:comm_error+no_value");
         assert_eq!(Quality::uncertain(Reason::Late).to_string(), "uncertain:late");
         assert!(!Quality::SILENT.is_usable());
+        assert!(Quality::GOOD.is_usable() && Quality::uncertain(Reason::ClockUnsynced).is_usable(), "a remark is no refusal");
+        assert!(!Quality::from_bits(0b11 << 14).is_usable(), "an unknown severity is a bad one");
         assert_eq!(Quality::from_bits(0xffff).severity(), Severity::Bad);
+    }
+
+    /// The bits stand in spools and segments: they are for ever.
+    #[test]
+    fn bits_are_as_they_were() {
+        let bits = Reason::ALL.map(|(reason, name)| (name, Quality::bad(reason).bits() ^ Quality::BAD_BITS));
+        let names = [
+            "stale",
+            "frozen",
+            "out_of_range",
+            "counter_reset",
+            "clock_unsynced",
+            "dst_ambiguous",
+            "comm_error",
+            "estimated",
+            "edited",
+            "substituted",
+            "conflict",
+            "invalid_marker",
+            "late",
+            "no_value",
+        ];
+        for (place, (name, bit)) in bits.into_iter().enumerate() {
+            assert_eq!((name, bit), (names[place], 1 << place));
+        }
+        assert_eq!((Quality::SILENT.bits(), Quality::uncertain(Reason::Stale).bits()), (0xa040, 0x4001));
     }
 }

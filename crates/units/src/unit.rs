@@ -143,4 +143,10 @@ mod tests {
         }
         assert_eq!(Unit::from_code(999), None);
     }
+
+    #[test]
+    fn electrical_energy_has_its_power_of_ten_and_nothing_else_has_one() {
+        let powers: Vec<_> = Unit::ALL.iter().filter_map(|unit| Some((unit.symbol(), unit.watt_hour_exponent()?))).collect();
+        assert_eq!(powers, [("Wh", 0), ("kWh", 3), ("mWh", -3)]);
+    }
 }
