@@ -55,26 +55,13 @@ pub struct Issue {
 /// * Law: the lines sum to the total, the parts sum to the total, each part is its share of it to less than one minor unit,
 ///   the total is not negative, and it is not due before it is issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
-pub struct Invoice {
-    id: InvoiceId,
-    number: InvoiceNumber,
-    statement: StatementId,
-    contract: ContractId,
-    facility: FacilityId,
-    currency: Currency,
-    period: Period,
-    issued_at: Timestamp,
-    issued_on: Date,
-    due_on: Date,
-    lines: Vec<Line>,
-    total: Money,
-    parts: Vec<Part>,
-}
+#[serde(try_from = "Paper")]
+pub struct Invoice(Paper);
 
-#[derive(Deserialize)]
+/// What an invoice says, before its figures are checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Unchecked {
+struct Paper {
     id: InvoiceId,
     number: InvoiceNumber,
     statement: StatementId,
@@ -168,29 +155,37 @@ pub enum InvoiceError {
     Money(#[from] MoneyError),
 }
 
-impl TryFrom<Unchecked> for Invoice {
+impl TryFrom<Paper> for Invoice {
     type Error = InvoiceError;
 
-    fn try_from(read: Unchecked) -> Result<Self, InvoiceError> {
-        let Unchecked { id, number, statement, contract, facility, currency, period, issued_at, issued_on, due_on, lines, total, parts } =
-            read;
-        let sums = [
-            ("the lines", Money::sum(currency, lines.iter().map(|line| line.amount))?),
-            ("the parts", Money::sum(currency, parts.iter().map(|part| part.amount))?),
-        ];
-        if let Some((what, found)) = sums.into_iter().find(|(_, sum)| *sum != total) {
-            return Err(InvoiceError::DoesNotAddUp { number, what, found, total });
+    fn try_from(read: Paper) -> Result<Self, InvoiceError> {
+        read.adds_up()?;
+        Ok(Self(read))
+    }
+}
+
+impl Paper {
+    /// Whether every law of an invoice holds.
+    fn adds_up(&self) -> Result<(), InvoiceError> {
+        let (number, total) = (|| self.number.clone(), self.total);
+        for (what, found) in [
+            ("the lines", Money::sum(self.currency, self.lines.iter().map(|line| line.amount))?),
+            ("the parts", Money::sum(self.currency, self.parts.iter().map(|part| part.amount))?),
+        ] {
+            if found != total {
+                return Err(InvoiceError::DoesNotAddUp { number: number(), what, found, total });
+            }
         }
         if total.minor < 0 {
-            return Err(InvoiceError::Negative { number, total });
+            return Err(InvoiceError::Negative { number: number(), total });
         }
-        if let Some(part) = parts.iter().find(|part| !part.is_its_share_of(total)) {
-            return Err(InvoiceError::Part { number, kind: part.kind, found: part.amount, share: part.share, total });
+        if let Some(part) = self.parts.iter().find(|part| !part.is_its_share_of(total)) {
+            return Err(InvoiceError::Part { number: number(), kind: part.kind, found: part.amount, share: part.share, total });
         }
-        if due_on < issued_on {
-            return Err(InvoiceError::DueBefore { number, issued_on, due_on });
+        if self.due_on < self.issued_on {
+            return Err(InvoiceError::DueBefore { number: number(), issued_on: self.issued_on, due_on: self.due_on });
         }
-        Ok(Self { id, number, statement, contract, facility, currency, period, issued_at, issued_on, due_on, lines, total, parts })
+        Ok(())
     }
 }
 
@@ -223,7 +218,7 @@ impl Invoice {
             share: party.share,
             amount,
         };
-        Ok(Self {
+        Ok(Self(Paper {
             id,
             number,
             statement: statement.id(),
@@ -237,85 +232,85 @@ impl Invoice {
             lines,
             total,
             parts: terms.split.iter().zip(amounts).map(part).collect(),
-        })
+        }))
     }
 
     /// Its identifier.
     #[must_use]
     pub const fn id(&self) -> InvoiceId {
-        self.id
+        self.0.id
     }
 
     /// Its number.
     #[must_use]
     pub const fn number(&self) -> &InvoiceNumber {
-        &self.number
+        &self.0.number
     }
 
     /// The statement it bills.
     #[must_use]
     pub const fn statement(&self) -> StatementId {
-        self.statement
+        self.0.statement
     }
 
     /// The contract.
     #[must_use]
     pub const fn contract(&self) -> ContractId {
-        self.contract
+        self.0.contract
     }
 
     /// Who owes it.
     #[must_use]
     pub const fn facility(&self) -> FacilityId {
-        self.facility
+        self.0.facility
     }
 
     /// The currency.
     #[must_use]
     pub const fn currency(&self) -> Currency {
-        self.currency
+        self.0.currency
     }
 
     /// The days it bills.
     #[must_use]
     pub const fn period(&self) -> Period {
-        self.period
+        self.0.period
     }
 
     /// When it was issued.
     #[must_use]
     pub const fn issued_at(&self) -> Timestamp {
-        self.issued_at
+        self.0.issued_at
     }
 
     /// The local day of issue.
     #[must_use]
     pub const fn issued_on(&self) -> Date {
-        self.issued_on
+        self.0.issued_on
     }
 
     /// When it is due.
     #[must_use]
     pub const fn due_on(&self) -> Date {
-        self.due_on
+        self.0.due_on
     }
 
     /// The breakdown; sums to the total.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
-        &self.lines
+        &self.0.lines
     }
 
     /// What is asked for; not negative.
     #[must_use]
     pub const fn total(&self) -> Money {
-        self.total
+        self.0.total
     }
 
     /// Who gets which part; sums to the total.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
-        &self.parts
+        &self.0.parts
     }
 }
 

@@ -163,6 +163,19 @@ fn terms_that_do_not_hold_together_are_refused() {
     let mut over = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
     over.ends_on = Some(date(2026, 1, 1));
     assert!(matches!(Contract::new(over), Err(ContractError::Dates { .. })));
+    let with = |change: &dyn Fn(&mut Terms)| {
+        let mut terms = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+        change(&mut terms);
+        Contract::new(terms)
+    };
+    let fee = |amount| Fee { name: "Verification".to_owned(), amount };
+    assert!(matches!(with(&|terms| terms.fees.push(fee(usd(-1)))), Err(ContractError::Fee { .. })));
+    assert!(matches!(with(&|terms| terms.fees.push(fee(Money::new(1, Currency::Eur)))), Err(ContractError::Fee { .. })));
+    assert!(with(&|terms| terms.fees.push(fee(usd(0)))).is_ok());
+    let price = |price_per_kwh| PriceTerms::Flat { price_per_kwh };
+    assert!(matches!(with(&|terms| terms.price = price(Decimal::new(-1, 2))), Err(ContractError::Price { .. })));
+    assert!(with(&|terms| terms.price = price(Decimal::ZERO)).is_ok());
+    assert!(matches!(with(&|terms| terms.split.clear()), Err(ContractError::NoParties(_))));
     let mut prefix = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
     prefix.invoice_prefix = "nw-".to_owned();
     assert!(matches!(Contract::new(prefix), Err(ContractError::Prefix { .. })));
@@ -198,6 +211,17 @@ fn days_outside_the_contract_and_unpriced_energy_are_refused() {
         inputs: BTreeMap::new(),
     };
     assert!(matches!(Statement::settle(&contract, figures(5)), Err(SettleError::NotCovered { .. })));
+    let until = |ends_on| {
+        let mut terms = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+        terms.ends_on = Some(ends_on);
+        Statement::settle(&Contract::new(terms).unwrap(), figures(5)).is_ok()
+    };
+    assert!(until(date(2026, 2, 1)) && !until(date(2026, 1, 31)), "the last day is the one before the end");
+    assert!(Period::new(date(2026, 1, 1), date(2026, 1, 1)).is_err(), "a period has a day");
+    let claim = Figures { carried_in: usd(1), ..figures(5) };
+    assert!(matches!(Statement::settle(&good, claim), Err(SettleError::CarriedIn(_))));
+    let other = Figures { carried_in: Money::new(-1, Currency::Eur), ..figures(5) };
+    assert!(matches!(Statement::settle(&good, other), Err(SettleError::Money(_))));
     assert!(matches!(Statement::settle(&good, figures(6)), Err(SettleError::Priced { priced: 6, avoided: 5 })));
 }
 
@@ -247,6 +271,16 @@ fn a_stored_document_that_breaks_a_law_is_refused_by_name() {
         document["carried_out"] = usd_json(-100);
     });
     assert_eq!(claim, "statement ID: the shortfall carried on is -1.00 USD, it should be 0.00 USD");
+    let too_sure = statement_refused(&|document| document["savings"]["confidence_ppm"] = 1_000_001.into());
+    assert_eq!(too_sure, "an uncertainty of 10 Wh at 1000001 parts per million on 31 of 31 days cannot be");
+    let too_many = statement_refused(&|document| document["savings"]["days_compared"] = 32.into());
+    assert_eq!(too_many, "an uncertainty of 10 Wh at 900000 parts per million on 32 of 31 days cannot be");
+    let gift = statement_refused(&|document| document["carried_in"] = usd_json(1));
+    assert_eq!(gift, "0.01 USD cannot be carried into a month: only a shortfall is carried, as zero or a negative amount");
+    let both = statement_refused(&|document| document["floored"] = usd_json(1));
+    assert_eq!(both, "statement ID: the shortfall forgotten is 0.01 USD, it should be 0.00 USD");
+    let unpriced = statement_refused(&|document| drop(document["lines"][0].as_object_mut().unwrap().remove("price_per_kwh")));
+    assert_eq!(unpriced, "statement ID: the line `Energy not used, flat` has no energy or no price");
     let wider = statement_refused(&|document| document["savings"]["uncertainty_wh"] = (-10).into());
     assert_eq!(wider, "an uncertainty of -10 Wh at 900000 parts per million on 31 of 31 days cannot be");
 }
@@ -267,4 +301,24 @@ proptest! {
             prop_assert!((i128::from(part.amount.minor) * 1_000_000 - exact).abs() < 1_000_000);
         }
     }
+}
+
+#[test]
+fn an_invoice_of_another_contract_or_series_is_refused() {
+    let contract = Contract::new(terms(1_000_000, &FIVE, NegativeMonth::FloorZero)).unwrap();
+    let statement = statement(&contract, 1_000_000, 0);
+    let issue = |prefix, due: Date| Issue {
+        id: InvoiceId::from_parts(1, [5; 10]),
+        number: InvoiceNumber::new(prefix, 2026, 1).unwrap(),
+        issued_at: Timestamp::UNIX_EPOCH,
+        issued_on: due,
+    };
+    let series = Invoice::issue(&contract, &statement, issue("AB", date(2026, 2, 1))).unwrap_err().to_string();
+    assert_eq!(series, "invoice number AB-2026-000001 does not begin with the contract's prefix NW");
+    let end_of_time = Invoice::issue(&contract, &statement, issue("NW", Date::MAX)).unwrap_err();
+    assert!(matches!(end_of_time, InvoiceError::DueDate { days: 30, .. }));
+    let mut other = terms(1_000_000, &FIVE, NegativeMonth::FloorZero);
+    other.id = ContractId::from_parts(1, [77; 10]);
+    let other = Contract::new(other).unwrap();
+    assert!(matches!(Invoice::issue(&other, &statement, issue("NW", date(2026, 2, 1))), Err(InvoiceError::Contract { .. })));
 }

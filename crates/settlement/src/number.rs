@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// The number of an invoice, such as `NW-2026-000042`.
 ///
 /// * Shape: the contract's prefix, the year of issue, and the count of the series (prefix and year), from 1.
@@ -98,18 +96,7 @@ impl FromStr for InvoiceNumber {
     }
 }
 
-impl Serialize for InvoiceNumber {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for InvoiceNumber {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+ids::as_text!(InvoiceNumber);
 
 #[cfg(test)]
 mod tests {

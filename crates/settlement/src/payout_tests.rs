@@ -118,3 +118,56 @@ fn a_contradiction_says_what_it_is() {
     assert!(done.apply(&wrong).unwrap_err().to_string().ends_with("is 5.00 USD, but transfer tr_1 moved 5.01 USD"));
     assert!(start().apply(&other).unwrap_err().to_string().contains("is pending, attempt 1"));
 }
+
+/// Every fact in every state: `-` changes nothing, `!` cannot be, `+T` and `+R` post a transfer and its way back.
+#[test]
+fn every_fact_in_every_state_is_as_it_was_agreed() {
+    let amount = start().amount;
+    let facts = [
+        ("released", Fact::Released),
+        ("sent", Fact::Sent { attempt: 2 }),
+        ("no answer", Fact::NoAnswer { attempt: 2 }),
+        ("confirmed", Fact::Confirmed { transfer: "tr_1".to_owned(), amount }),
+        ("not found", Fact::NotFound { attempt: 2 }),
+        ("refused", Fact::Refused { attempt: 2 }),
+        ("retried", Fact::Retried),
+        ("reversed", Fact::Reversed { transfer: "tr_1".to_owned() }),
+        ("withdrawn", Fact::Withdrawn),
+        ("refused earlier", Fact::Refused { attempt: 1 }),
+        ("refused later", Fact::Refused { attempt: 3 }),
+    ];
+    let cell = |fact: &Fact, state| {
+        let transfer = (state == PayoutState::Completed).then(|| "tr_1".to_owned());
+        match (Payout { state, attempt: 2, transfer, ..start() }).apply(fact) {
+            Ok(Transition::Unchanged) => "-".to_owned(),
+            Ok(Transition::Moved { to, post }) => {
+                let post = match post {
+                    Some(Entry::Transfer) => "+T",
+                    Some(Entry::Reverse) => "+R",
+                    None => "",
+                };
+                let attempt = if to.attempt == 2 { String::new() } else { format!("#{}", to.attempt) };
+                format!("{}{attempt}{post}", to.state)
+            }
+            Err(_) => "!".to_owned(),
+        }
+    };
+    let rows = facts.iter().map(|(name, fact)| format!("{name}: {}", PayoutState::ALL.map(|state| cell(fact, state)).join(" ")));
+    assert_eq!(
+        rows.collect::<Vec<_>>(),
+        [
+            // pending ready processing unknown completed failed cancelled
+            "released: ready - - - - - -",
+            "sent: ! processing - - - - -",
+            "no answer: ! - unknown - - - -",
+            "confirmed: ! ! completed+T completed+T - ! !",
+            "not found: - - ready ready ! - -",
+            "refused: ! ! failed failed ! - -",
+            "retried: - - - - - ready#3 -",
+            "reversed: ! ! ! ! cancelled+R ! !",
+            "withdrawn: cancelled cancelled ! ! ! cancelled -",
+            "refused earlier: - - - - - - -",
+            "refused later: ! ! ! ! ! ! !",
+        ]
+    );
+}

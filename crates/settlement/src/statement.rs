@@ -71,29 +71,13 @@ pub struct Figures {
 ///   `billable = value + carried_in − carried_out + floored ≥ 0`, a shortfall is carried on or forgotten as a whole,
 ///   `billed = billed_share × billable`, rounded once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
-pub struct Statement {
-    id: StatementId,
-    contract: ContractId,
-    facility: FacilityId,
-    baseline: BaselineId,
-    currency: Currency,
-    period: Period,
-    savings: Savings,
-    lines: Vec<Line>,
-    value: Money,
-    carried_in: Money,
-    carried_out: Money,
-    floored: Money,
-    billable: Money,
-    billed_share: Share,
-    billed: Money,
-    inputs: BTreeMap<String, String>,
-}
+#[serde(try_from = "Paper")]
+pub struct Statement(Paper);
 
-#[derive(Deserialize)]
+/// What a statement says, before its figures are checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Unchecked {
+struct Paper {
     id: StatementId,
     contract: ContractId,
     facility: FacilityId,
@@ -181,68 +165,41 @@ pub enum SettleError {
     Money(#[from] MoneyError),
 }
 
-impl TryFrom<Unchecked> for Statement {
+impl TryFrom<Paper> for Statement {
     type Error = SettleError;
 
-    fn try_from(read: Unchecked) -> Result<Self, SettleError> {
-        let Unchecked {
-            id,
-            contract,
-            facility,
-            baseline,
-            currency,
-            period,
-            savings,
-            lines,
-            value,
-            carried_in,
-            carried_out,
-            floored,
-            billable,
-            billed_share,
-            billed,
-            inputs,
-        } = read;
-        plausible(&savings)?;
-        let statement = id;
+    fn try_from(read: Paper) -> Result<Self, SettleError> {
+        read.adds_up()?;
+        Ok(Self(read))
+    }
+}
+
+impl Paper {
+    /// Whether every law of a statement holds.
+    fn adds_up(&self) -> Result<(), SettleError> {
+        plausible(&self.savings)?;
+        let (statement, currency) = (self.id, self.currency);
         let check = |what: &dyn std::fmt::Display, found: Money, expected: Money| {
             if found == expected { Ok(()) } else { Err(SettleError::DoesNotAddUp { statement, what: what.to_string(), found, expected }) }
         };
         let mut priced = 0_i64;
-        for line in &lines {
+        for line in &self.lines {
             let unpriced = || SettleError::Unpriced { statement, line: line.description.clone() };
             let energy_wh = line.energy_wh.ok_or_else(unpriced)?;
             let price = Price::per_kwh(line.price_per_kwh.ok_or_else(unpriced)?, currency);
             check(&format_args!("the line `{}`", line.description), line.amount, charge(energy_wh, price)?)?;
             priced = priced.checked_add(energy_wh).ok_or(MoneyError::Overflow)?;
         }
-        all_priced(priced, &savings)?;
-        check(&"the value", value, Money::sum(currency, lines.iter().map(|line| line.amount))?)?;
-        let Balance { billable: left, short } = Balance::of(value, carried_in)?;
-        check(&"the billable value", billable, left)?;
+        all_priced(priced, &self.savings)?;
+        check(&"the value", self.value, Money::sum(currency, self.lines.iter().map(|line| line.amount))?)?;
+        let Balance { billable, short } = Balance::of(self.value, self.carried_in)?;
+        check(&"the billable value", self.billable, billable)?;
         // A shortfall is carried on or forgotten, and never a part of it.
-        let (carried, forgotten) = if floored.minor == 0 { (short, floored) } else { (Money::zero(currency), short.checked_neg()?) };
-        check(&"the shortfall carried on", carried_out, carried)?;
-        check(&"the shortfall forgotten", floored, forgotten)?;
-        check(&"the billed amount", billed, billed_share.of(billable)?)?;
-        Ok(Self {
-            id,
-            contract,
-            facility,
-            baseline,
-            currency,
-            period,
-            savings,
-            lines,
-            value,
-            carried_in,
-            carried_out,
-            floored,
-            billable,
-            billed_share,
-            billed,
-            inputs,
-        })
+        let forgets = self.floored.minor != 0;
+        let (carried, forgotten) = if forgets { (Money::zero(currency), short.checked_neg()?) } else { (short, Money::zero(currency)) };
+        check(&"the shortfall carried on", self.carried_out, carried)?;
+        check(&"the shortfall forgotten", self.floored, forgotten)?;
+        check(&"the billed amount", self.billed, self.billed_share.of(billable)?)
     }
 }
 
@@ -278,7 +235,7 @@ impl Statement {
             NegativeMonth::CarryForward => (short, zero),
             NegativeMonth::FloorZero => (zero, short.checked_neg()?),
         };
-        Ok(Self {
+        Ok(Self(Paper {
             id,
             contract: terms.id,
             facility: terms.facility,
@@ -295,103 +252,103 @@ impl Statement {
             billed_share: terms.billed_share,
             billed: terms.billed_share.of(billable)?,
             inputs,
-        })
+        }))
     }
 
     /// Its identifier.
     #[must_use]
     pub const fn id(&self) -> StatementId {
-        self.id
+        self.0.id
     }
 
     /// The contract.
     #[must_use]
     pub const fn contract(&self) -> ContractId {
-        self.contract
+        self.0.contract
     }
 
     /// Whose savings.
     #[must_use]
     pub const fn facility(&self) -> FacilityId {
-        self.facility
+        self.0.facility
     }
 
     /// Against which baseline.
     #[must_use]
     pub const fn baseline(&self) -> BaselineId {
-        self.baseline
+        self.0.baseline
     }
 
     /// The currency of everything.
     #[must_use]
     pub const fn currency(&self) -> Currency {
-        self.currency
+        self.0.currency
     }
 
     /// The days it covers.
     #[must_use]
     pub const fn period(&self) -> Period {
-        self.period
+        self.0.period
     }
 
     /// What was measured.
     #[must_use]
     pub const fn savings(&self) -> &Savings {
-        &self.savings
+        &self.0.savings
     }
 
     /// The avoided energy by price, each with its rounded amount.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
-        &self.lines
+        &self.0.lines
     }
 
     /// What the avoided energy is worth.
     #[must_use]
     pub const fn value(&self) -> Money {
-        self.value
+        self.0.value
     }
 
     /// The shortfall of earlier months; zero or negative.
     #[must_use]
     pub const fn carried_in(&self) -> Money {
-        self.carried_in
+        self.0.carried_in
     }
 
     /// The shortfall for later months; zero or negative. It is the next statement's `carried_in`.
     #[must_use]
     pub const fn carried_out(&self) -> Money {
-        self.carried_out
+        self.0.carried_out
     }
 
     /// The shortfall that is forgotten; zero or positive.
     #[must_use]
     pub const fn floored(&self) -> Money {
-        self.floored
+        self.0.floored
     }
 
     /// The value after shortfalls; not negative.
     #[must_use]
     pub const fn billable(&self) -> Money {
-        self.billable
+        self.0.billable
     }
 
     /// Which share of it is billed.
     #[must_use]
     pub const fn billed_share(&self) -> Share {
-        self.billed_share
+        self.0.billed_share
     }
 
     /// What is billed of it.
     #[must_use]
     pub const fn billed(&self) -> Money {
-        self.billed
+        self.0.billed
     }
 
     /// SHA-256 of everything it was computed from, by name.
     #[must_use]
     pub const fn inputs(&self) -> &BTreeMap<String, String> {
-        &self.inputs
+        &self.0.inputs
     }
 }
 
