@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use ids::{FacilityId, PayeeId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What kind of thing an account counts, which decides the side on which it grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +47,7 @@ pub enum Account {
 
 /// A text that names no account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an account")]
+#[error("`{0}` is not an account (receivable:<facility>, payable:<payee>, processor_balance, platform_revenue, processor_fees, bad_debt)")]
 pub struct AccountError(pub String);
 
 impl Account {
@@ -94,18 +93,7 @@ impl FromStr for Account {
     }
 }
 
-impl Serialize for Account {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Account {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+ids::as_text!(Account);
 
 #[cfg(test)]
 mod tests {
@@ -127,5 +115,21 @@ mod tests {
         let payee = PayeeId::from_parts(1, [2; 10]);
         assert!(format!("receivable:{payee}").parse::<Account>().is_err());
         assert!("bank".parse::<Account>().is_err());
+    }
+
+    #[test]
+    fn each_account_grows_on_its_side() {
+        let (facility, payee) = (FacilityId::from_parts(1, [1; 10]), PayeeId::from_parts(1, [2; 10]));
+        let kinds = [
+            (Account::Receivable(facility), AccountKind::Asset, true),
+            (Account::ProcessorBalance, AccountKind::Asset, true),
+            (Account::Payable(payee), AccountKind::Liability, false),
+            (Account::PlatformRevenue, AccountKind::Income, false),
+            (Account::ProcessorFees, AccountKind::Expense, true),
+            (Account::BadDebt, AccountKind::Expense, true),
+        ];
+        for (account, kind, by_debit) in kinds {
+            assert_eq!((account.kind(), account.kind().grows_by_debit()), (kind, by_debit), "{account}");
+        }
     }
 }

@@ -150,6 +150,44 @@ mod tests {
         }
     }
 
+    /// The table at the head of this file, as postings: debits positive, credits negative.
+    #[test]
+    fn each_event_debits_and_credits_what_the_table_says() {
+        let (at, txn, usd) = (Timestamp::UNIX_EPOCH, TransactionId::from_parts(1, [0; 10]), |minor| Money::new(minor, Currency::Usd));
+        let (invoice, facility, payment) =
+            (InvoiceId::from_parts(1, [1; 10]), FacilityId::from_parts(1, [2; 10]), PaymentId::from_parts(1, [3; 10]));
+        let (payout, payee) = (PayoutId::from_parts(1, [4; 10]), PayeeId::from_parts(1, [5; 10]));
+        let (owed, ours) = (Account::Payable(payee), Account::PlatformRevenue);
+        let sides = |transaction: Result<Transaction, TransactionError>| {
+            let transaction = transaction.unwrap();
+            let sides: Vec<_> = transaction.postings().iter().map(|posting| (posting.account, posting.amount.minor)).collect();
+            (transaction.key(), sides)
+        };
+        let receivable = Account::Receivable(facility);
+        let parts = [Credited { account: ours, amount: usd(40) }, Credited { account: owed, amount: usd(60) }];
+        let issued = sides(issue(txn, at, invoice, facility, usd(100), &parts));
+        assert_eq!(issued, (format!("{invoice}:issue"), vec![(receivable, 100), (ours, -40), (owed, -60)]));
+        let collected = sides(collect(txn, at, payment, facility, usd(100), usd(3)));
+        let expected = vec![(Account::ProcessorBalance, 97), (Account::ProcessorFees, 3), (receivable, -100)];
+        assert_eq!(collected, (format!("{payment}:collect"), expected));
+        let transferred = sides(transfer(txn, at, payout, payee, usd(60)));
+        assert_eq!(transferred, (format!("{payout}:transfer"), vec![(owed, 60), (Account::ProcessorBalance, -60)]));
+        let taken_back = sides(reverse(txn, at, payout, payee, usd(60)));
+        assert_eq!(taken_back, (format!("{payout}:reverse"), vec![(Account::ProcessorBalance, 60), (owed, -60)]));
+        let written_off = sides(write_off(txn, at, invoice, facility, usd(7)));
+        assert_eq!(written_off, (format!("{invoice}:write_off"), vec![(Account::BadDebt, 7), (receivable, -7)]));
+        for nothing in [usd(0), usd(-1)] {
+            let refused = [
+                issue(txn, at, invoice, facility, nothing, &parts),
+                collect(txn, at, payment, facility, nothing, usd(0)),
+                transfer(txn, at, payout, payee, nothing),
+                reverse(txn, at, payout, payee, nothing),
+                write_off(txn, at, invoice, facility, nothing),
+            ];
+            assert!(refused.iter().all(|made| matches!(made, Err(TransactionError::NotPositive { .. }))), "{nothing}");
+        }
+    }
+
     #[test]
     fn a_fee_in_another_currency_is_named_as_what_it_is() {
         let (txn, payment, facility) =
