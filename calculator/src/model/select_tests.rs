@@ -123,6 +123,50 @@ fn a_reason_stands_beside_every_loser() {
     assert!(matches!(outcome(None, Some(90)), Outcome::NotAttempted(Reason::FewCoolingDegreeDays | Reason::FewCoolingDays)));
 }
 
+/// A day of 25 hours that used the same every hour is a day like the others.
+#[test]
+fn use_is_compared_by_the_hour() {
+    let days = baseline(|_, mean_f| 24_000.0 + 240.0 * (60.0 - mean_f).max(0.0));
+    let changed = |date, minutes| {
+        let all = days.days().iter().map(|day| {
+            let minutes = if day.date == date { minutes } else { day.minutes };
+            let wh = day.use_wh.map(|wh| wh * f64::from(minutes) / 1_440.0);
+            EnergyDay { date: day.date, minutes, wh, present: 24, expected: 24 }
+        });
+        let weather: Vec<_> = days.days().iter().map(|day| TemperatureDay::whole(day.date, day.temperature_f)).collect();
+        fit(&qualify(&all.collect::<Vec<_>>(), &weather, Commodity::Electricity, year()).unwrap(), &Search::compatible()).unwrap()
+    };
+    for (date, minutes) in [(date(2024, 3, 10), 1_380), (date(2024, 11, 3), 1_500)] {
+        let fit = changed(date, minutes);
+        assert!(fit.metrics.cv_rmse < 1e-9, "{date}: {}", fit.metrics.cv_rmse);
+        assert!((fit.model.intercept - 24_000.0).abs() < 1e-6);
+    }
+}
+
+/// The statistics of a small table, worked out by hand: residuals 2, −1, 3 and −4 about a mean of 100 (a gap after the second).
+#[test]
+fn statistics_are_those_of_the_formulas() {
+    let day = |day, residual_wh| FittedDay { date: date(2025, 1, day), temperature_f: 50.0, use_wh: 100.0 + residual_wh, residual_wh };
+    let days = [day(1, 2.0), day(2, -1.0), day(4, 3.0), day(5, -4.0)];
+    let found = super::super::statistics::metrics(&days, Shape::HddOnly);
+    let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} instead of {expected}");
+    assert_eq!((found.observations, found.slopes, found.fitted_quantities), (4, 1, 3));
+    close(found.nmbe, 0.0);
+    close(found.rmse_wh, 7.5_f64.sqrt());
+    close(found.rmse_adj_wh, 10_f64.sqrt());
+    close(found.cv_rmse_adj, 10_f64.sqrt() / 100.0);
+    close(found.cv_rmse_strict, 30_f64.sqrt() / 100.0);
+    close(found.nmae, 10.0 / 400.0);
+    // Neighbours are (2, −1) and (3, −4): a line that falls. In row order there is (−1, 3) too.
+    close(found.autocorrelation, -1.0);
+    close(found.durbin_watson, (9.0 + 49.0) / 30.0);
+    assert!(found.reference.autocorrelation > -1.0);
+    // One sign, so that the bias is not zero: r = y − ŷ is positive where more was used than the model says.
+    let biased = super::super::statistics::metrics(&[day(1, 2.0), day(2, 4.0), day(3, 2.0), day(4, 4.0)], Shape::HddOnly);
+    close(biased.nmbe, 12.0 / 412.0);
+    close(biased.nmbe_g14, 12.0 / 103.0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -17,7 +17,7 @@ use crate::bundle::{Bundle, Manifest, ManifestInvoice, stored_name};
 use crate::canonical::canonical_json;
 use crate::derive::{Derived, derive};
 use crate::error::{BundleError, DeriveError};
-use crate::inputs::{CounterRow, Inputs, Meter};
+use crate::inputs::{CounterRow, Inputs, Meter, Words};
 use crate::members::{self, Members};
 
 /// What an audit found to be true.
@@ -264,7 +264,7 @@ fn reading(meter: &Meter, point: &Point, row: &CounterRow) -> Result<bool, Misma
             device: meter.device.clone(),
             point: meter.point.clone(),
             at: Timestamp::from_millisecond(row.ts_ms).map_or_else(|_beyond| format!("{} ms", row.ts_ms), |at| at.to_string()),
-            words: row.words.to_string(),
+            words: if row.words == Words::NONE { "(none)".to_owned() } else { row.words.to_string() },
             stored: row.raw.map_or_else(|| "no value".to_owned(), |raw| measured(raw).to_string()),
         })
     };

@@ -79,6 +79,24 @@ fn an_unusable_reading_is_no_reading_and_a_counter_that_went_back_breaks_its_day
 }
 
 #[test]
+fn a_counter_is_rounded_half_away_from_zero_on_both_sides_of_it() {
+    let (first, second) = (date(2026, 1, 1), date(2026, 1, 2));
+    let rows = vec![good(start(first), -15), good(start(second), 25)];
+    assert_eq!(energies(&meter(-4, Unit::KilowattHour, rows), first..second), [Some(5)], "from -1.5 Wh to 2.5 Wh");
+}
+
+#[test]
+fn an_hour_weighs_what_its_counters_rose_and_nothing_where_one_went_back() {
+    let hour = |hour: i64| start(date(2026, 1, 1)) + hour * 60 * MINUTE;
+    let rows = vec![good(hour(0), 100), good(hour(1) - MINUTE, 130), good(hour(1), 140), good(hour(2), 120), good(hour(3), 125)];
+    let other = vec![good(hour(0), 0), (hour(1), Some(9_999), Quality::SILENT), good(hour(3), 7)];
+    let meters = [meter(0, Unit::WattHour, rows), meter(0, Unit::WattHour, other)];
+    let starts: Vec<Timestamp> = (0..4).map(|index| Timestamp::from_millisecond(hour(index)).unwrap()).collect();
+    let weights = hour_weights(&meters, &starts, Timestamp::from_millisecond(hour(4)).unwrap()).unwrap();
+    assert_eq!(weights, [40, 0, 5 + 7, 0]);
+}
+
+#[test]
 fn what_cannot_be_a_counter_is_refused() {
     let first = date(2026, 1, 1);
     let of = |meter: &Meter| meter_days(meter, &calendar(), first..date(2026, 1, 2));

@@ -5,10 +5,11 @@ use money::{Currency, Money};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use settlement::{Contract, LineKind, PriceTerms};
+use units::{Quality, Reason};
 
 use crate::canonical::{canonical_json, sha256_hex};
 use crate::error::{BundleError, DeriveError};
-use crate::{Bundle, Inputs, archive, bundle, derive, encode, fixture, verify};
+use crate::{Bundle, Inputs, archive, bundle, derive, encode, fit_baseline, fixture, verify};
 
 fn bundle() -> Vec<u8> {
     let inputs = fixture::inputs(3, 60);
@@ -86,6 +87,34 @@ fn inputs_that_do_not_belong_together_are_refused() {
     let mut other = inputs;
     other.reporting.meters[0].rows.truncate(400);
     assert!(matches!(derive(&other), Err(DeriveError::NotBillable { total: 31, .. })));
+}
+
+#[test]
+fn a_day_that_one_meter_lacks_is_missing_and_a_bad_value_is_none() {
+    let inputs = fixture::inputs(3, 60);
+    let fit = |change: &dyn Fn(&mut Inputs)| {
+        let mut changed = inputs.clone();
+        change(&mut changed);
+        fit_baseline(&changed.facility, &changed.baseline, &changed.weather).unwrap()
+    };
+    let whole = fit(&|_| {});
+    assert_eq!(whole.days.len(), 365, "the day of 25 hours is one of them");
+    let sum = fit(&|inputs| {
+        let mut second = inputs.baseline.energy[0].clone();
+        second.device = ids::Slug::parse("second").unwrap();
+        second.rows[10].raw = None;
+        inputs.baseline.energy.push(second);
+    });
+    assert_eq!(sum.days.len(), 364);
+    assert!(sum.days.iter().all(|day| day.date != whole.days[10].date));
+    assert_eq!(sum.days[0].use_wh.to_bits(), (2.0 * whole.days[0].use_wh).to_bits());
+    let bad = Quality::bad(Reason::OutOfRange);
+    let energy = fit(&|inputs| inputs.baseline.energy[0].rows[10].quality = bad);
+    let weather = fit(&|inputs| inputs.weather.rows[130..143].iter_mut().for_each(|row| row.quality = bad));
+    for without in [energy, weather] {
+        assert_eq!(without.days.len(), 364);
+        assert!(without.days.iter().all(|day| day.date != whole.days[10].date));
+    }
 }
 
 #[test]
@@ -285,6 +314,27 @@ mod audit {
             lines.join("\n") + "\n"
         });
         assert!(matches!(audit_bytes(forged), Err(Mismatch::Registers { .. })));
+    }
+
+    /// Bundles that agree with themselves in every hash and every figure, and not with the registers.
+    #[test]
+    fn a_row_without_registers_and_registers_without_a_row_are_named() {
+        let honest = fixture::inputs(3, 60);
+        let audited = |change: &dyn Fn(&mut crate::Meter)| {
+            let mut inputs = honest.clone();
+            change(&mut inputs.reporting.meters[0]);
+            audit_bytes(encode(&inputs, &derive(&inputs).unwrap()).unwrap()).unwrap_err()
+        };
+        let said = audited(&|meter| {
+            meter.rows[5].raw = None;
+            meter.rows[5].quality = Quality::SILENT;
+        });
+        assert!(matches!(&said, Mismatch::Registers { row, .. } if row.stored == "no value"), "{said}");
+        let said = audited(&|meter| meter.rows[5].words = crate::Words::NONE);
+        assert!(matches!(said, Mismatch::Undecodable { .. }), "{said}");
+        assert!(said.to_string().starts_with("main e_imp at 2026-01-01T11:00:00Z: the registers (none) give no reading"), "{said}");
+        let said = audited(&|meter| meter.exponent -= 1);
+        assert!(matches!(said, Mismatch::Point { .. }), "{said}");
     }
 
     #[test]
