@@ -76,6 +76,12 @@ pub(crate) async fn tenant_by_slug(db: impl SqliteExecutor<'_>, slug: &Slug) -> 
     found.map(|found| row::word(&found, "id", "a tenant")).transpose()
 }
 
+/// The name of a tenant, for people.
+pub(crate) async fn tenant_name(db: impl SqliteExecutor<'_>, id: TenantId) -> Result<Option<String>, DbError> {
+    let found = sqlx::query("SELECT name FROM tenants WHERE id = ?").bind(id.to_string()).fetch_optional(db).await?;
+    found.map(|found| Ok(found.try_get("name")?)).transpose()
+}
+
 /// Every tenant, with its short name.
 pub(crate) async fn tenants(db: impl SqliteExecutor<'_>) -> Result<Vec<(TenantId, Slug)>, DbError> {
     let found = sqlx::query("SELECT id, slug FROM tenants ORDER BY slug").fetch_all(db).await?;

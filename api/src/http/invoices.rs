@@ -16,7 +16,7 @@ use super::shapes::decimal;
 use crate::db::keys::Caller;
 use crate::db::payments::StoredPayment;
 use crate::db::{DbError, invoices as db, ledger};
-use crate::service::{collect as service, settle};
+use crate::service::{collect as service, paper, settle};
 use crate::state::Api;
 
 /// What is asked of a customer for a statement.
@@ -207,6 +207,15 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller, Params(query): 
 pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<InvoiceId>, headers: HeaderMap) -> Result<Response, Problem> {
     let stored = require(&api, &caller, id).await?;
     single(&headers, &whole(&api, stored).await?)
+}
+
+/// Prints the invoice: PDF/A, with the chart of the days, the split, and where the evidence is.
+#[utoipa::path(get, path = "/v1/invoices/{id}/pdf", tag = "invoices", params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/pdf", body = Vec<u8>)))]
+pub(crate) async fn pdf(State(api): State<Api>, caller: Caller, Id(id): Id<InvoiceId>, headers: HeaderMap) -> Result<Response, Problem> {
+    let stored = require(&api, &caller, id).await?;
+    let name = stored.number.clone().unwrap_or_else(|| id.to_string());
+    Ok(super::page::pdf(&headers, &name, paper::invoice(&api, &caller, stored).await?))
 }
 
 /// Downloads the evidence bundle: everything that `negawatt audit` needs to recompute the invoice offline.

@@ -98,14 +98,29 @@ pub(crate) fn single<T: Serialize>(headers: &HeaderMap, resource: &T) -> Result<
         tracing::error!(error = %err, "a resource could not be written");
         Problem::new(Kind::Internal, "the answer could not be written")
     })?;
-    let tag = format!("\"{}\"", hex::encode(Sha256::digest(&text)));
+    Ok(tagged(headers, "application/json", text.into_bytes()))
+}
+
+/// A PDF under a name, with a strong `ETag`, and 304 when the caller has it already.
+pub(crate) fn pdf(headers: &HeaderMap, name: &str, bytes: Vec<u8>) -> Response {
+    let mut response = tagged(headers, "application/pdf", bytes);
+    // Shown in a browser, and saved under the name.
+    if let Ok(value) = HeaderValue::from_str(&format!("inline; filename=\"{name}.pdf\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+/// Bytes with their digest as the tag.
+fn tagged(headers: &HeaderMap, kind: &'static str, bytes: Vec<u8>) -> Response {
+    let tag = format!("\"{}\"", hex::encode(Sha256::digest(&bytes)));
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response =
-        if known { StatusCode::NOT_MODIFIED.into_response() } else { ([(header::CONTENT_TYPE, "application/json")], text).into_response() };
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { ([(header::CONTENT_TYPE, kind)], bytes).into_response() };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    Ok(response)
+    response
 }
 
 /// Milliseconds as RFC 3339.

@@ -17,7 +17,7 @@ use super::problem::{Kind, Problem};
 use super::shapes::Amount;
 use crate::db::keys::Caller;
 use crate::db::statements::{self as db, StoredStatement};
-use crate::service::settle;
+use crate::service::{paper, settle};
 use crate::state::Api;
 
 /// A statement to make.
@@ -119,4 +119,13 @@ pub(crate) async fn list(
 pub(crate) async fn get(State(api): State<Api>, caller: Caller, Id(id): Id<StatementId>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = db::by_id(api.db.read(), caller.tenant, id).await?;
     single(&headers, &shape(found.ok_or_else(|| Problem::not_found("statement", &id))?)?)
+}
+
+/// Prints the statement: PDF/A, with the hash of everything that it was computed from.
+#[utoipa::path(get, path = "/v1/statements/{id}/pdf", tag = "statements", params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/pdf", body = Vec<u8>)))]
+pub(crate) async fn pdf(State(api): State<Api>, caller: Caller, Id(id): Id<StatementId>, headers: HeaderMap) -> Result<Response, Problem> {
+    let found = db::by_id(api.db.read(), caller.tenant, id).await?;
+    let stored = found.ok_or_else(|| Problem::not_found("statement", &id))?;
+    Ok(super::page::pdf(&headers, &id.to_string(), paper::statement(&api, &caller, stored).await?))
 }

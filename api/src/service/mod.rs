@@ -5,6 +5,7 @@ pub(crate) mod books;
 pub(crate) mod collect;
 pub(crate) mod history;
 pub(crate) mod inputs;
+pub(crate) mod paper;
 pub(crate) mod pay;
 pub(crate) mod settle;
 

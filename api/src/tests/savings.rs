@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use ids::Slug;
 use jiff::Timestamp;
 use serde_json::json;
 use store::{Batch, Options, Origin, ProfileSeen, Row, Store};
 use units::{Quality, Unit};
 
-use super::room::{KEY, OTHER_KEY, Room, id};
+use super::room::{AUDITOR_KEY, KEY, OTHER_KEY, Room, id};
 
 fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
@@ -210,8 +211,12 @@ async fn walk(seed: u64) -> (serde_json::Value, Vec<u8>) {
     assert_eq!(manifest.invoice.total_minor, total);
     room.get_as(OTHER_KEY, &format!("{path}/evidence")).await.expect(StatusCode::NOT_FOUND);
 
+    let printed = paper(&room, &path, "NW-2026-000001").await;
+    paper(&room, &format!("/v1/statements/{}", id(&statement)), &id(&statement)).await;
+
     let payment = room.post(&format!("{path}/collect"), json!({})).await;
     assert_eq!(payment["status"], "succeeded");
+    assert!(paper(&room, &path, "NW-2026-000001").await == printed, "the paper changes when it is paid");
     room.post("/v1/payouts", json!({})).await;
     let paid = room.get("/v1/payouts").await.json();
     assert_eq!(paid["data"].as_array().unwrap().iter().map(|payout| payout["amount_minor"].as_i64().unwrap()).sum::<i64>(), total);
@@ -225,6 +230,23 @@ async fn walk(seed: u64) -> (serde_json::Value, Vec<u8>) {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     (invoice, evidence.bytes)
+}
+
+/// The document on paper, which is the same each time, has its digest as tag, and is nobody else's.
+async fn paper(room: &Room, path: &str, name: &str) -> Vec<u8> {
+    let path = format!("{path}/pdf");
+    let printed = room.get(&path).await.expect(StatusCode::OK);
+    assert_eq!(printed.headers["content-type"], "application/pdf");
+    assert_eq!(printed.headers["content-disposition"], format!("inline; filename=\"{name}.pdf\""));
+    assert_eq!(printed.headers["etag"], format!("\"{}\"", evidence::sha256_hex(&printed.bytes)));
+    assert!(printed.bytes.starts_with(b"%PDF-1.7"));
+    let known = Request::get(&path).header("authorization", format!("Bearer {KEY}")).header("if-none-match", &printed.headers["etag"]);
+    let known = room.send(known.body(Body::empty()).unwrap()).await.expect(StatusCode::NOT_MODIFIED);
+    assert!(known.bytes.is_empty() && known.headers["etag"] == printed.headers["etag"]);
+    room.get_as(AUDITOR_KEY, &path).await.expect(StatusCode::OK);
+    room.get_as(OTHER_KEY, &path).await.expect(StatusCode::NOT_FOUND);
+    room.send(Request::get(&path).body(Body::empty()).unwrap()).await.expect(StatusCode::UNAUTHORIZED);
+    printed.bytes
 }
 
 /// Every documented route that names a thing answers its tenant and tells nobody else that the thing exists.
@@ -246,7 +268,7 @@ async fn nobody_elses(room: &Room, ids: &[&str]) {
             asked += 1;
         }
     }
-    assert_eq!(asked, 8, "the routes that name a thing");
+    assert_eq!(asked, 10, "the routes that name a thing");
     for list in ["facilities", "baselines", "payees", "contracts", "statements", "invoices", "payouts", "ledger/transactions"] {
         let path = format!("/v1/{list}");
         assert_ne!(room.get(&path).await.json()["data"], json!([]), "{list}");
@@ -260,6 +282,26 @@ async fn from_history_to_payouts_twice_with_the_same_bits() {
     assert_eq!(first.0, second.0);
     assert!(first.1 == second.1, "the evidence differs");
     assert_ne!(walk(8).await.0["id"], first.0["id"]);
+}
+
+#[tokio::test]
+async fn what_the_evidence_contradicts_is_not_printed() {
+    let room = Room::new().await;
+    let (_, baseline, contract) = set_up(&room).await;
+    room.post(&format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
+    let statement = room.post("/v1/statements", january(&contract)).await;
+    let invoice = room.post("/v1/invoices", json!({ "statement": id(&statement) })).await;
+    let path = format!("/v1/invoices/{}/pdf", id(&invoice));
+    room.get(&path).await.expect(StatusCode::OK);
+    let file = std::fs::read_dir(&room.config.evidence).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let refused = room.get(&path).await.expect(StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!((refused.json()["code"].as_str(), refused.headers.get("etag")), (Some("internal"), None));
+    std::fs::remove_file(&file).unwrap();
+    room.get(&path).await.expect(StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
