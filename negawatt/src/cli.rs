@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use daemon::{ExitCode, LogFormat, Verbosity, init_tracing};
 
-use crate::{audit, demo, up};
+use crate::{audit, demo, readings, up};
 
 /// Verified energy savings, from a meter's registers to a paid-out cent.
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ enum Role {
     Api(api::cli::Args),
     /// An MQTT 5 broker for one machine; capped, and without a memory of its own.
     Broker(BrokerArgs),
+    /// What a store holds: series, their readings, their quality, their extremes.
+    Readings(readings::Args),
     /// Recomputes an invoice offline from its evidence bundle.
     Audit(audit::Args),
 }
@@ -88,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Role::Collector(args) => collector::cli::run(args),
         Role::Api(args) => api::cli::run(args, up::profiles()),
         Role::Broker(args) => broker_role(&args),
+        Role::Readings(args) => readings::run(&args),
         Role::Audit(args) => audit::run(&args),
     }
 }

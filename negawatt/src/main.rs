@@ -3,6 +3,7 @@
 mod audit;
 mod cli;
 mod demo;
+mod readings;
 mod up;
 
 use clap::Parser;

@@ -4,4 +4,5 @@
 mod audit;
 mod bad_input;
 mod demo;
+mod readings;
 mod up;

@@ -1,5 +1,7 @@
 //! Readings as a polars frame: the segments by polars' own reader, and what is still in memory behind them.
 
+mod summary;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
@@ -15,11 +17,19 @@ use crate::row::{Sample, Words};
 use crate::segment::COLUMNS;
 use crate::series::SeriesId;
 
+pub use summary::{Summary, Values};
+
 /// Why there is no frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     #[error("could not read {} into a frame", path.display())]
     Segment {
+        path: PathBuf,
+        #[source]
+        err: PolarsError,
+    },
+    #[error("could not write {}", path.display())]
+    Write {
         path: PathBuf,
         #[source]
         err: PolarsError,

@@ -34,7 +34,7 @@ mod wal;
 
 pub use flushed::SegmentError;
 #[cfg(feature = "frames")]
-pub use frames::FrameError;
+pub use frames::{FrameError, Summary, Values};
 pub use manifest::ManifestError;
 pub use reader::{Reader, Totals};
 pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Row, Sample, Words};
