@@ -123,6 +123,7 @@ pub(super) fn fragment(facts: &Facts) -> Markup {
         (readings_section(&facts.readings))
         (money_section(facts.invoice.as_ref()))
         (books_section(facts))
+        (points_section(&facts.readings))
     }
 }
 
@@ -136,25 +137,6 @@ fn readings_section(readings: &Readings) -> Markup {
                 Readings::Known(known) => {
                     @if let Some(problem) = &known.problem { p.bad { "The collector hears nothing: " (problem) } }
                     dl { @for (name, count) in &known.counters { div { dt { (name) } dd { (grouped(&count.to_string())) } } } }
-                    @if known.points.is_empty() {
-                        p.quiet { "No device has been heard yet." }
-                    } @else {
-                        div.scroll {
-                            table {
-                                caption { "Latest value of every point" }
-                                thead { tr {
-                                    th scope="col" { "Facility" } th scope="col" { "Device" } th scope="col" { "Point" }
-                                    th.number scope="col" { "Value" } th scope="col" { "Quality" } th scope="col" { "At" }
-                                } }
-                                tbody { @for point in &known.points { tr {
-                                    td { (point.facility) } td { (point.device) } td { (point.point) }
-                                    td.number { (point.value) }
-                                    td.bad[point.quality.starts_with("bad")] { (point.quality) }
-                                    td { (point.at) }
-                                } } }
-                            }
-                        }
-                    }
                 }
             }
         }
@@ -184,6 +166,37 @@ fn money_section(invoice: Option<&Invoice>) -> Markup {
                                 td { (payout.status) @if let Some(failure) = &payout.failure { ": " span.bad { (failure) } } }
                             } } }
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The longest part, so it comes last.
+fn points_section(readings: &Readings) -> Markup {
+    let points = match readings {
+        Readings::Known(known) => known.points.as_slice(),
+        Readings::NotAsked | Readings::Silent(_) => return html! {},
+    };
+    html! {
+        section aria-labelledby="points" {
+            h2 id="points" { "Latest value of every point" }
+            @if points.is_empty() {
+                p.quiet { "No device has been heard yet." }
+            } @else {
+                div.scroll tabindex="0" role="region" aria-labelledby="points" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Facility" } th scope="col" { "Device" } th scope="col" { "Point" }
+                            th.number scope="col" { "Value" } th scope="col" { "Quality" } th scope="col" { "At" }
+                        } }
+                        tbody { @for point in points { tr {
+                            td { (point.facility) } td { (point.device) } td { (point.point) }
+                            td.number { (point.value) }
+                            td.bad[point.quality.starts_with("bad")] { (point.quality) }
+                            td.time { (point.at) }
+                        } } }
                     }
                 }
             }
