@@ -1,4 +1,4 @@
-//! Against programs of other people: a Modbus client, a Modbus server, an MQTT broker and a time series database.
+//! Against programs of other people: a Modbus client, a Modbus server, an MQTT broker, a time series database and readers of PDF.
 //!
 //! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
 //! is not installed is a failure that says how to get it. Every peer runs on a free port of the loopback address, keeps its files in a
@@ -9,6 +9,7 @@
 mod field;
 mod mbpoll;
 mod mosquitto;
+mod paper;
 mod peer;
 mod pymodbus;
 mod victoria_metrics;

@@ -10,7 +10,13 @@ use serde_json::Value;
 use crate::program::{Failure, cargo, is_installed, output, run, say, works};
 
 /// Programs that the peers tests start, and their Debian packages.
-const PROGRAMS: [(&str, &str); 3] = [("mosquitto", "mosquitto"), ("mbpoll", "mbpoll"), ("victoria-metrics", "victoria-metrics")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("mosquitto", "mosquitto"),
+    ("mbpoll", "mbpoll"),
+    ("victoria-metrics", "victoria-metrics"),
+    ("pdftotext", "poppler-utils"),
+    ("qpdf", "qpdf"),
+];
 
 /// Those of them that Debian starts as services.
 const SERVICES: [&str; 2] = ["mosquitto", "victoria-metrics"];
