@@ -2,8 +2,10 @@
 //!
 //! Data goes to standard output, talk to standard error. Exit codes are those of [`daemon::ExitCode`].
 
+mod commission;
 mod identify;
 mod probe;
+mod report;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -70,6 +72,15 @@ enum Command {
     /// Find out what a device is
     #[command(after_help = EXIT_CODES)]
     Identify(identify::IdentifyArgs),
+    /// Prove that a device reads right: identity, physics, latency; leaves a signed record
+    #[command(after_help = EXIT_CODES)]
+    Commission(commission::CommissionArgs),
+    /// Show a commissioning record and check its signature
+    #[command(after_help = EXIT_CODES)]
+    Report(report::ReportArgs),
+    /// Make a technician's key for signing records
+    #[command(after_help = EXIT_CODES)]
+    Key(commission::KeyArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -94,6 +105,7 @@ Exit codes:
    0  done
    1  a fault of ours
    2  the command line is wrong
+  65  what was read is not fit for billing, or a record was changed
   69  something we depend on is down: a device, the broker, the disk
   78  the configuration is wrong; starting again cannot help";
 
@@ -121,6 +133,9 @@ pub fn run(args: Args) -> ExitCode {
         Command::Probe(args) => runtime.block_on(probe::probe(args)),
         Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),
         Command::Identify(command) => runtime.block_on(identify::run(command)),
+        Command::Commission(command) => runtime.block_on(commission::run(command, args.quiet)),
+        Command::Report(command) => report::run(&command),
+        Command::Key(command) => commission::key(&command),
     };
     // A serial port that hangs while it is opened must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(500));

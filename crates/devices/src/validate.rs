@@ -150,6 +150,7 @@ fn unit(text: &str) -> Option<Unit> {
         "%RH" => Unit::PercentRh,
         "ppm" => Unit::Ppm,
         "lx" => Unit::Lux,
+        "s" => Unit::Second,
         _ => return None,
     })
 }

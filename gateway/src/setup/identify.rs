@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     fn answer(pdu: &[u8]) -> Heard {
-        Heard { sound: Sound::Answer(pdu.to_vec()), echo: false, took: Duration::ZERO }
+        Heard { sound: Sound::Answer(pdu.to_vec()), echo: false, begins_right: true, took: Duration::ZERO }
     }
 
     #[test]

@@ -7,22 +7,32 @@
 //! * [`scan`] asks who is there, [`identify`] what it is; both hear more than answers ([`symptoms`](explain)).
 //! * What can be judged without a device is pure: plausibility, physics, hypotheses about a register.
 
+mod checks;
+mod commission;
 mod finding;
 mod identify;
+mod key;
+mod latency;
 mod place;
 mod plausible;
 mod ports;
 mod reader;
+mod record;
 mod scan;
 mod settings;
 mod speak;
 mod symptoms;
 
+pub use checks::Known;
+pub use commission::{CommissionError, Order, commission};
 pub use finding::{Finding, State, worst};
 pub use identify::{Candidate, Identity, Nameplate, identify, identify_among};
+pub use key::{KeyError, SigningKey};
+pub use latency::Latency;
 pub use place::{HOSTS_MAX, Place, PlaceError};
 pub use plausible::Values;
 pub use ports::{SerialPort, serial_ports};
+pub use record::{Forgery, Record, RecordedPoint, RecordedSample, Verified};
 pub use scan::{Event, FoundDevice, HOSTS_AT_ONCE, HeardFirst, PlaceReport, SERIAL_PATIENCE, Thoroughness, scan};
 pub use settings::{LineParity, LineSettings, likely_units};
 pub use symptoms::{Tally, explain, explain_load};

@@ -71,6 +71,15 @@ pub(super) fn score(values: &Values) -> (i32, Vec<String>) {
     (evidence.score, evidence.reasons)
 }
 
+/// Whether the values can be what they are said to be at all: the supply itself looks right.
+#[must_use]
+pub(super) fn is_supply(values: &Values) -> bool {
+    let hertz = values.get("f").is_none_or(|hertz| HERTZ.contains(hertz));
+    let volt = ["v1", "v2", "v3"].iter().filter_map(|id| values.get(*id)).all(|volt| VOLTS.contains(volt) || *volt == 0.0);
+    let some = ["f", "v1", "v2", "v3"].iter().any(|id| values.get(*id).is_some_and(|value| *value > 0.0));
+    hertz && volt && some
+}
+
 #[derive(Default)]
 struct Evidence {
     score: i32,
@@ -111,5 +120,6 @@ mod tests {
             of(&single),
             of(&swapped)
         );
+        assert!(is_supply(&right) && is_supply(&single) && !is_supply(&swapped) && !is_supply(&values(&[("p", 1.0)])));
     }
 }

@@ -332,7 +332,7 @@ impl<'a> Look<'a> {
                         Ok(again) => speaker = again,
                         Err(err) => return Pass { failed: Some(err), ..pass },
                     }
-                    Heard { sound: Sound::Silence, echo: false, took: Duration::ZERO }
+                    Heard { sound: Sound::Silence, echo: false, begins_right: false, took: Duration::ZERO }
                 }
             };
             pass.tally.note(&heard);
@@ -389,7 +389,7 @@ impl<'a> Look<'a> {
                 }
             }
             self.report.tally = self.report.tally.plus(seen);
-            if seen.crowded > 0 || (others_answer && seen.garbled + 1 >= SECOND_LOOKS) {
+            if seen.is_collision() || (others_answer && seen.garbled + 1 >= SECOND_LOOKS) {
                 self.report.findings.push(same_address(unit));
             } else if let Some(heard) = answer {
                 self.found(unit, way, &heard).await;

@@ -42,6 +42,8 @@ pub(super) struct Heard {
     pub(super) sound: Sound,
     /// Whether the question itself was heard first.
     pub(super) echo: bool,
+    /// Whether it began as the answer must begin, whatever came of the rest.
+    pub(super) begins_right: bool,
     /// From the end of the question to the end of the answer.
     pub(super) took: Duration,
 }
@@ -125,7 +127,8 @@ impl Speaker {
             Framing::Tcp => tcp_sound(self.transaction, unit, &heard),
         };
         self.dirty = !matches!(sound, Sound::Answer(_) | Sound::Silence) || heard.is_empty();
-        Ok(Heard { sound, echo, took: arrived.saturating_duration_since(asked) })
+        let begins_right = heard.starts_with(&[unit, pdu.first().copied().unwrap_or_default()]);
+        Ok(Heard { sound, echo, begins_right, took: arrived.saturating_duration_since(asked) })
     }
 
     fn frame(&mut self, unit: u8, pdu: &[u8]) -> Vec<u8> {

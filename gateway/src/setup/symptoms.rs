@@ -18,6 +18,8 @@ pub struct Tally {
     pub silent: u32,
     /// Bytes that make no frame.
     pub garbled: u32,
+    /// Those of them that begin as an answer must.
+    pub broken_off: u32,
     /// A right answer and more bytes behind it.
     pub crowded: u32,
     /// Right frames in the name of another unit.
@@ -35,7 +37,10 @@ impl Tally {
             Sound::Answer(_) => self.answered += 1,
             Sound::Crowd => self.crowded += 1,
             Sound::OtherUnit(_) => self.other_unit += 1,
-            Sound::Garble => self.garbled += 1,
+            Sound::Garble => {
+                self.garbled += 1;
+                self.broken_off += u32::from(heard.begins_right);
+            }
         }
     }
 
@@ -47,10 +52,18 @@ impl Tally {
             answered: self.answered + other.answered,
             silent: self.silent + other.silent,
             garbled: self.garbled + other.garbled,
+            broken_off: self.broken_off + other.broken_off,
             crowded: self.crowded + other.crowded,
             other_unit: self.other_unit + other.other_unit,
             echoed: self.echoed + other.echoed,
         }
+    }
+}
+
+impl Tally {
+    /// Whether this is what two devices with one address sound like: the same beginning, then two different answers at once.
+    pub(super) fn is_collision(self) -> bool {
+        self.answered * 4 < self.asked && (self.crowded > 0 || self.broken_off * 2 > self.garbled)
     }
 }
 
