@@ -32,9 +32,13 @@ pub(crate) fn table(name: &str) -> Vec<csv::StringRecord> {
     csv::Reader::from_reader(GzDecoder::new(file)).into_records().map(|row| row.unwrap()).collect()
 }
 
+/// A document of expected results.
+pub(crate) fn document(name: &str) -> serde_json::Value {
+    serde_json::from_reader(File::open(path(name)).unwrap()).unwrap()
+}
+
 pub(crate) fn expected(meter: &str) -> serde_json::Value {
-    let all: serde_json::Value = serde_json::from_reader(File::open(path("expected.json")).unwrap()).unwrap();
-    all[meter].clone()
+    document("expected.json")[meter].clone()
 }
 
 pub(crate) fn number(value: &serde_json::Value, pointer: &str) -> f64 {

@@ -1,4 +1,5 @@
-//! Agreement with published programs: eemeter 2.10.11 on its own samples and on synthetic meters with known truth.
+//! Agreement with published programs: eemeter 2.10.11 on its own samples and on synthetic meters with known truth, PySAM 7.1.1 on
+//! energy charges.
 //!
 //! The inputs and what the programs said about them lie in `tests/fixtures/mv`, with their licence. Energy there is in kWh
 //! or therms as the sample has it; here one unit of the sample is read as one kWh, because a fit does not care.
@@ -10,3 +11,4 @@ mod civil_days;
 mod coverage;
 mod fixtures;
 mod synthetic;
+mod tariffs;

@@ -4,6 +4,7 @@ use negawatt_calculator::baseline::{Clause, Commodity, qualify};
 use negawatt_calculator::model::{Search, fit};
 use negawatt_calculator::savings::avoided;
 
+use crate::caltrack_daily::{metrics_agree, savings_agree, the_winner_agrees};
 use crate::fixtures::{assert_close, baseline_period, expected, number, sample};
 
 fn truth_is_inside(meter: &str) {
@@ -11,16 +12,16 @@ fn truth_is_inside(meter: &str) {
     let expected = expected(meter);
     let baseline = qualify(&sample.energy, &sample.weather, sample.commodity, baseline_period()).unwrap();
     let fit = fit(&baseline, &Search::compatible()).unwrap();
-    let heating = expected.pointer("/model/model_params/heating_balance_point").and_then(serde_json::Value::as_f64);
-    let cooling = expected.pointer("/model/model_params/cooling_balance_point").and_then(serde_json::Value::as_f64);
-    assert_eq!((fit.model.hdd.map(|term| term.balance_f), fit.model.cdd.map(|term| term.balance_f)), (heating, cooling));
-    assert_close(fit.model.intercept / 1e3, number(&expected, "/model/model_params/intercept"), 1e-9, meter);
-    assert_close(fit.metrics.reference.autocorrelation, number(&expected, "/metrics/autocorr_resid"), 1e-8, meter);
+    the_winner_agrees(&fit, &expected);
+    metrics_agree(&fit, &expected);
+    assert_close(f64::from(fit.metrics.slopes), number(&expected, "/metrics/num_parameters"), 0.0, "slopes");
+    assert_close(f64::from(fit.metrics.observations), number(&expected, "/n_valid_days"), 0.0, "valid days");
+    let extreme = baseline.warnings().iter().find(|finding| finding.clause == Clause::ExtremeUse).map_or(0.0, |finding| finding.measured);
+    assert_close(extreme, number(&expected, "/n_extreme_values"), 0.0, "extreme values");
 
     let avoided = avoided(&fit, &sample.reporting).unwrap();
-    assert_close(avoided.exact.avoided_wh / 1e3, number(&expected, "/savings/metered_savings_sum"), 1e-9, meter);
-    assert_close(avoided.reference.fsu_wh / 1e3, number(&expected, "/savings/error_bands_90/FSU Error Band"), 1e-9, meter);
-    assert_close(avoided.reference.ols_wh / 1e3, number(&expected, "/savings/error_bands_90/OLS Error Band"), 1e-9, meter);
+    assert_close(f64::from(avoided.days_compared), number(&expected, "/savings/n"), 0.0, "compared days");
+    savings_agree(&avoided, &expected);
 
     let error = (avoided.exact.avoided_wh / 1e3 - number(&expected, "/truth/true_savings_sum")).abs();
     assert!(error <= avoided.interval.half_width_wh / 1e3, "{meter}: off by {error} kWh, interval {:?}", avoided.interval);
@@ -40,6 +41,8 @@ fn forty_five_missing_days_disqualify() {
     let refused = qualify(&sample.energy, &sample.weather, sample.commodity, baseline_period()).unwrap_err();
     let clauses: Vec<Clause> = refused.violations.iter().map(|finding| finding.clause).collect();
     assert_eq!(clauses, [Clause::JointCoverage, Clause::EnergyCoverage]);
+    let present = sample.energy.iter().filter(|day| baseline_period().contains(day.date) && day.wh.is_some()).count();
+    assert_eq!(Some(present), expected("syn04")["n_valid_days"].as_u64().and_then(|days| usize::try_from(days).ok()));
     assert_eq!(
         refused.to_string(),
         "the baseline is disqualified by 2 clause(s): 2.2.1.2: share of days with energy and weather 0.8767, allowed at least 0.9; \
