@@ -232,7 +232,8 @@ pub(crate) async fn evidence(State(api): State<Api>, caller: Caller, Id(id): Id<
         Problem::new(Kind::Internal, "the evidence bundle cannot be read; the log has the details")
     })?;
     let mut response = ([(header::CONTENT_TYPE, "application/x-tar")], bytes).into_response();
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{file}\"")) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
     if let Some(tag) = stored.evidence_sha256.and_then(|sha256| HeaderValue::from_str(&format!("\"{sha256}\"")).ok()) {

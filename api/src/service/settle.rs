@@ -3,8 +3,10 @@
 //! All figures come from `evidence::derive`, the same function by which an auditor recomputes them. A statement is
 //! derived when it is made and once more when it is billed: an invoice is only issued when both agree.
 
-use evidence::{Derived, Inputs, IssueInputs, Measurement};
-use ids::{ContractId, FacilityId, InvoiceId, StatementId, TenantId};
+use std::path::Path;
+
+use evidence::{BundleError, Derived, Inputs, IssueInputs, Measurement};
+use ids::{ContractId, FacilityId, InvoiceId, Slug, StatementId, TenantId};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use ledger::{Effect, Transaction};
@@ -185,7 +187,7 @@ pub(crate) async fn issue(api: &Api, caller: &Caller, id: StatementId) -> Result
             "the readings behind statement {id} are not those it was made from, and it would come out differently"
         )));
     }
-    let (file, sha256, derived) = write_evidence(api, inputs, derived).await?;
+    let (file, sha256, derived) = write_evidence(api, &caller.tenant_slug, inputs, derived).await?;
     written(caller.tenant, derived, (file, sha256), (series, count), now)
 }
 
@@ -235,12 +237,14 @@ async fn derive(inputs: Inputs) -> Result<(Inputs, Derived), ServiceError> {
     derived.await.map_err(unexpected)?.map_err(refused)
 }
 
-/// Writes the bundle under the invoice's number; its name and its hash.
-async fn write_evidence(api: &Api, inputs: Inputs, derived: Derived) -> Result<(String, String, Derived), ServiceError> {
-    let file = format!("{}.nwev", derived.invoice.number());
-    let path = api.evidence.join(&file);
+/// Writes the bundle under the invoice's number, in the folder of its tenant: numbers are counted for each tenant, and
+/// two of them may well choose one prefix. Its name and its hash.
+async fn write_evidence(api: &Api, tenant: &Slug, inputs: Inputs, derived: Derived) -> Result<(String, String, Derived), ServiceError> {
+    let file = format!("{tenant}/{}.nwev", derived.invoice.number());
+    let (all, folder, path) = (api.evidence.clone(), api.evidence.join(tenant.as_str()), api.evidence.join(&file));
     let wrote = tokio::task::spawn_blocking(move || {
         let bytes = evidence::encode(&inputs, &derived)?;
+        make_folder(&all, &folder).map_err(|err| BundleError::Write { path: folder, err })?;
         evidence::write(&path, &bytes).map(|written| (written.sha256, derived))
     });
     let (sha256, derived) = wrote
@@ -248,6 +252,15 @@ async fn write_evidence(api: &Api, inputs: Inputs, derived: Derived) -> Result<(
         .map_err(unexpected)?
         .map_err(|err| ServiceError::Internal { what: "the evidence bundle could not be written", err: Box::new(err) })?;
     Ok((file, sha256, derived))
+}
+
+/// Makes a folder, and its name durable.
+fn make_folder(parent: &Path, folder: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(folder) {
+        Ok(()) => std::fs::File::open(parent)?.sync_all(),
+        Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) => Err(err),
+    }
 }
 
 fn period(start: Date, end: Date) -> Result<Period, ServiceError> {

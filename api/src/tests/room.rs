@@ -177,8 +177,13 @@ impl Room {
 
     /// Posts, and reads the made resource.
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        let key = evidence::sha256_hex(format!("{path} {body}").as_bytes());
-        let answer = self.post_as(KEY, path, Some(&key), &body).await;
+        self.make_as(KEY, path, body).await
+    }
+
+    /// As [`post`](Self::post), for the owner of `key`.
+    pub(super) async fn make_as(&self, key: &str, path: &str, body: Value) -> Value {
+        let idempotency = evidence::sha256_hex(format!("{path} {body}").as_bytes());
+        let answer = self.post_as(key, path, Some(&idempotency), &body).await;
         assert!(answer.status.is_success(), "{path}: {}", answer.text());
         answer.json()
     }

@@ -125,15 +125,20 @@ fn history() -> Vec<Series> {
 
 /// Facility, baseline, payees and contract; the identifiers of baseline and contract.
 async fn set_up(room: &Room) -> (String, String, String) {
-    let facility = room.facility(KEY, "north-hall").await;
-    store_series(room, "demo", history());
+    set_up_for(room, KEY, "demo").await
+}
+
+async fn set_up_for(room: &Room, key: &str, tenant: &str) -> (String, String, String) {
+    let facility = room.facility(key, "north-hall").await;
+    store_series(room, tenant, history());
     let devices = [("utility-meter", "meter"), ("weather-station", "weather"), ("main-meter", "meter")];
     for (slug, kind) in devices {
         let body = json!({ "slug": slug, "name": slug, "kind": kind, "profile": null });
-        room.post(&format!("/v1/facilities/{facility}/devices"), body).await;
+        room.make_as(key, &format!("/v1/facilities/{facility}/devices"), body).await;
     }
     let baseline = room
-        .post(
+        .make_as(
+            key,
             "/v1/baselines",
             json!({
                 "facility": facility, "meters": ["utility-meter"], "weather": "weather-station",
@@ -146,11 +151,12 @@ async fn set_up(room: &Room) -> (String, String, String) {
     let shares = [("platform", 50_000), ("network", 175_000), ("facility", 100_000), ("investor", 600_000), ("partner", 75_000)];
     let mut split = Vec::new();
     for (kind, share_ppm) in shares {
-        let payee = room.post("/v1/payees", json!({ "name": format!("The {kind}"), "kind": kind })).await;
+        let payee = room.make_as(key, "/v1/payees", json!({ "name": format!("The {kind}"), "kind": kind })).await;
         split.push(json!({ "payee": id(&payee), "share_ppm": share_ppm }));
     }
     let contract = room
-        .post(
+        .make_as(
+            key,
             "/v1/contracts",
             json!({
                 "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
@@ -341,4 +347,39 @@ async fn a_statement_whose_readings_changed_is_not_billed() {
     store_batch(&room, "demo", 78, series);
     let refused = room.post_as(KEY, "/v1/invoices", Some("k2"), &json!({ "statement": id(&statement) })).await;
     assert!(refused.expect(StatusCode::CONFLICT).json()["detail"].as_str().unwrap().contains("fit and verify a new one"));
+}
+
+/// Verifies, states and bills January for a tenant; the invoice.
+async fn bill_january(room: &Room, key: &str, tenant: &str) -> serde_json::Value {
+    let (_, baseline, contract) = set_up_for(room, key, tenant).await;
+    room.make_as(key, &format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
+    let statement = room.make_as(key, "/v1/statements", january(&contract)).await;
+    room.make_as(key, "/v1/invoices", json!({ "statement": id(&statement) })).await
+}
+
+#[tokio::test]
+async fn two_tenants_with_one_invoice_number_each_keep_their_own_evidence() {
+    let room = Room::new().await;
+    let mut billed = Vec::new();
+    for (key, tenant) in [(KEY, "demo"), (OTHER_KEY, "other")] {
+        billed.push((key, bill_january(&room, key, tenant).await));
+    }
+    assert_eq!(billed[0].1["number"], billed[1].1["number"], "numbers are counted for each tenant");
+    for (key, invoice) in billed {
+        let evidence = room.get_as(key, &format!("/v1/invoices/{}/evidence", id(&invoice))).await.expect(StatusCode::OK);
+        assert_eq!(evidence::sha256_hex(&evidence.bytes), invoice["evidence_sha256"].as_str().unwrap(), "not this tenant's evidence");
+        let disposition = evidence.headers["content-disposition"].to_str().unwrap();
+        assert_eq!(disposition, "attachment; filename=\"NW-2026-000001.nwev\"");
+    }
+}
+
+#[tokio::test]
+async fn an_instant_at_the_edge_of_the_calendar_is_no_accident() {
+    let room = Room::new().await;
+    let facility = room.facility(KEY, "north-hall").await;
+    drop(Store::open(room.store(), Options::default()).unwrap());
+    for instant in ["-009999-01-02T01:59:59Z", "9999-12-30T22:00:00Z"] {
+        let path = format!("/v1/facilities/{facility}/readings?device=main-meter&point=e_imp&to={instant}");
+        assert_eq!(room.get(&path).await.expect(StatusCode::OK).json()["data"], json!([]));
+    }
 }
