@@ -76,7 +76,8 @@ pub(crate) async fn list(
         return Err(Problem::new(Kind::InvalidParameter, format!("limit is 1 to {LIMIT_MAX}, not {rows}")));
     }
     let to = query.to.unwrap_or_else(|| api.now());
-    let from = query.from.unwrap_or_else(|| to - SignedDuration::from_hours(24));
+    // At the edge of the calendar there is no day before.
+    let from = query.from.unwrap_or_else(|| to.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
     let after = query.starting_after.map_or(i64::MIN, |after| after.as_millisecond() + 1);
     let question = Question {
         tenant: caller.tenant_slug,
