@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Step};
-use crate::manifest::{Publication, SegmentRow};
+use crate::manifest::{ManifestError, Publication, SegmentRow};
 use crate::row::Sample;
 use crate::segment;
 use crate::series::SeriesId;
@@ -29,11 +31,8 @@ impl Inner {
         if self.wal.stopped() {
             return Err(WalError::Stopped { path: self.wal.dir().to_owned() }.into());
         }
-        if self.state.is_saved() {
+        if self.state.is_saved() && self.wal.sealed_files() == 0 {
             return Ok(());
-        }
-        if !self.wal.is_fresh() {
-            self.wal.roll(0)?;
         }
         let mut places: BTreeMap<Place, Readings> = BTreeMap::new();
         for id in self.state.head.ids() {
@@ -43,11 +42,7 @@ impl Inner {
                 places.entry(place).or_default().push((id, samples));
             }
         }
-        let mut added = Vec::with_capacity(places.len());
-        for (place, readings) in places {
-            added.push(self.write(place, &readings)?);
-        }
-        self.sync_segments(&added)?;
+        let added = self.write_all(places)?;
         let flushed_lsn = self.wal.last_lsn();
         let publication = Publication {
             flushed_lsn,
@@ -61,11 +56,18 @@ impl Inner {
             added: added.iter().collect(),
             removed: Vec::new(),
         };
-        self.manifest.publish(&publication)?;
+        if let Err(err) = self.manifest.publish(&publication) {
+            return Err(self.not_published(&added, err));
+        }
         fault::hit(Step::ManifestPublished).map_err(WalError::io("trim", &self.dir))?;
         self.state.saved();
         self.flushed.change(added, &HashSet::new());
+        // What is sealed goes first: on a full disk the new file needs its space.
         self.wal.trim(flushed_lsn)?;
+        if !self.wal.is_fresh() {
+            self.wal.roll(0)?;
+            self.wal.trim(flushed_lsn)?;
+        }
         fault::hit(Step::LogTrimmed).map_err(WalError::io("trim", &self.dir))?;
         self.merge(SEGMENTS_MAX)
     }
@@ -89,13 +91,11 @@ impl Inner {
         for (place, segments) in places {
             let mut merged: BTreeMap<SeriesId, Vec<Sample>> = BTreeMap::new();
             for row in &segments {
-                let path = self.flushed.path(row);
-                let rows = segment::read(&path, 0, row.rows).map_err(|err| crate::SegmentError { path, err })?;
+                let rows = self.read_whole(row)?;
                 rows.into_iter().for_each(|(id, sample)| merged.entry(id).or_default().push(sample));
             }
             merged.values_mut().for_each(|samples| samples.sort_by_key(|sample| (sample.ts_ms, sample.version)));
-            let added = vec![self.write(place, &merged.into_iter().collect())?];
-            self.sync_segments(&added)?;
+            let added = self.write_all([(place, merged.into_iter().collect())])?;
             let removed: Vec<i64> = segments.iter().map(|segment| segment.id).collect();
             let publication = Publication {
                 flushed_lsn: self.wal.last_lsn(),
@@ -105,7 +105,9 @@ impl Inner {
                 removed: removed.clone(),
                 ..Publication::default()
             };
-            self.manifest.publish(&publication)?;
+            if let Err(err) = self.manifest.publish(&publication) {
+                return Err(self.not_published(&added, err));
+            }
             self.flushed.change(added, &removed.into_iter().collect());
         }
         Ok(())
@@ -157,15 +159,66 @@ impl Inner {
         Ok(())
     }
 
+    /// Every row of a segment whose bytes are those that were written: what is merged anew gets a new hash, and a damage
+    /// that nobody noticed would become the truth.
+    fn read_whole(&self, row: &SegmentRow) -> Result<Vec<(SeriesId, Sample)>, FlushError> {
+        let path = self.flushed.path(row);
+        let bytes = std::fs::read(&path).map_err(|err| FlushError::Segment { what: "read", path: path.clone(), err })?;
+        if hex::encode(Sha256::digest(&bytes)) != row.sha256 {
+            return Err(FlushError::Damaged { path });
+        }
+        segment::decode(bytes.into(), 0, row.rows).map_err(|err| crate::SegmentError { path, err }.into())
+    }
+
+    /// Writes and syncs one segment for each place. When one fails, none is left behind: a full disk would only be filled
+    /// further by trying again.
+    fn write_all(&mut self, places: impl IntoIterator<Item = (Place, Readings)>) -> Result<Vec<SegmentRow>, FlushError> {
+        let first = self.next_segment;
+        let mut added = Vec::new();
+        let written = places.into_iter().try_for_each(|(place, readings)| self.write(place, &readings).map(|row| added.push(row)));
+        match written.and_then(|()| self.sync_segments(&added)) {
+            Ok(()) => Ok(added),
+            Err(err) => {
+                self.discard(first..self.next_segment);
+                Err(err)
+            }
+        }
+    }
+
+    /// A manifest that failed may have changed all the same. Segments are removed only when it says that it has not.
+    fn not_published(&mut self, added: &[SegmentRow], err: ManifestError) -> FlushError {
+        for row in added {
+            if matches!(self.manifest.has_segment(row.id), Ok(false)) {
+                self.discard(row.id..row.id + 1);
+            }
+        }
+        err.into()
+    }
+
+    /// Removes segments that the manifest does not have. What cannot be removed is a stranger to the next start.
+    fn discard(&self, ids: Range<i64>) {
+        for id in ids {
+            let path = self.dir.join(relative(id));
+            for path in [temporary(&path), path] {
+                match std::fs::remove_file(&path) {
+                    Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                        tracing::warn!(path = %path.display(), error = %err, "a segment that was not finished could not be removed");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     fn write(&mut self, (tenant, facility, month): Place, readings: &Readings) -> Result<SegmentRow, FlushError> {
         let id = self.next_segment;
         self.next_segment += 1;
-        let relative = format!("segments/{id:010}.parquet");
+        let relative = relative(id);
         let path = self.dir.join(&relative);
         let keyed: Vec<_> =
             readings.iter().filter_map(|(id, samples)| Some((*id, self.state.catalogue.get(*id)?, samples.clone()))).collect();
         let encoded = segment::encode(&keyed).map_err(|err| FlushError::Encode { path: path.clone(), err })?;
-        let temporary = path.with_extension("tmp");
+        let temporary = temporary(&path);
         let failed = |what| {
             let path = path.clone();
             move |err| FlushError::Segment { what, path, err }
@@ -196,6 +249,16 @@ impl Inner {
         }
         File::open(&dir).and_then(|dir| dir.sync_all()).map_err(|err| FlushError::Segment { what: "sync", path: dir, err })
     }
+}
+
+/// Where a segment lies in the folder of the store.
+fn relative(id: i64) -> String {
+    format!("segments/{id:010}.parquet")
+}
+
+/// The name of a segment that is being written.
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
 }
 
 /// Cuts sorted readings at the months of UTC, `2026-01`.

@@ -150,6 +150,11 @@ impl Manifest {
         published.map_err(self.error("write"))
     }
 
+    /// Whether a segment is part of the store.
+    pub(crate) fn has_segment(&mut self, id: i64) -> Result<bool, ManifestError> {
+        wait(tables::has_segment(&mut self.connection, id)).map_err(self.error("read"))
+    }
+
     /// Files that were replaced and may be read by a reader that opened before.
     pub(crate) fn retired(&mut self) -> Result<Vec<String>, ManifestError> {
         wait(tables::retired(&mut self.connection)).map_err(self.error("read"))

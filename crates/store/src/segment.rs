@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Repetition, Type as Physical, ZstdLevel};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
@@ -75,9 +76,17 @@ pub(crate) fn encode(series: &[(SeriesId, &SeriesKey, Vec<Sample>)]) -> Result<E
     Ok(Encoded { bytes: writer.into_inner()?, spans })
 }
 
-/// Reads `rows` rows from `first_row` on.
-pub(crate) fn read(path: &Path, first_row: u64, rows: u64) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
-    let reader = SerializedFileReader::new(File::open(path)?)?;
+/// Reads `rows_wanted` rows from `first_row` on.
+pub(crate) fn read(path: &Path, first_row: u64, rows_wanted: u64) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
+    rows(&SerializedFileReader::new(File::open(path)?)?, first_row, rows_wanted)
+}
+
+/// As [`read`], of the bytes of a file.
+pub(crate) fn decode(bytes: Bytes, first_row: u64, rows_wanted: u64) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
+    rows(&SerializedFileReader::new(bytes)?, first_row, rows_wanted)
+}
+
+fn rows(reader: &impl FileReader, first_row: u64, rows: u64) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
     let mut found = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
     let mut start = 0_u64;
     let end = first_row.saturating_add(rows);

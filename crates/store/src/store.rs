@@ -96,6 +96,8 @@ pub enum FlushError {
         #[source]
         err: parquet::errors::ParquetError,
     },
+    #[error("{} is not what was written: restore it from a copy", path.display())]
+    Damaged { path: PathBuf },
     #[error(transparent)]
     Read(#[from] SegmentError),
     #[error(transparent)]
@@ -129,7 +131,16 @@ pub(crate) struct Inner {
     pub(crate) manifest: Manifest,
     pub(crate) wal: Wal,
     pub(crate) next_segment: i64,
+    /// After a flush that failed: what must wait in memory or in the log before the next one is tried.
+    flush_again: Waiting,
     buffer: Vec<u8>,
+}
+
+/// What a flush would take away.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    rows: usize,
+    log_files: usize,
 }
 
 impl Store {
@@ -158,8 +169,17 @@ impl Store {
         let wal = Wal::resume(&wal_dir, tail, options.wal_file_bytes)?;
         let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
         let dir = dir.to_owned();
-        let mut inner =
-            Inner { dir: dir.clone(), options, state, flushed, manifest, wal, next_segment: snapshot.next_segment, buffer: Vec::new() };
+        let mut inner = Inner {
+            dir: dir.clone(),
+            options,
+            state,
+            flushed,
+            manifest,
+            wal,
+            next_segment: snapshot.next_segment,
+            flush_again: Waiting::default(),
+            buffer: Vec::new(),
+        };
         inner.remove_strangers()?;
         Ok(Self { inner: Mutex::new(inner), dir, _lock: lock })
     }
@@ -172,14 +192,21 @@ impl Store {
         self.commit_with(batches, &[])
     }
 
-    /// Commits batches and dead letters together.
+    /// Commits batches and dead letters together. More than one frame can hold is committed in several.
+    ///
+    /// * Errors: none of them may be acknowledged; those of a frame before the one that failed are known when they come
+    ///   again.
     pub fn commit_with(&self, batches: &[Batch], letters: &[DeadLetter]) -> Result<Vec<Committed>, CommitError> {
         let mut inner = self.lock();
-        let committed = inner.commit(batches, letters)?;
-        if inner.state.head.rows() >= inner.options.flush_rows
-            && let Err(err) = inner.flush()
-        {
-            tracing::warn!(error = %err, rows = inner.state.head.rows(), "readings stay in the log: segments cannot be written");
+        let mut committed = Vec::with_capacity(batches.len());
+        let (mut batches, mut letters) = (batches, letters);
+        while !(batches.is_empty() && letters.is_empty()) {
+            let (of_batches, bytes) = fitting(batches.iter().map(bytes_max), 0)?;
+            let (of_letters, _) = fitting(letters.iter().map(letter_bytes_max), bytes)?;
+            let ((now, later), (letters_now, letters_later)) = (batches.split_at(of_batches), letters.split_at(of_letters));
+            committed.extend(inner.commit(now, letters_now)?);
+            (batches, letters) = (later, letters_later);
+            inner.flush_when_due();
         }
         Ok(committed)
     }
@@ -276,6 +303,25 @@ pub(crate) fn apply(state: &mut State, payload: &[u8]) -> bool {
 impl Inner {
     /// Commits refuse when this many times the flush limit waits in memory.
     const BEHIND: usize = 4;
+    /// A flush is due when so many files of log wait, even without readings: dead letters and repeats fill it too.
+    const LOG_FILES_MAX: usize = 16;
+
+    /// Flushes when enough waits. One that fails is tried again when another eighth has come, and not at every commit:
+    /// each attempt encodes everything anew.
+    fn flush_when_due(&mut self) {
+        let waits = Waiting { rows: self.state.head.rows(), log_files: self.wal.sealed_files() };
+        let Waiting { rows, log_files } = self.flush_again;
+        if waits.rows < self.options.flush_rows.max(rows) && waits.log_files < Self::LOG_FILES_MAX.max(log_files) {
+            return;
+        }
+        self.flush_again = Waiting::default();
+        if let Err(err) = self.flush() {
+            let error: &(dyn std::error::Error + 'static) = &err;
+            tracing::warn!(error, rows = waits.rows, "readings stay in the log: segments cannot be written");
+            let rows = waits.rows + (self.options.flush_rows / 8).max(1);
+            self.flush_again = Waiting { rows, log_files: waits.log_files + Self::LOG_FILES_MAX / 8 };
+        }
+    }
 
     fn commit(&mut self, batches: &[Batch], letters: &[DeadLetter]) -> Result<Vec<Committed>, CommitError> {
         let rows = self.state.head.rows();
@@ -285,9 +331,6 @@ impl Inner {
         // Everything that may fail comes first: from the first change in memory on there is no way back.
         let resolved = batches.iter().map(|batch| self.resolve(batch)).collect::<Result<Vec<_>, _>>()?;
         let bytes = batches.iter().map(bytes_max).chain(letters.iter().map(letter_bytes_max)).sum();
-        if bytes > crate::wal::PAYLOAD_BYTES_MAX {
-            return Err(CommitError::TooLarge { bytes });
-        }
         self.wal.reserve(bytes)?;
         let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffer));
         let committed = batches.iter().zip(resolved).map(|(batch, ids)| self.take(batch, &ids, &mut writer)).collect();
@@ -425,6 +468,24 @@ fn contradicted(quality: Quality) -> Quality {
         Severity::Good => Quality::from_bits(quality.bits() | Quality::uncertain(Reason::Conflict).bits()),
         _ => quality.with(Reason::Conflict),
     }
+}
+
+/// How many of the first fit into one frame in which `taken` bytes are taken, and the bytes taken then.
+///
+/// * Errors: the first does not fit into any frame.
+fn fitting(sizes: impl Iterator<Item = usize>, taken: usize) -> Result<(usize, usize), CommitError> {
+    let (mut count, mut bytes) = (0, taken);
+    for size in sizes {
+        if size > crate::wal::PAYLOAD_BYTES_MAX {
+            // Whatever stands before it is committed first.
+            return if count + taken == 0 { Err(CommitError::TooLarge { bytes: size }) } else { Ok((count, bytes)) };
+        }
+        if bytes + size > crate::wal::PAYLOAD_BYTES_MAX {
+            break;
+        }
+        (count, bytes) = (count + 1, bytes + size);
+    }
+    Ok((count, bytes))
 }
 
 /// What a batch can take in the log at most, with every one of its rows a new series.

@@ -263,6 +263,10 @@ async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx
     Ok(())
 }
 
+pub(super) async fn has_segment(db: Sqlite<'_>, id: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?)").bind(id).fetch_one(db).await
+}
+
 pub(super) async fn retired(db: Sqlite<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("SELECT path FROM retired").fetch_all(db).await
 }

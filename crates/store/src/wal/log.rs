@@ -78,9 +78,9 @@ impl Wal {
         frame::seal(buffer, lsn);
         // Until proved otherwise: a failed fdatasync may have dropped the pages, and a second one would say all is well.
         self.stopped = true;
-        self.file.write_all_at(buffer, self.offset).map_err(WalError::io("write", &self.path))?;
-        fault::hit(Step::Sync).map_err(WalError::io("sync", &self.path))?;
-        self.file.sync_data().map_err(WalError::io("sync", &self.path))?;
+        self.file.write_all_at(buffer, self.offset).map_err(WalError::unknown("write", &self.path))?;
+        fault::hit(Step::Sync).map_err(WalError::unknown("sync", &self.path))?;
+        self.file.sync_data().map_err(WalError::unknown("sync", &self.path))?;
         self.stopped = false;
         self.offset += u64::try_from(buffer.len()).unwrap_or(u64::MAX);
         self.next_lsn += 1;
@@ -130,6 +130,11 @@ impl Wal {
         self.offset == frame::FILE_HEADER_BYTES
     }
 
+    /// Files before the current one.
+    pub(crate) fn sealed_files(&self) -> usize {
+        self.sealed.len()
+    }
+
     pub(crate) fn stopped(&self) -> bool {
         self.stopped
     }
@@ -147,21 +152,28 @@ impl Wal {
 
 /// Makes a file under another name first, so that a file with its real name always has a whole header.
 fn create(dir: &Path, first_lsn: u64, bytes: u64) -> Result<(File, PathBuf, u64), WalError> {
-    let path = dir.join(format!("{first_lsn:020}.wal"));
     let temporary = dir.join("next.wal-new");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&temporary)
-        .map_err(WalError::io("create", &temporary))?;
+    let created = create_by_way_of(&temporary, dir, first_lsn, bytes);
+    if created.is_err()
+        && let Err(err) = std::fs::remove_file(&temporary)
+        && err.kind() != std::io::ErrorKind::NotFound
+    {
+        // What of it was allocated is space that a full disk needs; the next attempt takes the same name.
+        tracing::warn!(path = %temporary.display(), error = %err, "a log file that was not finished could not be removed");
+    }
+    created
+}
+
+fn create_by_way_of(temporary: &Path, dir: &Path, first_lsn: u64, bytes: u64) -> Result<(File, PathBuf, u64), WalError> {
+    let path = dir.join(format!("{first_lsn:020}.wal"));
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(temporary).map_err(WalError::io("create", temporary))?;
     preallocate(&file, &path, bytes)?;
     let mut header = frame::MAGIC.to_vec();
     header.extend(first_lsn.to_le_bytes());
     file.write_all_at(&header, 0).map_err(WalError::io("write", &path))?;
     file.sync_all().map_err(WalError::io("sync", &path))?;
-    std::fs::rename(&temporary, &path).map_err(WalError::io("rename", &path))?;
+    std::fs::rename(temporary, &path).map_err(WalError::io("rename", &path))?;
     sync_dir(dir)?;
     Ok((file, path, bytes))
 }

@@ -54,6 +54,12 @@ pub enum WalError {
 }
 
 impl WalError {
+    /// Of a frame that may be on the disk, in part or whole: never [`WalError::Full`], which says that nothing has changed.
+    pub(crate) fn unknown(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |err| Self::Io { what, path, err }
+    }
+
     pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |err| {
