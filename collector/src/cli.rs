@@ -14,7 +14,7 @@ use units::Unit;
 
 use crate::config::Config;
 use crate::import::{Import, ImportError, Imported};
-use crate::serve::{self, ServeError};
+use crate::serve;
 
 /// Takes readings from the broker, makes them durable, and acknowledges them.
 #[derive(Clone, Debug, Parser)]
@@ -98,16 +98,7 @@ async fn serve_until_signal(config: Config) -> ExitCode {
     };
     match serve::serve(config, Arc::new(SystemClock), stop).await {
         Ok(()) => ExitCode::Ok,
-        Err(err) => fail(&format!("error: {}", daemon::chain(&err)), exit_code(&err)),
-    }
-}
-
-fn exit_code(err: &ServeError) -> ExitCode {
-    match err {
-        ServeError::Store { err: OpenError::Contradiction { .. }, .. } => ExitCode::DataRefused,
-        ServeError::Store { .. } | ServeError::Listen { .. } | ServeError::Admin { .. } => ExitCode::DependencyDown,
-        ServeError::Ingest(_) | ServeError::Flush(_) => ExitCode::TryAgain,
-        ServeError::Panicked => ExitCode::Bug,
+        Err(err) => fail(&format!("error: {}", daemon::chain(&err)), err.exit_code()),
     }
 }
 
@@ -121,8 +112,11 @@ fn import(args: &ImportArgs) -> ExitCode {
     let store = match Store::open(&args.store, Options::default()) {
         Ok(store) => store,
         Err(err) => {
-            let help = "help: while a collector runs, send the file to its POST /v1/imports";
-            return fail(&format!("error: {}\n{help}", daemon::chain(&err)), ExitCode::DependencyDown);
+            let help = match err {
+                OpenError::InUse { .. } => "\nhelp: while a collector runs, send the file to its POST /v1/imports",
+                _ => "",
+            };
+            return fail(&format!("error: {}{help}", daemon::chain(&err)), serve::exit_code_of(&err));
         }
     };
     match imported(&import, &store, &args.file, body) {
@@ -133,6 +127,11 @@ fn import(args: &ImportArgs) -> ExitCode {
                 (_, Err(err)) => fail(&format!("error: {}", daemon::chain(&err)), ExitCode::TryAgain),
                 (other, Ok(())) => other,
             }
+        }
+        Err(ImportError::Store(err)) => {
+            let help = "help: import the file again; what was stored of it is known and stays as it is";
+            let code = if err.is_transient() { ExitCode::TryAgain } else { ExitCode::DependencyDown };
+            fail(&format!("error: {}\n{help}", daemon::chain(&err)), code)
         }
         Err(err) => fail(&format!("error: {}: {}", args.file.display(), daemon::chain(&err)), ExitCode::DataRefused),
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::Clock;
-use store::{FlushError, OpenError, Options, Store};
+use daemon::{Clock, ExitCode};
+use store::{FlushError, ManifestError, OpenError, Options, Store, WalError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -50,6 +50,29 @@ pub enum ServeError {
     Flush(#[source] FlushError),
     #[error("a task of the collector has panicked")]
     Panicked,
+}
+
+impl ServeError {
+    /// What the process says when it ends with this.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Store { err, .. } => exit_code_of(err),
+            Self::Listen { .. } | Self::Admin { .. } => ExitCode::DependencyDown,
+            Self::Ingest(_) | Self::Flush(_) => ExitCode::TryAgain,
+            Self::Panicked => ExitCode::Bug,
+        }
+    }
+}
+
+/// A store that contradicts itself does not get better by starting again.
+pub(crate) fn exit_code_of(err: &OpenError) -> ExitCode {
+    match err {
+        OpenError::Contradiction { .. }
+        | OpenError::Manifest(ManifestError::Format { .. } | ManifestError::Corrupt { .. })
+        | OpenError::Wal(WalError::Damaged { .. } | WalError::Unknown { .. } | WalError::Hole { .. }) => ExitCode::DataRefused,
+        _ => ExitCode::DependencyDown,
+    }
 }
 
 /// A collector that runs.

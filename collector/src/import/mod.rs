@@ -2,7 +2,7 @@
 //!
 //! Two columns count: a time (`start`, `t`, `date` or `timestamp`) and a value (`value`, `temp_f`, `temp_c`, or the one
 //! that is named). An empty value in the last line closes the period and is no reading; elsewhere it is a reading
-//! without a value. The same file twice changes nothing: every part of it is known by the hash of its content.
+//! without a value. The same file twice changes nothing: every part of it is known by the hash of its readings.
 
 mod parquet;
 mod table;
@@ -100,15 +100,15 @@ pub enum ImportError {
 impl Import {
     /// Takes a CSV file.
     pub fn csv(&self, store: &Store, body: &[u8], now: Timestamp) -> Result<Imported, ImportError> {
-        self.take(store, &text::read(body, self.column.as_deref())?, body, now)
+        self.take(store, &text::read(body, self.column.as_deref())?, now)
     }
 
     /// Takes a Parquet file.
     pub fn parquet(&self, store: &Store, body: bytes::Bytes, now: Timestamp) -> Result<Imported, ImportError> {
-        self.take(store, &parquet::read(body.clone(), self.column.as_deref())?, &body, now)
+        self.take(store, &parquet::read(body, self.column.as_deref())?, now)
     }
 
-    fn take(&self, store: &Store, table: &Table, body: &[u8], now: Timestamp) -> Result<Imported, ImportError> {
+    fn take(&self, store: &Store, table: &Table, now: Timestamp) -> Result<Imported, ImportError> {
         let unit = self.unit_of(table)?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if self.point.is_empty() || self.point.len() > 64 || !self.point.bytes().all(plain) {
@@ -132,7 +132,7 @@ impl Import {
             facility: self.facility.clone(),
             gateway: Slug::parse(GATEWAY).map_err(|err| ImportError::Point { point: err.found })?,
         };
-        let spool_id = self.content_id(unit, body);
+        let spool_id = self.content_id(unit, &rows);
         for (seq, rows) in (1..).zip(rows.chunks(BATCH_ROWS)) {
             let batch = Batch { origin: origin.clone(), spool_id, seq, rows: rows.to_vec(), profiles: Vec::new(), letter: None };
             for committed in store.commit(&[batch])? {
@@ -202,14 +202,22 @@ impl Import {
         Ok((at.as_millisecond(), quality))
     }
 
-    /// What the batches of this file are known by.
-    fn content_id(&self, unit: Unit, body: &[u8]) -> [u8; 16] {
+    /// What the batches of this file are known by: everything that is stored of it. The bytes of the file would not do,
+    /// because another zone, another column or a later clock makes other readings of them.
+    fn content_id(&self, unit: Unit, rows: &[Row]) -> [u8; 16] {
         let mut hash = Sha256::new();
         for text in [self.tenant.as_str(), self.facility.as_str(), self.device.as_str(), &self.point, unit.symbol()] {
             hash.update(text.as_bytes());
             hash.update([0]);
         }
-        hash.update(body);
+        for row in rows {
+            hash.update(row.ts_ms.to_be_bytes());
+            hash.update(row.quality.bits().to_be_bytes());
+            match row.raw {
+                Some(raw) => hash.update(raw.to_be_bytes()),
+                None => hash.update([0]),
+            }
+        }
         let digest: [u8; 32] = hash.finalize().into();
         digest.first_chunk().copied().unwrap_or_default()
     }

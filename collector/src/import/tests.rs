@@ -66,6 +66,27 @@ fn the_same_file_again_changes_nothing_and_another_file_is_compared() {
 }
 
 #[test]
+fn one_file_read_in_another_way_is_another_import() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let counts = |imported: Imported| (imported.accepted, imported.duplicate, imported.conflict);
+    let file = "start,value,net\n2016-01-01T00:00:00,1,10\n2016-01-01T01:00:00,2,20\n";
+    let read = |zone: &str, column: Option<&str>, now: Timestamp| {
+        let (zone, column) = (Some(TimeZone::get(zone).unwrap()), column.map(str::to_owned));
+        let import = Import { zone, column, ..import(Some(Unit::KilowattHour)) };
+        counts(import.csv(&store, file.as_bytes(), now).unwrap())
+    };
+    assert_eq!(read("America/Chicago", None, now()), (2, 0, 0));
+    assert_eq!(read("Asia/Tokyo", None, now()), (2, 0, 0), "the right zone, after the wrong one");
+    assert_eq!(read("Asia/Tokyo", Some("net"), now()), (2, 0, 2), "the right column, after the wrong one");
+    assert_eq!(read("Asia/Tokyo", Some("net"), now()), (0, 2, 0));
+    // Lines that were in the future are not when the file comes again.
+    let early = "2016-01-01T00:30:00Z".parse().unwrap();
+    assert_eq!(read("UTC", None, early), (1, 0, 0));
+    assert_eq!(read("UTC", None, now()), (1, 1, 0));
+}
+
+#[test]
 fn local_times_need_a_zone_and_the_doubled_hour_is_marked() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), Options::default()).unwrap();

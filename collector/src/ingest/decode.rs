@@ -61,6 +61,8 @@ impl Refusal {
 }
 
 const POINT_LENGTH_MAX: usize = 64;
+/// Devices and points in one frame: with names of any length they fit into one entry of the store's log.
+const FRAME_ITEMS_MAX: usize = 65_536;
 
 /// Reads messages.
 #[derive(Clone, Debug)]
@@ -108,6 +110,9 @@ impl Decoder {
     fn read(&self, envelope: &Envelope, batch: &mut Batch, now: Timestamp) -> Result<Frame, (Refusal, usize)> {
         let frame = Frame::decode(envelope.frame.as_slice()).map_err(|_garbled| (Refusal::Frame, 1))?;
         let points = frame.devices.iter().map(|device| device.points.len()).sum();
+        if frame.devices.len() + points > FRAME_ITEMS_MAX {
+            return Err((Refusal::Size, points));
+        }
         frame.validate().map_err(|_unknown| (Refusal::Point, points))?;
         let tick = Timestamp::from_millisecond(frame.tick_ms).map_err(|_outside| (Refusal::ClockWindow, points))?;
         if tick.duration_since(now).unsigned_abs() > self.clock_ahead_max && tick > now {
@@ -223,6 +228,12 @@ mod tests {
         assert_eq!(refusal("other/topic", b""), ("topic".to_owned(), 1, false));
         assert_eq!(refusal(TOPIC, &vec![0; 5_000]), ("size".to_owned(), 1, false));
         assert_eq!(refusal(TOPIC, b"{\"kw\": 1}"), ("envelope".to_owned(), 1, false));
+        let many = Frame { devices: vec![DeviceReading::default(); FRAME_ITEMS_MAX + 1], ..frame() };
+        let decoder = Decoder { message_bytes_max: 16 << 20, ..DECODER };
+        let Message::Batch { batch, .. } = decoder.decode(TOPIC, &envelope(&many), Timestamp::from_millisecond(NOW_MS).unwrap()) else {
+            panic!("not numbered")
+        };
+        assert_eq!(batch.letter.map(|letter| letter.reason), Some("size".to_owned()), "no commit could hold it");
         let garbled = Envelope { schema: wire::SCHEMA, spool_id: vec![7; 16], seq: 3, frame: vec![0xff; 9] }.encode_to_vec();
         assert_eq!(refusal(TOPIC, &garbled), ("frame".to_owned(), 1, true));
     }
