@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{fail, say};
 
+/// A shorter admin key was not made by us, and could be guessed.
+const KEY_LENGTH_MIN: usize = 20;
+const KEY_LENGTH_MAX: usize = 200;
+
 /// Broker, collector, API and status page in one process, on embedded storage.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,7 +45,7 @@ enum UpError {
         #[source]
         err: std::io::Error,
     },
-    #[error("the key in {} is not a short text", path.display())]
+    #[error("{} does not hold a key (`nwk_` and at least {} characters): remove it, and the next start makes a new one", path.display(), KEY_LENGTH_MIN)]
     Key { path: PathBuf },
     #[error("the broker did not start")]
     Broker(#[source] broker::BrokerError),
@@ -59,6 +63,7 @@ impl UpError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Api(err) => err.exit_code(),
+            Self::Collector(err) => err.exit_code(),
             Self::Key { .. } | Self::Slug(_) => ExitCode::Configuration,
             _ => ExitCode::DependencyDown,
         }
@@ -84,7 +89,7 @@ async fn up(args: Args) -> Result<(), UpError> {
     let broker = broker::Broker::start(args.broker, broker::Limits::default()).map_err(UpError::Broker)?;
     let store = args.data.join("store");
 
-    let collecting = collector::Config::new(store.clone(), args.collector, (args.broker.ip().to_string(), args.broker.port()));
+    let collecting = collector::Config::new(store.clone(), args.collector, (broker.addr().ip().to_string(), broker.addr().port()));
     let collector = collector::start(collecting, Arc::new(SystemClock), stop.clone()).await.map_err(UpError::Collector)?;
     let config = api::Config {
         listen: args.listen,
@@ -136,16 +141,24 @@ async fn until_stopped(stop: CancellationToken, collector: collector::Served, ap
 }
 
 /// The admin key of this installation: made on the first start, readable by its owner alone.
+///
+/// It takes its name when it is whole and durable: a start that is cut off, or a full disk, leaves no half key behind.
 fn admin_key(path: &Path) -> Result<String, UpError> {
     let refused = |err| UpError::File { path: path.to_owned(), err };
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() < 200 => Ok(text.trim().to_owned()),
-        Ok(_) => Err(UpError::Key { path: path.to_owned() }),
+        Ok(text) => {
+            let key = text.trim();
+            let fits = key.starts_with("nwk_") && (KEY_LENGTH_MIN..KEY_LENGTH_MAX).contains(&key.len());
+            if fits { Ok(key.to_owned()) } else { Err(UpError::Key { path: path.to_owned() }) }
+        }
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
             let entropy = daemon::entropy().map_err(UpError::System)?;
             let key = format!("nwk_{:032x}", u128::from_be_bytes(entropy));
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
-            writeln!(file, "{key}").map_err(refused)?;
+            let partial = path.with_extension("key-new");
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(refused)?;
+            writeln!(file, "{key}").and_then(|()| file.sync_all()).map_err(refused)?;
+            std::fs::rename(&partial, path).map_err(refused)?;
             Ok(key)
         }
         Err(err) => Err(refused(err)),
@@ -160,4 +173,23 @@ pub(crate) fn profiles() -> Vec<api::DeviceProfile> {
         text: profile.text().to_owned(),
     };
     devices::builtin().iter().map(carried).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_a_file_without_one_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.key");
+        let key = admin_key(&path).unwrap();
+        assert_eq!((admin_key(&path).unwrap(), key.len()), (key, 36));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        for wrong in ["", "\n", "nwk_short", "0123456789abcdef0123456789abcdef"] {
+            std::fs::write(&path, wrong).unwrap();
+            let err = admin_key(&path).unwrap_err();
+            assert!(err.to_string().contains("remove it") && err.exit_code() == ExitCode::Configuration, "{wrong:?}: {err}");
+        }
+    }
 }

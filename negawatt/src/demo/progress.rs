@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::cli::complain;
 
@@ -78,6 +78,13 @@ impl Drop for Progress {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:<28} {bar:32} {pos:>9}/{len} points  {per_sec}  {elapsed}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_bad_template| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{msg:<28} {bar:32} {pos:>9}/{len} points  {rate}  {elapsed}");
+    let style = style.unwrap_or_else(|_bad_template| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style.with_key("rate", rate))
+}
+
+/// Whole points a second: their fractions say nothing.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // A column that cannot be written is left out.
+    write!(out, "{:.0}/s", state.per_sec()).unwrap_or_default();
 }
