@@ -240,7 +240,7 @@ fn more_than_one_frame_of_readings_is_committed_in_several() {
         let row = move |minute: i64| crate::Row { point: format!("{long}{minute}"), ..row("d0", seq, 1) };
         (0..3_000).map(row).collect::<Vec<_>>()
     };
-    // About 18 MB each at most, as they are counted before they are written.
+    // About 6 MB each at most, as they are counted before they are written.
     let batches: Vec<_> = (1..=12).map(|seq| batch(seq, rows(i64::try_from(seq).unwrap()))).collect();
     let committed = store.commit(&batches).unwrap();
     assert_eq!(committed.iter().map(|outcome| outcome.accepted).collect::<Vec<_>>(), [3_000; 12]);
