@@ -299,7 +299,7 @@ async fn what_the_evidence_contradicts_is_not_printed() {
     let invoice = room.post("/v1/invoices", json!({ "statement": id(&statement) })).await;
     let path = format!("/v1/invoices/{}/pdf", id(&invoice));
     room.get(&path).await.expect(StatusCode::OK);
-    let file = std::fs::read_dir(&room.config.evidence).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(room.config.evidence.join("demo")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

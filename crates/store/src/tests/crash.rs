@@ -237,7 +237,8 @@ fn more_than_one_frame_of_readings_is_committed_in_several() {
     let store = open(dir.path());
     let long = "p".repeat(2_000);
     let rows = |seq: i64| {
-        let row = move |minute: i64| crate::Row { point: format!("{long}{minute}"), ..row("d0", seq, 1) };
+        let long = &long;
+        let row = |number: i64| crate::Row { point: format!("{long}{number}"), ..row("d0", seq, 1) };
         (0..3_000).map(row).collect::<Vec<_>>()
     };
     // About 6 MB each at most, as they are counted before they are written.
