@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error. Exit codes are those of [`daemon::ExitCode`].
 
+mod command;
 mod commission;
 mod identify;
 mod probe;
@@ -20,12 +21,13 @@ use std::{
 use clap::{ArgAction, Subcommand, ValueEnum};
 use daemon::{ExitCode, LogFormat, SystemClock, Verbosity};
 use ids::IdSource;
-use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+use tokio::runtime::Runtime;
 
 use crate::{
     config::Config,
     serve::{ServeError, serve},
     status::Status,
+    uplink::Mqtt,
 };
 
 /// What the gateway is asked to do.
@@ -81,6 +83,12 @@ enum Command {
     /// Make a technician's key for signing records
     #[command(after_help = EXIT_CODES)]
     Key(commission::KeyArgs),
+    /// Keys for commands from afar, and commands signed with them
+    #[command(name = "command")]
+    Order {
+        #[command(subcommand)]
+        order: command::Order,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -109,8 +117,6 @@ Exit codes:
   69  something we depend on is down: a device, the broker, the disk
   78  the configuration is wrong; starting again cannot help";
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Does what was asked, and says how it ended.
 pub fn run(args: Args) -> ExitCode {
     let verbosity = match (args.quiet, args.verbose) {
@@ -130,6 +136,7 @@ pub fn run(args: Args) -> ExitCode {
     let code = match args.command {
         Command::Run { config, .. } => run_gateway(&runtime, &config),
         Command::Check { config, connect } => check(&runtime, &config, connect),
+        Command::Order { order } => command::run(order),
         Command::Probe(args) => runtime.block_on(probe::probe(args)),
         Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),
         Command::Identify(command) => runtime.block_on(identify::run(command)),
@@ -143,7 +150,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn run_gateway(runtime: &Runtime, path: &Path) -> ExitCode {
-    let config = match Config::load(path) {
+    let config = match Config::load_to_run(path) {
         Ok(config) => config,
         Err(faults) => return complain(&faults, ExitCode::Configuration),
     };
@@ -192,11 +199,7 @@ fn check(runtime: &Runtime, path: &Path, connect: bool) -> ExitCode {
 /// Reaches for the broker and every device, and tells each outcome.
 async fn try_everything(config: &Config) -> ExitCode {
     let broker = format!("{}:{}", config.broker.host, config.broker.port);
-    let reached = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&broker)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(err)) => Err(err.to_string()),
-        Err(_elapsed) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
-    };
+    let reached = Mqtt::try_connect(&config.broker).await.map_err(|err| daemon::chain(&err));
     let mut lines = vec![(format!("broker {broker}"), reached)];
     for bus in &config.buses {
         for device in &bus.devices {

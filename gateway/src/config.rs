@@ -8,18 +8,25 @@ mod raw;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use config::{Faults, Hint, Secret};
+use daemon::{Clock, SystemClock};
 use devices::{Profile, ReadPlan};
 use ids::Slug;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use wire::GatewayPath;
 
-use crate::modbus::Endpoint;
+use crate::{
+    modbus::Endpoint,
+    remote::{PublicKey, Verb},
+    uplink::tls::Tls,
+};
 
 /// What a gateway is told.
 #[derive(Clone, Debug)]
@@ -34,12 +41,18 @@ pub struct Config {
     pub interval: Duration,
     /// How readings are kept until they are delivered.
     pub spool: SpoolConfig,
+    /// Who may give orders from afar, if anybody.
+    pub commands: Option<CommandsConfig>,
     /// The buses, in the order of the file.
     pub buses: Vec<BusConfig>,
+    /// The file it was loaded from, to be read again.
+    pub(crate) file: Option<PathBuf>,
+    /// SHA-256 of its text.
+    pub(crate) text_hash: [u8; 32],
 }
 
 /// Where readings go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerConfig {
     /// Name or address.
     pub host: String,
@@ -57,10 +70,25 @@ pub struct BrokerConfig {
     pub ack_timeout: Duration,
     /// Most bytes of frames that are on their way to the collector at once.
     pub window_bytes: u64,
+    /// Within this time each gateway has its own moment to send what is new, so that not all of them send at once.
+    pub spread: Duration,
+    /// TLS, and who is at either end of it.
+    pub tls: Option<Tls>,
+}
+
+/// Who may give orders from afar, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandsConfig {
+    /// What may be ordered.
+    pub allow: BTreeSet<Verb>,
+    /// Whose orders count.
+    pub keys: Vec<PublicKey>,
+    /// How long a configuration that comes by command has to prove itself.
+    pub confirm_within: Duration,
 }
 
 /// How readings are kept until they are delivered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
     /// Disk allowance.
     pub bytes_max: u64,
@@ -69,7 +97,7 @@ pub struct SpoolConfig {
 }
 
 /// A bus and its devices.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusConfig {
     /// Its name in messages.
     pub name: Slug,
@@ -100,8 +128,20 @@ pub struct DeviceConfig {
     pub gap: Duration,
 }
 
+impl PartialEq for DeviceConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { id, unit, profile, points, plan, timeout, gap } = self;
+        let wiring = (id, unit, points, plan) == (&other.id, &other.unit, &other.points, &other.plan);
+        wiring && profile.hash() == other.profile.hash() && (timeout, gap) == (&other.timeout, &other.gap)
+    }
+}
+
+impl Eq for DeviceConfig {}
+
 const HINTS: &[Hint<'_>] = &[
     ("broker.qos", "frames are always sent with QoS 1; remove the line"),
+    ("broker.port", "write url = \"mqtt://HOST:1883\""),
+    ("broker.ca", "write [broker.tls] and under it ca = \"FILE\""),
     ("broker.host", "write url = \"mqtt://HOST:1883\""),
     ("bus[].device[].ct_ratio", "set the ratio of the current transformer in the meter: the registers are the evidence"),
     ("bus[].device[].slave", "the address on the bus is called unit"),
@@ -115,12 +155,40 @@ impl Config {
     ///
     /// * Errors: everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Faults> {
-        config::load_with_hints(path, HINTS, raw::validate)
+        Self::load_at(path, time())
+    }
+
+    /// As [`load`](Self::load), but a certificate that has expired is no fault: readings are polled and kept all the same.
+    pub(crate) fn load_to_run(path: &Path) -> Result<Self, Faults> {
+        Self::load_at(path, None)
+    }
+
+    fn load_at(path: &Path, now: Option<Timestamp>) -> Result<Self, Faults> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Self { file: Some(path.to_owned()), ..Self::parse_at(path, &text, now)? }),
+            // The crate has words for what is wrong with the file.
+            Err(_) => config::load_with_hints(path, HINTS, |raw, faults| raw::validate(raw, now, faults)),
+        }
     }
 
     /// As [`load`](Self::load), of a text in memory; `file` is only shown.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
-        config::parse(file, text, HINTS, raw::validate)
+        Self::parse_at(file, text, time())
+    }
+
+    /// As [`load_to_run`](Self::load_to_run), of a text in memory.
+    pub(crate) fn parse_to_run(file: &Path, text: &str) -> Result<Self, Faults> {
+        Self::parse_at(file, text, None)
+    }
+
+    fn parse_at(file: &Path, text: &str, now: Option<Timestamp>) -> Result<Self, Faults> {
+        let parsed: Self = config::parse(file, text, HINTS, |raw, faults| raw::validate(raw, now, faults))?;
+        Ok(Self { text_hash: Sha256::digest(text.as_bytes()).into(), ..parsed })
+    }
+
+    /// SHA-256 of the text it was made of.
+    pub(crate) fn text_hash(&self) -> [u8; 32] {
+        self.text_hash
     }
 
     /// Which profiles and wiring produce readings with this configuration: SHA-256 over identity, devices, profiles and
@@ -141,4 +209,9 @@ impl Config {
     pub fn devices(&self) -> impl Iterator<Item = &DeviceConfig> {
         self.buses.iter().flat_map(|bus| &bus.devices)
     }
+}
+
+/// The time that certificates are judged by. A board whose clock is not set cannot tell; the broker will.
+fn time() -> Option<Timestamp> {
+    Some(SystemClock).filter(SystemClock::is_set).map(|clock| clock.now())
 }

@@ -12,6 +12,7 @@
 mod config;
 mod modbus;
 mod poll;
+mod remote;
 mod serve;
 pub mod setup;
 mod spool;
@@ -20,9 +21,11 @@ mod uplink;
 
 pub mod cli;
 
-pub use self::config::{BrokerConfig, BusConfig, Config, DeviceConfig, SpoolConfig};
+pub use self::config::{BrokerConfig, BusConfig, CommandsConfig, Config, DeviceConfig, SpoolConfig};
 pub use modbus::{BusError, Endpoint, EndpointError, Parity};
 pub use poll::probe;
+pub use remote::{PublicKey, Verb};
 pub use serve::{ServeError, serve};
 pub use spool::SpoolError;
 pub use status::{Status, StatusSnapshot};
+pub use uplink::tls::Tls;

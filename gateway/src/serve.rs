@@ -1,6 +1,6 @@
 //! The daemon: polls, writes and delivers until it is asked to stop.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use daemon::Clock;
 use ids::{IdSource, SpoolId};
@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    poll::sweep,
+    poll::{Sweep, sweep},
+    remote::{self, COMMANDS_MAX, PROBES_MAX, Remote, Start},
     spool::{SharedSpool, Spool, SpoolError, SpoolOptions, write},
     status::Status,
-    uplink::{Identity, Mqtt, Pump, PumpOptions, pump},
+    uplink::{Identity, Mqtt, Pump, pump},
 };
 
 /// Frames between the sweep and the spool. Polling waits when the disk is this far behind.
@@ -57,6 +58,12 @@ impl ServeError {
     }
 }
 
+/// How a run ended that was no failure.
+enum Ended {
+    Stopped,
+    Restart,
+}
+
 /// Runs a gateway until `stop`.
 ///
 /// * Time: the schedule and everything in a frame ask `clock`; time-outs of devices and of the broker are real.
@@ -69,66 +76,110 @@ pub async fn serve(
     status: Arc<Status>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|err| ServeError::DataDir { path: config.data_dir.clone(), err })?;
-    let folder = config.data_dir.join("spool");
-    let now_ms = u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
+    let mut own = config;
+    let ids = Arc::new(ids);
+    loop {
+        match run(own.clone(), &clock, &ids, &status, &stop).await? {
+            Ended::Stopped => return Ok(()),
+            Ended::Restart => tracing::info!("starting anew, as a command asked for"),
+        }
+        if let Some(file) = own.file.clone() {
+            match Config::load_to_run(&file) {
+                Ok(read) => own = read,
+                Err(faults) => tracing::error!("{faults}\nthe configuration before counts"),
+            }
+        }
+    }
+}
+
+async fn run(
+    own: Config,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<IdSource>,
+    status: &Arc<Status>,
+    asked: &CancellationToken,
+) -> Result<Ended, ServeError> {
+    let data_dir = own.data_dir.clone();
+    let unusable = |err| ServeError::DataDir { path: data_dir.clone(), err };
+    std::fs::create_dir_all(&data_dir).map_err(unusable)?;
+    let started = clock.now();
+    let now_ms = u64::try_from(started.as_millisecond()).unwrap_or(0);
     let boot_id = ids.next_u64();
-    let options = SpoolOptions::within(config.spool.bytes_max);
-    let opening = tokio::task::spawn_blocking(move || Spool::open(&folder, options, || ids.next::<SpoolId>(now_ms)));
+    let folder = data_dir.join("spool");
+    let options = SpoolOptions::within(own.spool.bytes_max);
+    let commit_interval = own.spool.commit_interval;
+    let new_id = Arc::clone(ids);
+    let opening = tokio::task::spawn_blocking(move || Spool::open(&folder, options, || new_id.next::<SpoolId>(now_ms)));
     let spool = opening.await.map_err(|_panicked| ServeError::Task { name: "spool" })?.map_err(ServeError::Spool)?;
+    // The spool is locked now, so nobody else is in the data folder.
+    let Start { active, kept, base } = remote::start(own, status, &**clock).map_err(unusable)?;
     let counters = spool.counters();
+    status.started(started);
     status.committed(0, counters);
+    status.followed(&active);
     tracing::info!(
-        gateway = %config.path, spool.id = %spool.id(), spool.backlog = counters.committed - counters.acknowledged,
-        devices = config.devices().count(), "gateway `{}` started", config.path,
+        gateway = %active.config.path, spool.id = %spool.id(), spool.backlog = counters.committed - counters.acknowledged,
+        devices = active.config.devices().count(), config.version = active.facts.version, "gateway `{}` started", active.config.path,
     );
 
-    let identity = Identity { spool_id: spool.id(), boot_id, config_hash: config.hash().to_vec() };
-    let state = |online: bool| format!(r#"{{"schema":"negawatt.gateway-state/1","online":{online},"spool_id":"{}"}}"#, identity.spool_id);
-    let mqtt = Mqtt::new(config.broker.clone(), config.path.clone(), state(true), state(false));
+    let identity = Identity { spool_id: spool.id(), boot_id };
     let spool = SharedSpool::new(spool);
+    let stop = asked.child_token();
+    let restart = CancellationToken::new();
+    let (configs, followed) = watch::channel(Arc::new(active));
     let (frames, written) = mpsc::channel(FRAMES_MAX);
     let (committed, delivered) = watch::channel(counters.committed);
-    let options = PumpOptions { ack_timeout: config.broker.ack_timeout, window_bytes: config.broker.window_bytes };
-    let delivery = Pump { identity, options, spool: spool.clone(), clock: Arc::clone(&clock), status: Arc::clone(&status) };
+    let (commands, ordered) = mpsc::channel(COMMANDS_MAX);
+    let (probes, wanted) = mpsc::channel(PROBES_MAX);
 
+    let polling = Sweep { clock: Arc::clone(clock), boot_id, frames, status: Arc::clone(status) };
+    let delivery = Pump {
+        identity: identity.clone(),
+        spool: spool.clone(),
+        clock: Arc::clone(clock),
+        status: Arc::clone(status),
+        outbox: status.outbox().clone(),
+        commands,
+    };
+    let obeying = Remote {
+        identity,
+        clock: Arc::clone(clock),
+        status: Arc::clone(status),
+        configs,
+        probes,
+        kept,
+        base,
+        restart: restart.clone(),
+        trial: None,
+    };
     let mut tasks = JoinSet::new();
-    {
-        let (status, stop) = (Arc::clone(&status), stop.clone());
-        let commit_interval = config.spool.commit_interval;
+    let mut task = |name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>| {
         tasks.spawn(async move {
-            sweep(&config, clock, boot_id, frames, status, stop).await;
-            "polling"
+            work.await;
+            name
         });
-        tasks.spawn({
-            let status = Arc::clone(&delivery.status);
-            async move {
-                write(spool, written, commit_interval, status, committed).await;
-                "spool"
-            }
-        });
-    }
-    tasks.spawn({
-        let stop = stop.clone();
-        async move {
-            pump(mqtt, delivery, delivered, stop).await;
-            "uplink"
-        }
-    });
+    };
+    task("polling", Box::pin(sweep(polling, followed.clone(), wanted, stop.clone())));
+    task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), committed)));
+    task("uplink", Box::pin(pump(Mqtt, delivery, followed, delivered, stop.clone())));
+    task("commands", Box::pin(obeying.run(ordered, stop.clone())));
 
     let ended = tokio::select! {
         biased;
         () = stop.cancelled() => None,
+        () = restart.cancelled() => None,
         ended = tasks.join_next() => ended,
     };
     stop.cancel();
     if timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("a task did not stop in time and is given up; what was read is durable");
+        tasks.shutdown().await;
     }
     let counters = status.snapshot();
     tracing::info!(sweeps = counters.sweeps, spool.backlog = counters.backlog, "gateway stopped");
     match ended {
-        None => Ok(()),
+        None if asked.is_cancelled() => Ok(Ended::Stopped),
+        None => Ok(Ended::Restart),
         Some(Ok(name)) => Err(ServeError::Task { name }),
         Some(Err(_panicked)) => Err(ServeError::Task { name: "gateway" }),
     }

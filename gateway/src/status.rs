@@ -1,14 +1,23 @@
 //! What a running gateway counts, readable by others at any time.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use daemon::Clock;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use wire::DeviceReading;
+use wire::{DeviceReading, GatewayFacts, Urgency};
 
-use crate::{poll::is_failed, spool::SpoolCounters};
+use crate::{
+    poll::is_failed,
+    remote::{Active, Happened, Outbox},
+    spool::SpoolCounters,
+};
+
+/// How long before its end a certificate is worth a word.
+const CERTIFICATE_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// The counters of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,12 +56,17 @@ pub struct StatusSnapshot {
     pub spool_fault: Option<String>,
     /// What is wrong right now with the uplink.
     pub uplink_fault: Option<String>,
+    /// The version of the configuration that came by command, or 0 for the gateway's own file.
+    pub config_version: u64,
+    /// Whether that configuration is on trial.
+    pub config_trial: bool,
 }
 
 /// The counters of a running gateway. One task counts each of them; anybody reads.
 #[derive(Debug, Default)]
 pub struct Status {
     inner: Mutex<Inner>,
+    outbox: Outbox,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +74,21 @@ struct Inner {
     counters: StatusSnapshot,
     /// Frames of this run that are not confirmed, by how many points they hold.
     unconfirmed: VecDeque<Run>,
+    /// Devices that do not answer, and since when.
+    lost: BTreeMap<String, Timestamp>,
+    started: Option<Timestamp>,
+    progress: Progress,
+}
+
+/// Which configuration has shown what. Each configuration that is followed has the next number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The newest under which a sweep was done that brought a value.
+    pub(crate) swept: u64,
+    /// The newest under which the collector confirmed something after that.
+    pub(crate) acknowledged: u64,
+    /// Values of the last sweep.
+    pub(crate) values: u64,
 }
 
 /// Consecutive frames with the same number of points.
@@ -78,6 +107,97 @@ impl Status {
     /// The counters now.
     pub fn snapshot(&self) -> StatusSnapshot {
         self.inner().counters.clone()
+    }
+
+    /// What the gateway has to say beside its readings.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn started(&self, at: Timestamp) {
+        self.inner().started = Some(at);
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.inner().progress
+    }
+
+    /// A sweep was done under a configuration. It proves the configuration if it brought a value, or if none came before.
+    pub(crate) fn swept_under(&self, generation: u64, devices: &[DeviceReading]) {
+        let points = devices.iter().flat_map(|device| &device.points);
+        let values = u64::try_from(points.filter(|point| !is_failed(point.quality)).count()).unwrap_or(u64::MAX);
+        let progress = &mut self.inner().progress;
+        if values > 0 || progress.values == 0 {
+            progress.swept = generation;
+            progress.values = values;
+        }
+    }
+
+    /// The collector confirmed something over a connection of this configuration.
+    pub(crate) fn acknowledged_under(&self, generation: u64) {
+        let progress = &mut self.inner().progress;
+        if progress.swept >= generation {
+            progress.acknowledged = generation;
+        }
+    }
+
+    /// A device no longer answers.
+    pub(crate) fn device_lost(&self, device: &str, at: Timestamp, reason: &str) {
+        self.inner().lost.insert(device.to_owned(), at);
+        let detail = format!("`{device}` does not answer: {reason}");
+        self.outbox.raise(Happened { kind: "device_lost", subject: device, urgency: Urgency::Warning, detail }, at.as_millisecond());
+        self.outbox.state_changed();
+    }
+
+    /// A device answers again.
+    pub(crate) fn device_back(&self, device: &str, at: Timestamp) {
+        let lost = self.inner().lost.remove(device);
+        let since = lost.map_or_else(String::new, |lost| format!("; it was gone since {lost}"));
+        let detail = format!("`{device}` answers again{since}");
+        self.outbox.raise(Happened { kind: "device_back", subject: device, urgency: Urgency::Info, detail }, at.as_millisecond());
+        self.outbox.state_changed();
+    }
+
+    /// Another configuration is followed; devices that are not in it are not missed.
+    pub(crate) fn followed(&self, active: &Active) {
+        let mut inner = self.inner();
+        inner.lost.retain(|lost, _| active.config.devices().any(|device| device.id.as_str() == lost));
+        inner.counters.config_version = active.facts.version;
+        inner.counters.config_trial = active.facts.trial;
+        drop(inner);
+        self.outbox.state_changed();
+    }
+
+    /// What the retained state says.
+    pub(crate) fn facts(&self, active: &Active, clock: &dyn Clock) -> GatewayFacts {
+        let inner = self.inner();
+        let now = clock.now();
+        let counters = &inner.counters;
+        let mut alarms: Vec<String> = [&counters.spool_fault, &counters.uplink_fault].into_iter().flatten().cloned().collect();
+        if counters.frames_dropped > 0 {
+            alarms.push(format!("{} frames were dropped from a full spool", counters.frames_dropped));
+        }
+        if let Some(expires) = active.config.broker.tls.as_ref().and_then(|tls| tls.expires())
+            && clock.is_set()
+            && now + CERTIFICATE_NOTICE > expires
+        {
+            alarms.push(format!("the certificate of this gateway ends on {expires}"));
+        }
+        if !clock.is_set() {
+            alarms.push("the clock is not set: readings are marked".to_owned());
+        }
+        GatewayFacts {
+            at_ms: now.as_millisecond(),
+            started_ms: inner.started.map_or(0, |at| at.as_millisecond()),
+            clock_set: clock.is_set(),
+            config: active.facts.clone(),
+            devices: u32::try_from(active.config.devices().count()).unwrap_or(u32::MAX),
+            devices_lost: inner.lost.keys().cloned().collect(),
+            last_seq: counters.last_seq,
+            backlog: counters.backlog,
+            frames_dropped: counters.frames_dropped,
+            alarms,
+        }
     }
 
     pub(crate) fn missed(&self, sweeps: u64) {

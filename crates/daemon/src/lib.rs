@@ -9,7 +9,7 @@ mod tracing_setup;
 pub use clock::{Clock, SystemClock};
 pub use exit::{ExitCode, chain};
 pub use signal::shutdown_signal;
-pub use tracing_setup::{LogFormat, Verbosity, init_tracing};
+pub use tracing_setup::{LogError, LogFormat, Verbosity, init_tracing, set_log};
 
 use std::io::Read;
 

@@ -1,6 +1,8 @@
 //! How a process talks: log lines on standard error, data on standard output.
 
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
+
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,33 @@ pub enum LogFormat {
     Json,
 }
 
+/// Changes what is logged, once logging has started.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) -> bool + Send + Sync>> = OnceLock::new();
+
+/// Why the log says what it said before.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Not the syntax of `tracing` filters.
+    #[error("`{text}` is no filter: write error, warn, info, debug, or info,rumqttc=debug")]
+    Filter {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        err: tracing_subscriber::filter::ParseError,
+    },
+    /// Nobody logs here.
+    #[error("this process does not log")]
+    NotStarted,
+}
+
+/// Has the log say more or less from now on, in the syntax of `tracing` filters.
+pub fn set_log(text: &str) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(text).map_err(|err| LogError::Filter { text: text.to_owned(), err })?;
+    let changed = FILTER.get().is_some_and(|change| change(filter));
+    if changed { Ok(()) } else { Err(LogError::NotStarted) }
+}
+
 /// Starts logging to standard error. `NEGAWATT_LOG` overrules the verbosity, in the syntax of `tracing` filters.
 ///
 /// Later calls do nothing: tests and the demo start several roles in one process.
@@ -34,12 +63,13 @@ pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
         Verbosity::Verbose => "debug,rumqttd=info,rumqttc=info,sqlx=info,hyper=info",
     };
     let filter = EnvFilter::try_from_env("NEGAWATT_LOG").unwrap_or_else(|_unset| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, change) = reload::Layer::<EnvFilter, Registry>::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text => Registry::default().with(filter).with(lines).try_init(),
+        LogFormat::Json => Registry::default().with(filter).with(lines.json()).try_init(),
     };
-    if started.is_err() {
+    if started.is_err() || FILTER.set(Box::new(move |filter| change.reload(filter).is_ok())).is_err() {
         tracing::debug!("logging was already started");
     }
 }

@@ -55,8 +55,18 @@ pub enum TopicError {
 pub const ALL_DATA: &str = "nw/1/+/+/+/data";
 /// The state topic of every gateway.
 pub const ALL_STATE: &str = "nw/1/+/+/+/state";
+/// The events of every gateway.
+pub const ALL_EVENTS: &str = "nw/1/+/+/+/event";
+/// The answers of every gateway.
+pub const ALL_REPLIES: &str = "nw/1/+/+/+/reply";
 
 impl GatewayPath {
+    /// What a gateway subscribes to for its orders.
+    #[must_use]
+    pub fn commands(&self) -> String {
+        format!("nw/1/{}/{}/{}/cmd/+", self.tenant, self.facility, self.gateway)
+    }
+
     /// The topic of one channel of this gateway.
     #[must_use]
     pub fn topic(&self, channel: &Channel) -> String {

@@ -7,4 +7,4 @@ mod schedule;
 mod sweep;
 
 pub use reading::probe;
-pub(crate) use sweep::{Encoded, is_failed, sweep};
+pub(crate) use sweep::{Encoded, Probe, Sweep, is_failed, sweep};

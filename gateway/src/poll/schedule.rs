@@ -22,6 +22,12 @@ impl Schedule {
         Self { interval_ms: interval_ms.max(1), last_ms: None }
     }
 
+    /// The schedule of another interval, from here on: no poll is made twice and none is left out.
+    pub(crate) fn changed(self, interval_ms: i64) -> Self {
+        let interval_ms = interval_ms.max(1);
+        Self { interval_ms, last_ms: self.last_ms.map(|last| last.div_euclid(interval_ms) * interval_ms) }
+    }
+
     /// The poll after the last one that `next` gave.
     ///
     /// A clock that was set back by more than an interval starts the schedule anew, rather than stopping the polls
@@ -83,6 +89,17 @@ mod tests {
         for minute in 1..=43_200 {
             now_ms = first + (minute - 1) * MINUTE + minute % 977;
             assert_eq!(schedule.next(now_ms), Tick { at_ms: first + minute * MINUTE, missed: 0 });
+        }
+    }
+
+    #[test]
+    fn another_interval_leaves_nothing_out_and_makes_nothing_twice() {
+        for (from, to, expected) in [(MINUTE, 15_000, 315_000), (15_000, MINUTE, 360_000), (MINUTE, 5 * MINUTE, 600_000)] {
+            let mut schedule = Schedule::new(from);
+            let last = schedule.next(300_000 - from + 1).at_ms;
+            assert_eq!(last, 300_000);
+            let mut schedule = schedule.changed(to);
+            assert_eq!(schedule.next(300_500), Tick { at_ms: expected, missed: 0 });
         }
     }
 }

@@ -3,9 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use daemon::Clock;
+use ids::Slug;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 use units::{Quality, Severity};
 use wire::{DeviceReading, Frame, Message};
 
@@ -13,7 +17,11 @@ use super::{
     actor::{self, ORDERS_MAX, Order},
     schedule::Schedule,
 };
-use crate::{config::Config, status::Status};
+use crate::{
+    config::{BusConfig, Config},
+    remote::Active,
+    status::Status,
+};
 
 /// A frame on its way to the spool.
 #[derive(Debug)]
@@ -23,57 +31,140 @@ pub(crate) struct Encoded {
     pub(crate) points: u64,
 }
 
+/// Somebody wants one device read now.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) device: Slug,
+    /// Gets the reading, unless there is no such device.
+    pub(crate) reply: oneshot::Sender<DeviceReading>,
+}
+
 /// A bus as the sweep sees it.
 struct BusHandle {
+    config: BusConfig,
     interval_ms: i64,
     orders: mpsc::Sender<Order>,
+    actor: JoinHandle<()>,
+}
+
+/// What the sweep works with.
+pub(crate) struct Sweep {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) boot_id: u64,
+    pub(crate) frames: mpsc::Sender<Encoded>,
+    pub(crate) status: Arc<Status>,
 }
 
 /// Polls until stopped, handing each frame to the spool.
+///
+/// Another configuration is followed from the next sweep on. Buses that it does not change keep their connection and
+/// what is known of their devices; no minute is left out and none is polled twice.
 pub(crate) async fn sweep(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    boot_id: u64,
-    frames: mpsc::Sender<Encoded>,
-    status: Arc<Status>,
+    sweep: Sweep,
+    mut configs: watch::Receiver<Arc<Active>>,
+    mut probes: mpsc::Receiver<Probe>,
     stop: CancellationToken,
 ) {
-    let actors = TaskTracker::new();
-    let mut buses = Vec::with_capacity(config.buses.len());
-    for bus in &config.buses {
-        let (orders, taken) = mpsc::channel(ORDERS_MAX);
-        actors.spawn(actor::run(bus.clone(), Arc::clone(&clock), taken, stop.clone()));
-        buses.push(BusHandle { interval_ms: millis(bus.interval), orders });
-    }
-    let config_hash = config.hash().to_vec();
-    let mut schedule = Schedule::new(millis(config.interval));
-    loop {
-        let tick = schedule.next(clock.now().as_millisecond());
+    let mut active = Arc::clone(&configs.borrow_and_update());
+    let mut buses = sweep.buses(&active.config, Vec::new(), &stop).await;
+    let mut config_hash = active.config.hash().to_vec();
+    let mut schedule = Schedule::new(millis(active.config.interval));
+    'sweeps: loop {
+        let before = schedule;
+        let tick = schedule.next(sweep.clock.now().as_millisecond());
+        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or(Timestamp::MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break 'sweeps,
+                Ok(()) = configs.changed() => {
+                    active = Arc::clone(&configs.borrow_and_update());
+                    buses = sweep.buses(&active.config, buses, &stop).await;
+                    config_hash = active.config.hash().to_vec();
+                    schedule = before.changed(millis(active.config.interval));
+                    continue 'sweeps;
+                }
+                () = sweep.clock.sleep_until(at) => break,
+                Some(probe) = probes.recv() => read_one(&buses, probe, sweep.clock.is_set()).await,
+            }
+        }
         if tick.missed > 0 {
             tracing::warn!(missed = tick.missed, "polls were missed: the sweep before took too long, or the clock was set");
-            status.missed(tick.missed);
+            sweep.status.missed(tick.missed);
         }
-        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or(Timestamp::MAX);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = clock.sleep_until(at) => {}
-        }
-        let clock_synced = clock.is_set();
+        let clock_synced = sweep.clock.is_set();
         let devices = read_all(&buses, tick.at_ms, clock_synced).await;
         if devices.is_empty() {
             continue;
         }
-        status.swept(&devices);
+        sweep.status.swept(&devices);
+        sweep.status.swept_under(active.generation, &devices);
         let points = devices.iter().map(|device| u64::try_from(device.points.len()).unwrap_or(0)).sum();
-        let frame = Frame { schema: wire::SCHEMA, boot_id, config_hash: config_hash.clone(), tick_ms: tick.at_ms, clock_synced, devices };
-        if frames.send(Encoded { bytes: frame.encode_to_vec(), points }).await.is_err() {
+        let frame = Frame {
+            schema: wire::SCHEMA,
+            boot_id: sweep.boot_id,
+            config_hash: config_hash.clone(),
+            tick_ms: tick.at_ms,
+            clock_synced,
+            devices,
+        };
+        if sweep.frames.send(Encoded { bytes: frame.encode_to_vec(), points }).await.is_err() {
             break;
         }
     }
-    drop(buses);
-    actors.close();
-    actors.wait().await;
+    for bus in buses {
+        bus.end().await;
+    }
+}
+
+impl Sweep {
+    /// Actors for the buses of a configuration. Those that are as before go on; the others end before new ones begin,
+    /// as two cannot hold one port.
+    async fn buses(&self, config: &Config, before: Vec<BusHandle>, stop: &CancellationToken) -> Vec<BusHandle> {
+        let (mut kept, mut ended) = (Vec::new(), Vec::new());
+        for bus in before {
+            if config.buses.contains(&bus.config) { kept.push(bus) } else { ended.push(bus) }
+        }
+        for bus in ended {
+            bus.end().await;
+        }
+        let mut buses = Vec::with_capacity(config.buses.len());
+        for bus in &config.buses {
+            match kept.iter().position(|kept| kept.config == *bus) {
+                Some(at) => buses.push(kept.swap_remove(at)),
+                None => {
+                    let (orders, taken) = mpsc::channel(ORDERS_MAX);
+                    let running = actor::run(bus.clone(), Arc::clone(&self.clock), Arc::clone(&self.status), taken, stop.clone());
+                    let actor = tokio::spawn(running);
+                    buses.push(BusHandle { config: bus.clone(), interval_ms: millis(bus.interval), orders, actor });
+                }
+            }
+        }
+        buses
+    }
+}
+
+impl BusHandle {
+    /// Ends the actor after what it is doing.
+    async fn end(self) {
+        drop(self.orders);
+        if self.actor.await.is_err() {
+            tracing::error!(bus = %self.config.name, "the task of a bus has panicked");
+        }
+    }
+}
+
+/// Reads one device between two sweeps.
+async fn read_one(buses: &[BusHandle], probe: Probe, clock_synced: bool) {
+    let Some(bus) = buses.iter().find(|bus| bus.config.devices.iter().any(|device| device.id == probe.device)) else { return };
+    let (reply, replied) = oneshot::channel();
+    if bus.orders.send(Order { clock_synced, only: Some(probe.device), reply }).await.is_err() {
+        return;
+    }
+    if let Some(reading) = replied.await.unwrap_or_default().pop() {
+        // Whoever asked may have given up.
+        drop(probe.reply.send(reading));
+    }
 }
 
 /// Orders a reading from every bus that is due and collects them in the order of the configuration.
@@ -81,7 +172,7 @@ async fn read_all(buses: &[BusHandle], tick_ms: i64, clock_synced: bool) -> Vec<
     let mut replies = Vec::with_capacity(buses.len());
     for bus in buses.iter().filter(|bus| tick_ms.rem_euclid(bus.interval_ms) == 0) {
         let (reply, replied) = oneshot::channel();
-        if bus.orders.send(Order { clock_synced, reply }).await.is_ok() {
+        if bus.orders.send(Order { clock_synced, only: None, reply }).await.is_ok() {
             replies.push(replied);
         }
     }

@@ -2,19 +2,22 @@
 
 mod broker;
 mod bus;
+mod commands;
 mod device;
 mod profiles;
 mod schedule;
 mod spool;
+mod tls;
 
 use std::path::PathBuf;
 
 use config::{DurationText, Fault, Faults};
 use ids::Slug;
+use jiff::Timestamp;
 use serde::Deserialize;
 use wire::GatewayPath;
 
-use self::{broker::RawBroker, bus::RawBus, schedule::RawPoll, spool::RawSpool};
+use self::{broker::RawBroker, bus::RawBus, commands::RawCommands, schedule::RawPoll, spool::RawSpool};
 use super::Config;
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +29,7 @@ pub(super) struct Raw {
     poll: RawPoll,
     #[serde(default)]
     spool: RawSpool,
+    commands: Option<RawCommands>,
     #[serde(default)]
     bus: Vec<RawBus>,
 }
@@ -41,8 +45,8 @@ struct RawGateway {
     profiles: Option<PathBuf>,
 }
 
-/// Checks everything, and notes every fault.
-pub(super) fn validate(raw: Raw, faults: &mut Faults) -> Option<Config> {
+/// Checks everything, and notes every fault. Certificates are judged at `now`, if the time is known and matters.
+pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) -> Option<Config> {
     let mut slug = |key: &str, text: &str| {
         let checked = Slug::parse(text).map_err(|err| Fault::at(key, err));
         faults.keep(checked)
@@ -51,16 +55,24 @@ pub(super) fn validate(raw: Raw, faults: &mut Faults) -> Option<Config> {
     let facility = slug("gateway.facility", &raw.gateway.facility);
     let gateway = slug("gateway.id", &raw.gateway.id);
     let own_profiles = raw.gateway.profiles.as_deref().map(|folder| profiles::load(folder, faults)).unwrap_or_default();
-    let broker = broker::check(raw.broker, &raw.gateway.id, faults);
+    let broker = broker::check(raw.broker, &raw.gateway.id, now, faults);
     let interval = schedule::check_interval("poll.interval", raw.poll.interval.unwrap_or(DurationText::from_secs(60)), faults);
     let spool = spool::check(&raw.spool, faults);
+    let commands = raw.commands.map(|raw| commands::check(raw, interval, faults));
     let buses = bus::check(raw.bus, &own_profiles, interval, faults);
+    let commands = match commands {
+        Some(checked) => Some(checked?),
+        None => None,
+    };
     Some(Config {
         path: GatewayPath { tenant: tenant?, facility: facility?, gateway: gateway? },
         data_dir: raw.gateway.data_dir,
         broker: broker?,
         interval: interval?,
         spool: spool?,
+        commands,
         buses: buses?,
+        file: None,
+        text_hash: [0; 32],
     })
 }

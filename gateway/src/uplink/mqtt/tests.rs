@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use broker::{Broker, Limits};
-use ids::{Slug, SpoolId};
+use ids::SpoolId;
 use tempfile::tempdir;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -11,9 +11,10 @@ use wire::{Ack, Envelope};
 
 use super::*;
 use crate::{
+    remote::Active,
     spool::{SharedSpool, Spool, SpoolOptions},
     status::Status,
-    uplink::{Identity, Pump, PumpOptions, pump},
+    uplink::{Identity, Pump, pump},
 };
 
 fn id() -> SpoolId {
@@ -69,22 +70,14 @@ async fn collect(address: std::net::SocketAddr, seen: watch::Sender<Seen>) {
     }
 }
 
-fn config(address: std::net::SocketAddr) -> BrokerConfig {
-    BrokerConfig {
-        host: address.ip().to_string(),
-        port: address.port(),
-        client_id: "gw-1".into(),
-        username: None,
-        password: None,
-        keep_alive: Duration::from_secs(5),
-        ack_timeout: Duration::from_secs(2),
-        window_bytes: 8 << 20,
-    }
-}
-
-fn path() -> GatewayPath {
-    let slug = |text| Slug::parse(text).unwrap();
-    GatewayPath { tenant: slug("acme"), facility: slug("hall"), gateway: slug("gw-1") }
+fn config(address: std::net::SocketAddr) -> Config {
+    let text = format!(
+        "[gateway]\ntenant = \"acme\"\nfacility = \"hall\"\nid = \"gw-1\"\ndata_dir = \"data\"\n\
+         [broker]\nurl = \"mqtt://{address}\"\nclient_id = \"gw-1\"\nkeep_alive = \"5s\"\nwindow = \"8MiB\"\n\
+         [[bus]]\nname = \"main\"\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n\
+         [[bus.device]]\nid = \"m\"\nunit = 1\nprofile = \"eastron-sdm630\"\n"
+    );
+    Config::parse(std::path::Path::new("gateway.toml"), &text).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,16 +100,19 @@ async fn a_month_of_frames_drains_through_a_broker_in_seconds() {
 
     let status = Arc::new(Status::default());
     let (stop, (_committed, delivered)) = (CancellationToken::new(), watch::channel(FRAMES));
+    let (commands, _commands) = mpsc::channel(4);
     let delivery = Pump {
-        identity: Identity { spool_id: id(), boot_id: 1, config_hash: vec![0; 32] },
-        options: PumpOptions { ack_timeout: Duration::from_secs(2), window_bytes: 8 << 20 },
+        identity: Identity { spool_id: id(), boot_id: 1 },
         spool: SharedSpool::new(spool),
         clock: Arc::new(daemon::SystemClock),
         status: Arc::clone(&status),
+        outbox: status.outbox().clone(),
+        commands,
     };
+    let facts = wire::ConfigFacts { version: 0, hash: String::new(), trial: false, last: None };
+    let (_configs, followed) = watch::channel(Arc::new(Active { config: config(broker.addr()), generation: 1, facts }));
     let began = Instant::now();
-    let mqtt = Mqtt::new(config(broker.addr()), path(), "online".into(), "offline".into());
-    let pumping = tokio::spawn(pump(mqtt, delivery, delivered, stop.clone()));
+    let pumping = tokio::spawn(pump(Mqtt, delivery, followed, delivered, stop.clone()));
     let all = async {
         while status.snapshot().acknowledged_seq < FRAMES {
             sleep(Duration::from_millis(10)).await;
@@ -131,22 +127,21 @@ async fn a_month_of_frames_drains_through_a_broker_in_seconds() {
 
     stop.cancel();
     pumping.await.unwrap();
-    let gone = seen.wait_for(|seen| seen.states.last().is_some_and(|state| state == "offline"));
+    let gone = seen.wait_for(|seen| seen.states.last().is_some_and(|state| state.contains("\"online\":false")));
     timeout(Duration::from_secs(5), gone).await.expect("the state says that we are gone").unwrap();
     collector.abort();
 }
 
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_named() {
-    let mut mqtt = Mqtt::new(config("127.0.0.1:1".parse().unwrap()), path(), String::new(), String::new());
-    let err = mqtt.connect().await.unwrap_err();
+    let err = Mqtt.connect(&config("127.0.0.1:1".parse().unwrap()), String::new()).await.unwrap_err();
     insta::assert_snapshot!(daemon::chain(&err), @"could not connect to the broker 127.0.0.1:1: I/O: Connection refused (os error 111): Connection refused (os error 111)");
 }
 
 #[tokio::test]
 async fn something_that_takes_the_connection_and_says_nothing_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut mqtt = Mqtt::new(config(listener.local_addr().unwrap()), path(), String::new(), String::new());
-    let connecting = timeout(Duration::from_secs(15), mqtt.connect()).await.expect("ends by itself");
+    let config = config(listener.local_addr().unwrap());
+    let connecting = timeout(Duration::from_secs(15), Mqtt.connect(&config, String::new())).await.expect("ends by itself");
     assert!(connecting.is_err());
 }

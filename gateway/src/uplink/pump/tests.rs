@@ -30,6 +30,16 @@ struct State {
     /// The connection breaks after so many more frames.
     breaks_after: Option<u64>,
     refuses_connections: bool,
+    /// Frames handed over, refused or not.
+    offered: u64,
+    /// The broker refuses every frame, and says why.
+    refuses: Option<&'static str>,
+    /// The broker has no subscriber for frames.
+    nobody_listens: bool,
+    /// Sequence numbers as they came.
+    order: Vec<u64>,
+    /// What came that is no frame.
+    said: Vec<(Channel, String)>,
 }
 
 impl World {
@@ -55,8 +65,8 @@ impl World {
 struct Wire {
     world: World,
     spool_id: SpoolId,
-    told: mpsc::Sender<()>,
-    taken: mpsc::Receiver<()>,
+    told: mpsc::Sender<LinkEvent>,
+    taken: mpsc::Receiver<LinkEvent>,
     since_ack: u64,
     in_flight: usize,
 }
@@ -64,7 +74,7 @@ struct Wire {
 impl Uplink for World {
     type Link = Wire;
 
-    async fn connect(&mut self) -> Result<Wire, LinkError> {
+    async fn connect(&mut self, _config: &Config, _will: String) -> Result<Wire, LinkError> {
         let mut state = self.state();
         if state.refuses_connections {
             return Err(LinkError::Silent { broker: "memory".into(), seconds: 0 });
@@ -76,11 +86,11 @@ impl Uplink for World {
 }
 
 impl Link for Wire {
-    fn has_room(&self) -> bool {
+    fn has_room(&self, _what: Sent) -> bool {
         self.in_flight < 32
     }
 
-    fn send(&mut self, envelope: Vec<u8>) -> Result<(), LinkError> {
+    fn send(&mut self, what: Sent, channel: &Channel, payload: Vec<u8>) -> Result<(), LinkError> {
         let mut state = self.world.state();
         if let Some(left) = &mut state.breaks_after {
             if *left == 0 {
@@ -89,16 +99,31 @@ impl Link for Wire {
             }
             *left -= 1;
         }
-        let envelope = Envelope::decode(&envelope[..]).unwrap();
+        self.in_flight += 1;
+        if what != Sent::Frame {
+            state.said.push((channel.clone(), String::from_utf8(payload).unwrap()));
+            self.told.try_send(LinkEvent::Taken { what, heard: true }).unwrap();
+            return Ok(());
+        }
+        let envelope = Envelope::decode(&payload[..]).unwrap();
         assert_eq!(envelope.validate().unwrap(), self.spool_id);
+        state.offered += 1;
+        if let Some(reason) = state.refuses {
+            self.told.try_send(LinkEvent::Refused { what, reason: reason.to_owned() }).unwrap();
+            return Ok(());
+        }
+        if state.nobody_listens {
+            self.told.try_send(LinkEvent::Taken { what, heard: false }).unwrap();
+            return Ok(());
+        }
         state.received += 1;
+        state.order.push(envelope.seq);
         let lost = state.deaf || state.loses_each.is_some_and(|each| state.received.is_multiple_of(each));
         if !lost && state.stored.insert(envelope.seq, envelope.frame.clone()).is_some_and(|before| before == envelope.frame) {
             state.duplicates += 1;
         }
         drop(state);
-        self.in_flight += 1;
-        self.told.try_send(()).unwrap();
+        self.told.try_send(LinkEvent::Taken { what, heard: true }).unwrap();
         Ok(())
     }
 
@@ -106,21 +131,27 @@ impl Link for Wire {
         // An acknowledgement now and then, and when nothing else happens.
         if self.since_ack < 50 {
             let wait = tokio::time::timeout(Duration::from_millis(5), self.taken.recv()).await;
-            if wait.is_ok() {
+            if let Ok(Some(event)) = wait {
                 self.in_flight -= 1;
                 self.since_ack += 1;
-                return Ok(LinkEvent::Taken);
+                return Ok(event);
             }
         }
         self.since_ack = 0;
-        if self.world.state().deaf {
+        let silent = {
+            let state = self.world.state();
+            state.deaf || state.nobody_listens
+        };
+        if silent {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         Ok(LinkEvent::Ack(self.world.ack(self.spool_id)))
     }
 
-    async fn close(self) {}
+    async fn close(self, state: String) {
+        self.world.state().said.push((Channel::State, state));
+    }
 }
 
 struct Bench {
@@ -129,6 +160,8 @@ struct Bench {
     status: Arc<Status>,
     committed: watch::Sender<u64>,
     stop: CancellationToken,
+    configs: watch::Sender<Arc<Active>>,
+    _commands: mpsc::Receiver<Received>,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -144,15 +177,33 @@ fn bench(world: &World) -> Bench {
     let (committed, delivered) = watch::channel(0);
     let stop = CancellationToken::new();
     let clock = Arc::new(DrivenClock::new(jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH));
+    let (commands, _commands) = mpsc::channel(4);
     let delivery = Pump {
-        identity: Identity { spool_id: SpoolId::from_bytes([7; 16]), boot_id: 1, config_hash: vec![0; 32] },
-        options: PumpOptions { ack_timeout: ACK_TIMEOUT, window_bytes: 1 << 20 },
+        identity: Identity { spool_id: SpoolId::from_bytes([7; 16]), boot_id: 1 },
         spool: spool.clone(),
         clock,
         status: Arc::clone(&status),
+        outbox: status.outbox().clone(),
+        commands,
     };
-    let task = tokio::spawn(pump(world.clone(), delivery, delivered, stop.clone()));
-    Bench { world: world.clone(), spool, status, committed, stop, task, _folder: folder }
+    let (configs, followed) = watch::channel(active(1, config()));
+    let task = tokio::spawn(pump(world.clone(), delivery, followed, delivered, stop.clone()));
+    Bench { world: world.clone(), spool, status, committed, stop, configs, _commands, task, _folder: folder }
+}
+
+fn config() -> Config {
+    let text = "[gateway]\ntenant = \"acme\"\nfacility = \"hall\"\nid = \"gw-1\"\ndata_dir = \"data\"\n\
+                [broker]\nurl = \"mqtt://memory\"\nwindow = \"1MiB\"\nspread = \"0s\"\n\
+                [[bus]]\nname = \"main\"\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n\
+                [[bus.device]]\nid = \"m\"\nunit = 1\nprofile = \"eastron-sdm630\"\n";
+    let mut config = Config::parse(std::path::Path::new("gateway.toml"), text).unwrap();
+    config.broker.ack_timeout = ACK_TIMEOUT;
+    config
+}
+
+fn active(generation: u64, config: Config) -> Arc<Active> {
+    let facts = wire::ConfigFacts { version: 0, hash: String::new(), trial: false, last: None };
+    Arc::new(Active { config, generation, facts })
 }
 
 fn frame(seq: u64) -> Vec<u8> {
@@ -280,5 +331,99 @@ async fn a_frame_that_is_gone_is_told_and_the_rest_follows() {
     let lost = Frame::decode(&stored[&6][..]).unwrap();
     assert!(lost.devices.is_empty() && lost.validate().is_ok());
     assert_eq!(stored[&9], frame(9));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_refuses_is_asked_now_and_then_and_told_of() {
+    let world = World::default();
+    world.state().refuses = Some("0x87, not authorised");
+    let bench = bench(&world);
+    bench.append(500);
+    sleep(Duration::from_millis(2_500)).await;
+    let told = bench.status.snapshot();
+    assert!(told.connected && told.uplink_fault.as_ref().is_some_and(|fault| fault.contains("0x87")), "{told:?}");
+    assert_eq!(told.acknowledged_seq, 0);
+    // What was under way at first, and a single one each time after.
+    let offered = world.state().offered;
+    assert!((33..40).contains(&offered), "{offered}");
+    let alarm = |(channel, text): &(Channel, String)| *channel == Channel::Event && text.contains("publish_refused");
+    assert_eq!(world.state().said.iter().filter(|said| alarm(said)).count(), 1);
+    world.state().refuses = None;
+    bench.delivered(500).await;
+    assert_eq!(bench.status.snapshot().uplink_fault, None);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_broker_without_a_collector_gets_no_backlog_and_nothing_is_given_up() {
+    let world = World::default();
+    world.state().nobody_listens = true;
+    let bench = bench(&world);
+    bench.append(5_000);
+    sleep(ACK_TIMEOUT * 10).await;
+    let offered = world.state().offered;
+    assert!(offered < 200, "{offered}");
+    assert!(bench.status.snapshot().uplink_fault.unwrap().contains("nobody who listens"));
+    world.state().nobody_listens = false;
+    bench.delivered(5_000).await;
+    assert_eq!(bench.status.snapshot().uplink_fault, None);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_is_live_overtakes_a_long_backlog() {
+    let world = World::default();
+    let bench = bench(&world);
+    world.state().deaf = true;
+    bench.append(20_000);
+    sleep(ACK_TIMEOUT * 4).await;
+    world.state().deaf = false;
+    while world.state().stored.len() < 3_000 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    bench.append(10);
+    bench.delivered(20_010).await;
+    let order = world.state().order.clone();
+    let at = |seq: u64| order.iter().position(|sent| *sent == seq).unwrap();
+    assert!(at(20_010) < at(15_000), "live frames came as number {} of {}", at(20_010), order.len());
+    let (received, duplicates) = bench.end().await;
+    assert!(duplicates < 2_000, "{duplicates} of {received} came twice");
+}
+
+#[tokio::test]
+async fn another_broker_in_the_configuration_is_gone_to_and_a_longer_patience_is_not() {
+    let world = World::default();
+    let bench = bench(&world);
+    bench.append(10);
+    bench.delivered(10).await;
+    let mut other = config();
+    other.broker.ack_timeout = ACK_TIMEOUT * 2;
+    bench.configs.send_replace(active(2, other.clone()));
+    bench.append(10);
+    bench.delivered(20).await;
+    assert_eq!(world.state().connections, 1);
+    other.broker.host = "elsewhere".to_owned();
+    bench.configs.send_replace(active(3, other));
+    bench.append(10);
+    bench.delivered(30).await;
+    assert_eq!(world.state().connections, 2);
+    let states: Vec<String> =
+        world.state().said.iter().filter(|(channel, _)| *channel == Channel::State).map(|(_, text)| text.clone()).collect();
+    assert!(states.iter().any(|state| state.contains("\"online\":false")), "{states:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn frames_that_somebody_wants_again_are_sent_again() {
+    let world = World::default();
+    let bench = bench(&world);
+    bench.append(50);
+    bench.delivered(50).await;
+    assert!(bench.status.outbox().replay(SeqRange { first: 5, last: 9 }));
+    while world.state().duplicates < 5 {
+        sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(world.state().order[50..], [5, 6, 7, 8, 9]);
     bench.end().await;
 }
