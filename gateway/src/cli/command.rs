@@ -12,7 +12,10 @@ use wire::{
 };
 
 use super::{Output, complain, say};
-use crate::remote::{SigningKey, Verb};
+use crate::{
+    remote::{PublicKey, Verb},
+    setup::SigningKey,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
@@ -71,17 +74,11 @@ pub(super) fn run(order: Order) -> ExitCode {
 }
 
 fn keygen(path: &std::path::Path) -> ExitCode {
-    let drawn = daemon::entropy().and_then(|first| Ok((first, daemon::entropy()?)));
-    let (first, second) = match drawn {
-        Ok(drawn) => drawn,
-        Err(err) => return complain(&format!("error: no randomness from the system: {err}"), ExitCode::DependencyDown),
-    };
-    let mut seed = [0; 32];
-    for (byte, drawn) in seed.iter_mut().zip(first.into_iter().chain(second)) {
-        *byte = drawn;
-    }
-    match SigningKey::write(&seed, path) {
-        Ok(key) => say(&key.public().to_string()).err().unwrap_or(ExitCode::Ok),
+    match SigningKey::create(path) {
+        Ok(key) => match PublicKey::from_bytes(key.public()) {
+            Some(public) => say(&public.to_string()).err().unwrap_or(ExitCode::Ok),
+            None => complain(&"error: this is no key of ours", ExitCode::Bug),
+        },
         Err(err) => complain(&format!("error: {}", daemon::chain(&err)), ExitCode::Usage),
     }
 }
@@ -89,7 +86,7 @@ fn keygen(path: &std::path::Path) -> ExitCode {
 impl Sign {
     /// The topic, and the message for it.
     fn message(&self) -> Result<(String, String), String> {
-        let key = SigningKey::read(&self.key).map_err(|err| daemon::chain(&err))?;
+        let key = SigningKey::load(&self.key).map_err(|err| daemon::chain(&err))?;
         let verb = Verb::parse(&self.verb).ok_or_else(|| {
             let known: Vec<&str> = Verb::ALL.iter().map(|verb| verb.name()).collect();
             format!("`{}` is not a command; there are {}", self.verb, known.join(", "))
@@ -112,11 +109,12 @@ impl Sign {
             verb: verb.name().to_owned(),
             issued_ms,
             expires_ms: issued_ms.saturating_add(i64::try_from(expires.duration().as_millis()).unwrap_or(i64::MAX)),
-            key: key.public().hex(),
+            key: to_hex(key.public()),
             args: self.arguments()?,
         };
         let bytes = command.signed_bytes().map_err(|err| daemon::chain(&err))?;
-        let message = command.message(&key.sign(&bytes)).map_err(|err| daemon::chain(&err))?;
+        let signature = <[u8; 64]>::try_from(key.sign(&bytes)).map_err(|_length| "the signature has another length".to_owned())?;
+        let message = command.message(&signature).map_err(|err| daemon::chain(&err))?;
         Ok((path.topic(&Channel::Command(verb_level)), message))
     }
 

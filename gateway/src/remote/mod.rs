@@ -30,7 +30,6 @@ use wire::{
 };
 
 pub use keys::PublicKey;
-pub(crate) use keys::SigningKey;
 pub(crate) use outbox::{Happened, Outbox};
 pub use verbs::Verb;
 
