@@ -22,6 +22,10 @@ pub(crate) struct Live {
     pub(crate) accounted: AtomicU64,
     pub(crate) inflight: AtomicU64,
     pub(crate) acks: AtomicU64,
+    /// Frames that gateways say are gone, repetitions included.
+    pub(crate) frames_lost: AtomicU64,
+    /// Points that gateways left out of frames to make room.
+    pub(crate) points_left_out: AtomicU64,
     inner: Mutex<Inner>,
 }
 

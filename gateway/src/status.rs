@@ -48,8 +48,18 @@ pub struct StatusSnapshot {
     pub acknowledged_seq: u64,
     /// Frames that the collector has not confirmed.
     pub backlog: u64,
+    /// Points left out of frames in a full spool before the collector had them.
+    pub points_left_out: u64,
+    /// Damaged stretches found in the spool.
+    pub spool_damaged: u64,
     /// Bytes of the spool on disk.
     pub spool_bytes: u64,
+    /// Disk allowance of the spool.
+    pub spool_bytes_max: u64,
+    /// How much of the allowance is filled with frames that the collector does not have.
+    pub spool_percent: u8,
+    /// The alarm that holds: 50, 80 or 95 percent; 0 for none.
+    pub spool_alarm: u8,
     /// Whether the broker is connected.
     pub connected: bool,
     /// What is wrong right now with the spool.
@@ -276,7 +286,12 @@ impl Inner {
         counters.acknowledged_seq = spool.acknowledged;
         counters.backlog = spool.committed.saturating_sub(spool.acknowledged) + spool.waiting;
         counters.frames_dropped = spool.dropped;
+        counters.points_left_out = spool.points_left_out;
+        counters.spool_damaged = spool.damaged;
         counters.spool_bytes = spool.bytes;
+        counters.spool_bytes_max = spool.bytes_max;
+        counters.spool_percent = spool.percent;
+        counters.spool_alarm = spool.level;
     }
 }
 

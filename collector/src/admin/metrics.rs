@@ -32,6 +32,16 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
     page.counter("negawatt_broker_reconnects_total", "Connections lost or refused.", live.get(&live.reconnects));
     page.counter("negawatt_messages_total", "Messages from the broker.", live.get(&live.messages));
     page.counter("negawatt_acks_total", "Acknowledgements told to gateways.", live.get(&live.acks));
+    page.counter(
+        "negawatt_gateway_frames_lost_total",
+        "Frames that gateways say are gone: damaged, or dropped from a full spool.",
+        live.get(&live.frames_lost),
+    );
+    page.counter(
+        "negawatt_gateway_points_left_out_total",
+        "Points that gateways left out to make room in a full spool.",
+        live.get(&live.points_left_out),
+    );
     page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
     page.gauge("negawatt_ingest_blocked", "1 while readings cannot be stored.", u8::from(live.problem().is_some()));
     page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
-use wire::{Ack, Channel, Message as _, SeqRange};
+use wire::{Ack, Channel, Frame, GatewayPath, Lost, Message as _, SeqRange};
 
 use super::acks::Spool;
 use super::{Acks, Decoder, Message};
@@ -112,7 +112,7 @@ impl Ingest {
             match message {
                 Message::Batch { path, batch, frame } => {
                     spools.push((path.clone(), batch.spool_id));
-                    frames.extend(frame.map(|frame| (path, *frame)));
+                    frames.extend(frame.map(|frame| (path, *frame, batches.len())));
                     batches.push(*batch);
                 }
                 Message::Letter(letter) => letters.push(*letter),
@@ -149,8 +149,27 @@ impl Ingest {
         let lettered = batches.iter().zip(&committed).map(repeated_letter).sum::<u64>();
         let unnumbered = letters.iter().map(|letter| letter.points).sum::<u64>();
         self.live.count(&self.live.accounted, accounted + lettered + unnumbered);
-        frames.into_iter().for_each(|(path, frame)| self.live.frame(path, frame));
+        for (path, frame, batch) in frames {
+            let news = committed.get(batch).is_some_and(|outcome| outcome.accepted > 0);
+            self.note_what_is_gone(&path, &frame, news);
+            if frame.lost == 0 {
+                self.live.frame(path, frame);
+            }
+        }
         Ok(Some(spools))
+    }
+
+    /// A gateway says when its spool had to give something up: that is an alarm here too, and never only a gap.
+    fn note_what_is_gone(&self, path: &GatewayPath, frame: &Frame, news: bool) {
+        if frame.lost != 0 {
+            self.live.count(&self.live.frames_lost, 1);
+            let why = if frame.lost == Lost::MadeRoom.code() { "made room in a full spool" } else { "was damaged on disk" };
+            error!(gateway = %path, "a frame of `{path}` {why} before it was delivered: its readings are gone");
+        }
+        if frame.left_out > 0 && news {
+            self.live.count(&self.live.points_left_out, u64::from(frame.left_out));
+            warn!(gateway = %path, tick_ms = frame.tick_ms, points = frame.left_out, "`{path}` left out points to make room in a full spool");
+        }
     }
 
     async fn try_commit(

@@ -95,6 +95,32 @@ fn bad_messages_are_kept_told_and_stop_nothing() {
 }
 
 #[test]
+fn what_a_gateway_had_to_give_up_leaves_no_hole_and_is_told() {
+    let field = Field::new();
+    let collector = field.collector();
+    let mut gateway = TestGateway::new(&field, "gw-1", 5);
+    let gone =
+        |why: wire::Lost| wire::Frame { schema: wire::SCHEMA, tick_ms: field::tick_ms(9), lost: why.code(), ..wire::Frame::default() };
+    gateway.replace(2, gone(wire::Lost::MadeRoom));
+    gateway.replace(3, gone(wire::Lost::Damaged));
+    let mut thinner = frame(4);
+    thinner.devices[0].points.remove(0);
+    thinner.left_out = 1;
+    gateway.replace(4, thinner);
+    gateway.deliver_until(&field, 5);
+    collector.wait_for(|status| status["points"]["accepted"] == 3 * POINTS - 1);
+    let status = collector.status();
+    assert_eq!(status["gateways"][0]["holes"], serde_json::json!([]));
+    // What stands for a lost frame is not the latest that was read.
+    assert_eq!(status["latest"][0]["tick_ms"], field::tick_ms(5));
+    let metrics = collector.get("/metrics").1;
+    for line in ["negawatt_gateway_frames_lost_total 2", "negawatt_gateway_points_left_out_total 1", "negawatt_conservation_difference 0"] {
+        assert!(metrics.contains(line), "no `{line}` in\n{metrics}");
+    }
+    collector.stop();
+}
+
+#[test]
 fn the_admin_pages_say_how_it_is() {
     let field = Field::new();
     let collector = field.collector();

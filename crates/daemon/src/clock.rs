@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,13 @@ pub trait Clock: Send + Sync + Debug {
     /// Whether the time can be right. A board without a battery wakes up in 1970, and says so until somebody sets it.
     fn is_set(&self) -> bool {
         true
+    }
+
+    /// Time since some moment before the first call, on a clock that nobody sets: says how far apart two moments of one run are.
+    ///
+    /// A clock that is driven is never set, so its own time will do.
+    fn monotonic(&self) -> Duration {
+        Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
     }
 
     /// Returns when the clock shows `at`, or at once if it is past.
@@ -44,6 +52,11 @@ impl Clock for SystemClock {
         self.now().as_millisecond() >= Self::PLAUSIBLE_FROM_MS
     }
 
+    fn monotonic(&self) -> Duration {
+        static START: OnceLock<tokio::time::Instant> = OnceLock::new();
+        START.get_or_init(tokio::time::Instant::now).elapsed()
+    }
+
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             loop {
@@ -69,5 +82,12 @@ mod tests {
         let at = start + jiff::SignedDuration::from_millis(30);
         SystemClock.sleep_until(at).await;
         assert!(SystemClock.now() >= at);
+    }
+
+    #[tokio::test]
+    async fn the_clock_that_nobody_sets_goes_on() {
+        let before = SystemClock.monotonic();
+        SystemClock.sleep_until(SystemClock.now() + jiff::SignedDuration::from_millis(20)).await;
+        assert!(SystemClock.monotonic() - before >= Duration::from_millis(15));
     }
 }

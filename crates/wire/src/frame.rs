@@ -41,6 +41,51 @@ pub struct Frame {
     /// One entry for each device that was due, answered or not.
     #[prost(message, repeated, tag = "6")]
     pub devices: Vec<DeviceReading>,
+    /// When it was polled on a clock that nobody sets, in milliseconds: says how far apart frames of one `boot_id` are.
+    #[prost(uint64, tag = "7")]
+    pub monotonic_ms: u64,
+    /// How many points the gateway left out again to make room in a full spool.
+    #[prost(uint32, tag = "8")]
+    pub left_out: u32,
+    /// Why a frame without devices stands for one that is gone, see [`Lost::code`]; 0 when nothing is gone.
+    #[prost(uint32, tag = "9")]
+    pub lost: u32,
+}
+
+/// What a frame says of its time, without its readings.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct FrameTime {
+    /// As in [`Frame::boot_id`].
+    #[prost(uint64, tag = "2")]
+    pub boot_id: u64,
+    /// As in [`Frame::tick_ms`].
+    #[prost(sint64, tag = "4")]
+    pub tick_ms: i64,
+    /// As in [`Frame::clock_synced`].
+    #[prost(bool, tag = "5")]
+    pub clock_synced: bool,
+    /// As in [`Frame::monotonic_ms`].
+    #[prost(uint64, tag = "7")]
+    pub monotonic_ms: u64,
+}
+
+/// Why a frame is gone before it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The spool was full, and it was the oldest.
+    MadeRoom,
+    /// Its bytes were damaged on disk.
+    Damaged,
+}
+
+impl Lost {
+    /// The number on the wire.
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::MadeRoom => 1,
+            Self::Damaged => 2,
+        }
+    }
 }
 
 /// One poll of one device. A failed poll is here too, with its quality and without values.

@@ -12,7 +12,7 @@ pub mod topic;
 
 pub use ack::{Ack, SeqRange};
 pub use command::{Command, Reply};
-pub use frame::{DeviceReading, Envelope, Frame, PointReading, WireError};
+pub use frame::{DeviceReading, Envelope, Frame, FrameTime, Lost, PointReading, WireError};
 pub use prost::Message;
 pub use state::{ConfigFacts, ConfigOutcome, EVENT_SCHEMA, GatewayEvent, GatewayFacts, GatewayState, STATE_SCHEMA, Urgency};
 pub use topic::{Channel, GatewayPath, TopicError};

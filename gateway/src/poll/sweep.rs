@@ -92,7 +92,7 @@ pub(crate) async fn sweep(
             tracing::warn!(missed = tick.missed, "polls were missed: the sweep before took too long, or the clock was set");
             sweep.status.missed(tick.missed);
         }
-        let clock_synced = sweep.clock.is_set();
+        let (clock_synced, monotonic) = (sweep.clock.is_set(), sweep.clock.monotonic());
         let devices = read_all(&buses, tick.at_ms, clock_synced).await;
         if devices.is_empty() {
             continue;
@@ -107,6 +107,8 @@ pub(crate) async fn sweep(
             tick_ms: tick.at_ms,
             clock_synced,
             devices,
+            monotonic_ms: u64::try_from(monotonic.as_millis()).unwrap_or(u64::MAX).max(1),
+            ..Frame::default()
         };
         if sweep.frames.send(Encoded { bytes: frame.encode_to_vec(), points }).await.is_err() {
             break;

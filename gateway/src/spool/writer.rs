@@ -16,6 +16,8 @@ use crate::{poll::Encoded, status::Status};
 
 /// Most frames made durable at once.
 const GROUP_FRAMES_MAX: usize = 1024;
+/// Bytes of frames from which on they are made durable without waiting for more.
+const GROUP_BYTES_MAX: usize = 64 << 10;
 /// How soon a refused write is tried again when no frame comes.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -86,7 +88,9 @@ pub(crate) async fn write(
 /// Adds what else waits, or comes within the interval. Says whether more may come.
 async fn gather(frames: &mut mpsc::Receiver<Encoded>, group: &mut Vec<Encoded>, commit_interval: Duration) -> bool {
     let due = Instant::now() + commit_interval;
-    while group.len() < GROUP_FRAMES_MAX {
+    let mut bytes = group.iter().map(|frame| frame.bytes.len()).sum::<usize>();
+    while group.len() < GROUP_FRAMES_MAX && bytes < GROUP_BYTES_MAX {
+        let known = group.len();
         match frames.try_recv() {
             Ok(frame) => group.push(frame),
             Err(mpsc::error::TryRecvError::Disconnected) => return false,
@@ -97,6 +101,7 @@ async fn gather(frames: &mut mpsc::Receiver<Encoded>, group: &mut Vec<Encoded>, 
                 Err(_elapsed) => break,
             },
         }
+        bytes += group.iter().skip(known).map(|frame| frame.bytes.len()).sum::<usize>();
     }
     true
 }
@@ -137,31 +142,31 @@ fn report(status: &Status, outcome: Outcome, committed: &watch::Sender<u64>) {
         (true, None) => tracing::info!("readings are durable again"),
         (false, _) => {}
     }
-    committed.send_replace(outcome.counters.committed);
+    committed.send_replace(outcome.counters.deliverable);
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         io,
+        path::Path,
         sync::atomic::{AtomicBool, Ordering},
     };
 
     use ids::SpoolId;
-    use tempfile::tempdir;
     use tokio::time::sleep;
 
     use super::*;
-    use crate::spool::SpoolOptions;
+    use crate::spool::{SpoolOptions, disk::memory::MemoryDisk};
 
     #[tokio::test]
     async fn a_full_disk_is_told_and_everything_is_written_when_it_has_room_again() {
-        let folder = tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), SpoolOptions::within(8 << 20), || SpoolId::from_bytes([7; 16])).unwrap();
+        let disk = MemoryDisk::default();
+        let (at, options) = (Path::new("spool"), SpoolOptions::within(8 << 20));
+        let spool = Spool::open_on(Arc::new(disk.clone()), at, options, || SpoolId::from_bytes([7; 16])).unwrap();
         let full = Arc::new(AtomicBool::new(true));
         let refuse = Arc::clone(&full);
-        spool.disk.before =
-            Some(Box::new(move |_| if refuse.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }));
+        disk.before(move |_, _| if refuse.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) });
         let (frames, taken) = mpsc::channel(4);
         let (committed, mut durable) = watch::channel(0);
         let status = Arc::new(Status::default());

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use wire::{Channel, Envelope, Frame, GatewayState, Message, STATE_SCHEMA, Urgency};
+use wire::{Channel, Envelope, Frame, GatewayState, Lost, Message, STATE_SCHEMA, Urgency};
 
 use super::{
     Link, LinkError, LinkEvent, Sent, Uplink,
@@ -344,13 +344,13 @@ impl Pump {
             }
             let Some(stored) = ready.pop_front() else { return Ok(()) };
             let frame = match (stored.payload, lane) {
-                (Some(frame), _) => frame,
+                (Ok(frame), _) => frame,
                 // It was confirmed once; there is no gap to close.
-                (None, Lane::Replay) => {
+                (Err(_gone), Lane::Replay) => {
                     on.window.skip_replay(stored.seq);
                     continue;
                 }
-                (None, _) => self.lost(stored.seq, &on.active.config),
+                (Err(why), _) => self.lost(stored.seq, why, &on.active.config),
             };
             let bytes = frame.len();
             let envelope = Envelope { schema: wire::SCHEMA, spool_id: self.identity.spool_id.as_bytes().to_vec(), seq: stored.seq, frame };
@@ -392,7 +392,7 @@ impl Pump {
     }
 
     /// Stands for a frame that is gone: no device, so that the collector can close the gap and count it.
-    fn lost(&self, seq: u64, config: &Config) -> Vec<u8> {
+    fn lost(&self, seq: u64, why: Lost, config: &Config) -> Vec<u8> {
         tracing::warn!(seq, "a frame is gone from the spool; the collector is told");
         let tick_ms = self.clock.now().as_millisecond();
         let frame = Frame {
@@ -400,8 +400,8 @@ impl Pump {
             boot_id: self.identity.boot_id,
             config_hash: config.hash().to_vec(),
             tick_ms,
-            clock_synced: false,
-            devices: Vec::new(),
+            lost: why.code(),
+            ..Frame::default()
         };
         frame.encode_to_vec()
     }

@@ -208,7 +208,7 @@ fn active(generation: u64, config: Config) -> Arc<Active> {
 
 fn frame(seq: u64) -> Vec<u8> {
     let tick_ms = i64::try_from(seq).unwrap() * 60_000;
-    Frame { schema: wire::SCHEMA, boot_id: 1, config_hash: vec![0; 32], tick_ms, clock_synced: true, devices: Vec::new() }.encode_to_vec()
+    Frame { schema: wire::SCHEMA, boot_id: 1, config_hash: vec![0; 32], tick_ms, clock_synced: true, ..Frame::default() }.encode_to_vec()
 }
 
 impl Bench {
