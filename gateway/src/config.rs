@@ -90,8 +90,8 @@ pub struct CommandsConfig {
 /// How readings are kept until they are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
-    /// Disk allowance.
-    pub bytes_max: u64,
+    /// Disk allowance; when not given, what the free space suggests.
+    pub bytes_max: Option<u64>,
     /// How long frames may be grouped before they are made durable; zero: at the end of every sweep.
     pub commit_interval: Duration,
 }

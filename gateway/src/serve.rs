@@ -106,7 +106,7 @@ async fn run(
     let now_ms = u64::try_from(started.as_millisecond()).unwrap_or(0);
     let boot_id = ids.next_u64();
     let folder = data_dir.join("spool");
-    let options = SpoolOptions::within(own.spool.bytes_max);
+    let options = SpoolOptions::on_disk(&data_dir, own.spool.bytes_max);
     let commit_interval = own.spool.commit_interval;
     let new_id = Arc::clone(ids);
     let opening = tokio::task::spawn_blocking(move || Spool::open(&folder, options, || new_id.next::<SpoolId>(now_ms)));

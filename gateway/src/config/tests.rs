@@ -46,7 +46,7 @@ fn a_good_file_is_ready_to_poll() {
     assert_eq!(config.path.to_string(), "acme/north-hall/gw-1");
     assert_eq!((config.broker.host.as_str(), config.broker.port), ("localhost", 1883));
     assert_eq!(config.broker.client_id, "negawatt-gateway-gw-1");
-    assert_eq!((config.interval.as_secs(), config.spool.bytes_max, config.spool.commit_interval.as_secs()), (60, 256 << 20, 0));
+    assert_eq!((config.interval.as_secs(), config.spool.bytes_max, config.spool.commit_interval.as_secs()), (60, None, 0));
     let [main, plant] = &config.buses[..] else { panic!("two buses") };
     assert_eq!((main.endpoint.to_string().as_str(), main.interval.as_secs()), ("tcp://127.0.0.1:502", 60));
     assert_eq!((plant.endpoint.to_string().as_str(), plant.interval.as_secs()), ("rtu:///dev/ttyUSB0", 300));

@@ -48,17 +48,14 @@ impl Boots {
             self.waiting = self.waiting.filter(|waiting| waiting.boot_id != time.boot_id);
             return;
         }
-        match self.waiting {
-            Some(waiting) if waiting.boot_id == time.boot_id => {
-                if time.monotonic_ms.saturating_sub(waiting.since_ms) > PATIENCE_MS {
-                    self.learn(time.boot_id, None);
-                    self.waiting = None;
-                }
+        let waiting = self.waiting.filter(|waiting| waiting.boot_id == time.boot_id);
+        if let Some(waiting) = waiting {
+            if time.monotonic_ms.saturating_sub(waiting.since_ms) > PATIENCE_MS {
+                self.learn(time.boot_id, None);
+                self.waiting = None;
             }
-            _ if self.offset(time.boot_id).is_none() => {
-                self.waiting = Some(Waiting { boot_id: time.boot_id, seq, since_ms: time.monotonic_ms });
-            }
-            _ => {}
+        } else if self.offset(time.boot_id).is_none() {
+            self.waiting = Some(Waiting { boot_id: time.boot_id, seq, since_ms: time.monotonic_ms });
         }
     }
 

@@ -118,6 +118,18 @@ pub(super) fn read_exact(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> 
     Ok(())
 }
 
+/// Bytes that this user may still write where a folder is.
+pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Bytes of the files in a folder, as far as can be told.
+pub(super) fn file_bytes(folder: &Path) -> u64 {
+    let files = SystemDisk.files(folder).unwrap_or_default();
+    files.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
+}
+
 /// The disk of the operating system.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemDisk;

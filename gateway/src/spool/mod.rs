@@ -35,7 +35,13 @@ mod writer;
 use event::SpoolEvent;
 pub(crate) use writer::{SharedSpool, write};
 
-use std::{any::Any, collections::VecDeque, io, path::PathBuf, sync::Arc};
+use std::{
+    any::Any,
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ids::SpoolId;
 use wire::Lost;
@@ -50,6 +56,10 @@ use segment::Segment;
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT_BYTES: usize = 1 << 20;
+/// The allowance when none is given: so much, but no more than this part of the free space, and no less than two segments.
+const BYTES_MAX: u64 = 256 << 20;
+const BYTES_MIN: u64 = 2 << 20;
+const FREE_SHARE: u64 = 5;
 /// Things that happened and wait to be told; older ones make room, as each is in the log too.
 const EVENTS_MAX: usize = 64;
 
@@ -67,6 +77,22 @@ impl SpoolOptions {
     pub(crate) fn within(bytes_max: u64) -> Self {
         Self { bytes_max, segment_bytes: SEGMENT_BYTES }
     }
+
+    /// The usual spool in a folder: within the allowance, or else 256 MiB or a fifth of the free space, whichever is less.
+    pub(crate) fn on_disk(folder: &Path, bytes_max: Option<u64>) -> Self {
+        Self::within(bytes_max.unwrap_or_else(|| {
+            // What the spool has already is as good as free.
+            let free = disk::free_bytes(folder).map(|free| free.saturating_add(disk::file_bytes(&folder.join("spool").join(SEGMENTS))));
+            let allowance = allowance(free.ok());
+            tracing::info!(spool.bytes_max = allowance, "readings may fill {} MiB of the disk before they are delivered", allowance >> 20);
+            allowance
+        }))
+    }
+}
+
+/// The allowance when none is given and so many bytes are free.
+fn allowance(free: Option<u64>) -> u64 {
+    free.map_or(BYTES_MAX, |free| (free / FREE_SHARE).clamp(BYTES_MIN, BYTES_MAX))
 }
 
 /// Why the spool could not do what was asked.

@@ -62,6 +62,7 @@ struct State {
     changes: Vec<Change>,
     locked: BTreeSet<PathBuf>,
     bytes_written: u64,
+    pages_written: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -107,6 +108,11 @@ impl MemoryDisk {
     /// Bytes handed to `write` so far.
     pub(in super::super) fn bytes_written(&self) -> u64 {
         self.state().bytes_written
+    }
+
+    /// Pages of 4 KiB that were made durable so far: what a disk must write at least.
+    pub(in super::super) fn pages_written(&self) -> u64 {
+        self.state().pages_written
     }
 
     /// The files and what they hold, as a program sees them.
@@ -316,8 +322,11 @@ impl DiskFile for MemoryFile {
         self.disk.about_to(Step::Sync, &self.path)?;
         let mut state = self.disk.state();
         let file = &mut state.files[self.index];
+        let pages: BTreeSet<usize> =
+            file.unsynced.iter().flat_map(|(offset, bytes)| offset / 4096..(offset + bytes.len()).div_ceil(4096)).collect();
         file.unsynced.clear();
         file.durable.clone_from(&file.seen);
+        state.pages_written += pages.len() as u64;
         Ok(())
     }
 

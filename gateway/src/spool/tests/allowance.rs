@@ -130,6 +130,17 @@ fn each_level_of_fill_is_told_once() {
 }
 
 #[test]
+fn without_a_word_it_is_a_part_of_what_is_free() {
+    const MIB: u64 = 1 << 20;
+    assert_eq!(allowance(None), 256 * MIB);
+    assert_eq!([0, 100 * MIB, 1_000 * MIB, 64 << 30].map(|free| allowance(Some(free)) / MIB), [2, 20, 200, 256]);
+    let real = tempdir().unwrap();
+    let free = disk::free_bytes(real.path()).unwrap();
+    assert_eq!(SpoolOptions::on_disk(real.path(), None).bytes_max, (free / 5).clamp(2 * MIB, 256 * MIB));
+    assert_eq!(SpoolOptions::on_disk(real.path(), Some(7 * MIB)).bytes_max, 7 * MIB);
+}
+
+#[test]
 fn events_that_nobody_takes_are_bounded() {
     let disk = MemoryDisk::default();
     let mut spool = open_with(&disk, SpoolOptions { bytes_max: 4 * 4096, segment_bytes: SEGMENT });

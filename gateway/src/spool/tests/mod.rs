@@ -4,9 +4,12 @@ mod allowance;
 mod damage;
 mod delivery;
 mod faults;
+pub(crate) mod fleet;
+mod outage;
 mod power_cut;
+mod wear;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use tempfile::tempdir;
 use wire::{DeviceReading, Frame, Message, PointReading};
