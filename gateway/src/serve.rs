@@ -151,6 +151,7 @@ async fn run(
         base,
         restart: restart.clone(),
         trial: None,
+        staged: None,
     };
     let mut tasks = JoinSet::new();
     let mut task = |name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>| {

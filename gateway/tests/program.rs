@@ -125,3 +125,25 @@ async fn a_configuration_with_faults_is_refused_with_all_of_them() {
         assert!(told.contains("error: 2 faults in ") && told.contains("bus[0].address") && told.contains("eastron-sdm999"), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_is_signed_for_one_gateway_and_printed_with_its_topic() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("ops.pem");
+    let key = key.to_str().unwrap();
+    let made = output(&["command", "keygen", "--key", key]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let public = text(&made.stdout).trim().strip_prefix("ed25519:").unwrap().to_owned();
+    assert_eq!(output(&["command", "keygen", "--key", key]).await.status.code(), Some(2), "a key is never overwritten");
+    let sign = ["command", "sign", "--key", key, "--to", "acme/hall/gw-1", "--verb", "replay", "--arg", "from=3", "--arg", "to=9"];
+    let printed = output(&[&sign[..], &["--expires", "10m", "--output", "json"]].concat()).await;
+    assert_eq!(printed.status.code(), Some(0), "{}", text(&printed.stderr));
+    let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(printed["topic"], "nw/1/acme/hall/gw-1/cmd/replay");
+    let read = wire::Command::read(printed["payload"].as_str().unwrap().as_bytes()).unwrap();
+    let command = &read.command;
+    assert_eq!((command.key.as_str(), command.to.as_str(), command.verb.as_str()), (public.as_str(), "acme/hall/gw-1", "replay"));
+    assert_eq!((command.args["from"].as_u64(), command.expires_ms - command.issued_ms), (Some(3), 600_000));
+    let wrong = output(&["command", "sign", "--key", key, "--to", "acme/hall", "--verb", "replay"]).await;
+    assert_eq!((wrong.status.code(), text(&wrong.stderr).trim()), (Some(2), "error: `acme/hall` is not TENANT/FACILITY/GATEWAY"));
+}

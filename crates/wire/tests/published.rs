@@ -165,3 +165,14 @@ fn a_foreign_message_is_refused_by_name() {
     assert_eq!(with(|point| point.words = vec![1]), "point `v1`: 1 bytes of registers, allowed are 0, 2, 4, 6 or 8");
     assert_eq!(frame().validate(), Ok(()));
 }
+
+#[test]
+fn a_command_made_by_another_program_is_read_and_written_alike() {
+    // Written by Python's json and signed by OpenSSL, from what MESSAGES.md says.
+    let path = format!("{}/../../tests/golden/wire/command-v1.json", env!("CARGO_MANIFEST_DIR"));
+    let golden = std::fs::read_to_string(path).unwrap();
+    let read = wire::Command::read(golden.as_bytes()).unwrap();
+    assert_eq!((read.command.verb.as_str(), read.command.args["why"].as_str()), ("replay", Some("Prüfung \"A\"\n\u{1f}")));
+    assert_eq!(read.command.message(&read.signature).unwrap(), golden);
+    assert_eq!(read.signed, read.command.signed_bytes().unwrap());
+}

@@ -144,3 +144,80 @@ fn a_users_own_profile_is_found() {
     std::fs::write(folder.path().join("bad.toml"), "id = 3").unwrap();
     assert!(faults(&text).contains("bad.toml"));
 }
+
+/// Certificates in a folder: an authority, and a gateway's certificate with its key.
+fn certificates(folder: &Path, until: i32) -> std::collections::BTreeMap<&'static str, String> {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority_cert = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let mut own = CertificateParams::new(["gw-1".to_owned()]).unwrap();
+    own.not_before = date_time_ymd(2020, 1, 1);
+    own.not_after = date_time_ymd(until, 6, 30);
+    let own_key = KeyPair::generate().unwrap();
+    let own_cert = own.signed_by(&own_key, &issuer).unwrap();
+    let files = [
+        ("ca", authority_cert.pem()),
+        ("cert", own_cert.pem()),
+        ("key", own_key.serialize_pem()),
+        ("other-key", KeyPair::generate().unwrap().serialize_pem()),
+        ("text", "no PEM at all".to_owned()),
+    ];
+    let write = |(name, text): (&'static str, String)| {
+        let path = folder.join(format!("{name}.pem"));
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        (name, path.display().to_string())
+    };
+    files.into_iter().map(write).collect()
+}
+
+fn with_tls(table: &str) -> String {
+    GOOD.replace("mqtt://localhost:1883\"", &format!("mqtts://localhost\"\n\n[broker.tls]\n{table}"))
+}
+
+#[test]
+fn tls_is_ready_to_connect_and_equal_when_made_of_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates(folder.path(), 2049);
+    let table = format!("ca = {:?}\ncertificate = {:?}\nkey = {:?}\n", files["ca"], files["cert"], files["key"]);
+    let broker =
+        |table: &str| Config::parse(Path::new("gateway.toml"), &with_tls(table)).unwrap_or_else(|faults| panic!("{faults}")).broker;
+    let first = broker(&table);
+    assert_eq!((first.port, first.tls.as_ref().unwrap().expires().unwrap().to_string().as_str()), (8883, "2049-06-30T00:00:00Z"));
+    assert_eq!(first, broker(&table));
+    assert_ne!(first, broker(&format!("{table}server_name = \"broker.example\"\n")));
+    let by_secret = table.replace("key = ", "key = { file = ").trim_end().to_owned() + " }\n";
+    assert_eq!(first, broker(&by_secret));
+    assert!(!format!("{first:?}").contains("PRIVATE"), "a key is never printed");
+}
+
+#[test]
+fn everything_that_is_wrong_with_certificates_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates(folder.path(), 2021);
+    let told = |table: &str| faults(&with_tls(table)).replace(&folder.path().display().to_string(), "[folder]");
+    let expired = format!("ca = {:?}\ncertificate = {:?}\nkey = {:?}\n", files["text"], files["cert"], files["other-key"]);
+    let missing = "ca = \"/nowhere/ca.pem\"\ncertificate = \"/nowhere/cert.pem\"\nserver_name = \"not a name\"\n";
+    std::fs::set_permissions(&files["key"], std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = format!("ca = {:?}\ncertificate = {:?}\nkey = {:?}\n", files["ca"], files["key"], files["key"]);
+    let useless = faults(&with_tls("").replace("mqtts:", "mqtt:"));
+    insta::assert_snapshot!([told(&expired), told(missing), told(&open), useless].join("\n"));
+    // Polling does not stop for a certificate that has expired: the gateway runs with it, and the broker decides.
+    let table = format!("ca = {:?}\ncertificate = {:?}\nkey = {:?}\n", files["ca"], files["cert"], files["key"]);
+    std::fs::set_permissions(&files["key"], std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert!(faults(&with_tls(&table)).contains("expired on 2021-06-30"));
+    Config::parse_to_run(Path::new("gateway.toml"), &with_tls(&table)).unwrap();
+}
+
+#[test]
+fn commands_need_keys_and_known_verbs() {
+    let text = format!("{GOOD}\n[commands]\nallow = [\"ping\", \"format\"]\nkeys = [\"ssh-ed25519 AAAA\"]\nconfirm_within = \"2d\"\n");
+    insta::assert_snapshot!(faults(&text));
+    let key = format!("{GOOD}\n[commands]\nkeys = [\"ed25519:{}\"]\n", "ab".repeat(32));
+    let commands = Config::parse(Path::new("gateway.toml"), &key).unwrap().commands.unwrap();
+    assert_eq!(commands.allow, BTreeSet::from([Verb::Ping, Verb::Status, Verb::Identify]));
+    assert!(faults(&format!("{GOOD}\n[commands]\n")).contains("there is no key"));
+}

@@ -1,9 +1,9 @@
 //! Following another configuration while the gateway runs, and going back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use wire::{ConfigFacts, Urgency, command::to_hex};
 
 use super::{Active, Refusal, Remote, versions, versions::Versions};
@@ -22,6 +22,18 @@ pub(crate) struct Trial {
 pub(super) fn facts(config: &Config, version: u64, trial: bool, versions: &Versions) -> ConfigFacts {
     ConfigFacts { version, hash: to_hex(&config.hash()), trial, last: versions.last() }
 }
+
+/// A configuration that is kept and not yet followed.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    config: Config,
+    version: u64,
+    before: Arc<Active>,
+    confirm_within: Duration,
+}
+
+/// Longest that a new configuration waits for the answer to whoever sent it.
+const ANSWER: Duration = Duration::from_secs(1);
 
 impl Remote {
     /// Follows a configuration from the next sweep on. Gives its number.
@@ -90,10 +102,20 @@ impl Remote {
         }
         self.kept.versions.stage(version, text, &self.base).map_err(|err| Refusal::failed("disk", err))?;
         let config = Config { file: before.config.file.clone(), ..config };
-        let generation = self.follow(config, version, true);
-        self.trial = Some(Trial { version, generation, deadline: Instant::now() + rules.confirm_within, before });
-        tracing::info!(config.version = version, "a configuration came by command and is on trial");
+        self.staged = Some(Staged { config, version, before, confirm_within: rules.confirm_within });
         Ok(json!({ "version": version, "trial": true, "confirm_within_s": rules.confirm_within.as_secs() }))
+    }
+
+    /// Follows what was staged, once the answer has left: the way to the broker may be another afterwards.
+    pub(super) async fn begin_trial(&mut self) {
+        let Some(Staged { config, version, before, confirm_within }) = self.staged.take() else { return };
+        let deadline = Instant::now() + ANSWER;
+        while !self.status.outbox().is_empty() && Instant::now() < deadline {
+            sleep(ANSWER / 50).await;
+        }
+        let generation = self.follow(config, version, true);
+        self.trial = Some(Trial { version, generation, deadline: Instant::now() + confirm_within, before });
+        tracing::info!(config.version = version, "a configuration came by command and is on trial");
     }
 
     /// Looks whether the configuration on trial has proven itself, or has had its time.

@@ -63,4 +63,14 @@ mod tests {
         assert_eq!(PublicKey::parse(&key.to_string()), Some(key));
         assert_eq!(PublicKey::parse("ed25519:12"), None);
     }
+
+    #[test]
+    fn what_openssl_signed_is_signed() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/wire/command-v1.json");
+        let read = wire::Command::read(&std::fs::read(golden).unwrap()).unwrap();
+        let key = PublicKey::from_hex(&read.command.key).unwrap();
+        assert!(key.verifies(&read.signed, &read.signature));
+        let other = wire::Command { to: "acme/hall/gw-2".to_owned(), ..read.command };
+        assert!(!key.verifies(&other.signed_bytes().unwrap(), &read.signature));
+    }
 }

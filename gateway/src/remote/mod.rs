@@ -39,7 +39,7 @@ use crate::{
     status::Status,
     uplink::Identity,
 };
-use apply::Trial;
+use apply::{Staged, Trial};
 use seen::Seen;
 use versions::Versions;
 
@@ -116,6 +116,7 @@ pub(crate) struct Remote {
     /// Cancelled to start anew.
     pub(crate) restart: CancellationToken,
     pub(crate) trial: Option<Trial>,
+    pub(crate) staged: Option<Staged>,
 }
 
 /// Decides which configuration a gateway starts with, of its own and those that came by command.
@@ -203,6 +204,7 @@ impl Remote {
         };
         let (id, verb, at_ms) = (command.id.clone(), command.verb.clone(), self.now_ms());
         self.status.outbox().reply(Reply { schema: REPLY_SCHEMA.to_owned(), id, verb, at_ms, outcome, result, problem });
+        self.begin_trial().await;
     }
 
     /// Whether a command may be obeyed. Remembers that it was given.

@@ -251,7 +251,8 @@ impl Pump {
     async fn happened<L: Link>(&self, on: &mut Connection<L>, event: LinkEvent) -> Result<(), Leaving> {
         match event {
             LinkEvent::Taken { what: Sent::Frame, heard } => {
-                if on.window.was_refused() {
+                // One that was under way before the refusal says nothing.
+                if on.window.was_refused() && !on.window.is_refused(Instant::now()) {
                     on.window.accepted();
                     on.refused.succeed();
                     tracing::info!("the broker takes readings again");
@@ -293,7 +294,7 @@ impl Pump {
     /// The broker will not have a frame: nothing is given up, and it is left alone for a while.
     fn frame_refused<L: Link>(&self, on: &mut Connection<L>, reason: &str) {
         let now = Instant::now();
-        if on.window.is_refused() {
+        if on.window.is_refused(now) {
             return;
         }
         let pause = on.refused.fail(now);

@@ -332,8 +332,8 @@ impl Window {
     }
 
     /// Whether the broker is left alone because it refused a frame.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refused_until.is_some()
+    pub(crate) fn is_refused(&self, now: Instant) -> bool {
+        self.refused_until.is_some_and(|until| now < until)
     }
 
     /// Whether the broker refused the last frame that it answered to.
@@ -343,10 +343,7 @@ impl Window {
 
     /// Notes that the broker took a frame after it had refused one.
     pub(crate) fn accepted(&mut self) {
-        if self.is_refused() {
-            // This one was under way before.
-            return;
-        }
+        self.refused_until = None;
         self.frames_max = self.frames_max.max(PROBE_FRAMES);
     }
 }
