@@ -152,6 +152,7 @@ async fn demo(args: &Args, quiet: bool) -> Result<(), DemoError> {
         payouts: settled.payouts,
         ledger: settled.ledger,
         evidence: settled.evidence,
+        paper: settled.paper,
         audit: "verified",
         wall_seconds: stages.begun.elapsed().as_secs_f64(),
     };

@@ -32,6 +32,8 @@ pub(crate) struct Settled {
     pub(crate) payouts: Vec<Payout>,
     pub(crate) ledger: Ledger,
     pub(crate) evidence: PathBuf,
+    /// The invoice as it is sent.
+    pub(crate) paper: PathBuf,
 }
 
 /// Registers the facility and fits its baseline; the identifiers of both, and the fit.
@@ -102,6 +104,9 @@ pub(crate) async fn settle(
     let evidence = folder.join(format!("{}.nwev", text(&issued, "number")?));
     let bundle = api.bytes(&format!("/v1/invoices/{id}/evidence")).await?;
     std::fs::write(&evidence, bundle).map_err(|err| DemoError::File { path: evidence.clone(), err })?;
+    let paper = folder.join(format!("{}.pdf", text(&issued, "number")?));
+    let printed = api.bytes(&format!("/v1/invoices/{id}/pdf")).await?;
+    std::fs::write(&paper, printed).map_err(|err| DemoError::File { path: paper.clone(), err })?;
     let books = api.get("/v1/ledger/balances").await?;
     Ok(Settled {
         baseline,
@@ -114,6 +119,7 @@ pub(crate) async fn settle(
             balanced: books["balanced"] == true && books["chain_intact"] == true,
         },
         evidence,
+        paper,
     })
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct Outcome {
     pub(crate) payouts: Vec<Payout>,
     pub(crate) ledger: Ledger,
     pub(crate) evidence: PathBuf,
+    /// The invoice as PDF; for people, so not in the object.
+    #[serde(skip)]
+    pub(crate) paper: PathBuf,
     pub(crate) audit: &'static str,
     pub(crate) wall_seconds: f64,
 }
@@ -136,6 +139,7 @@ impl Outcome {
         writeln!(out, "  ledger   {} transactions, {} postings, {balance}", self.ledger.transactions, self.ledger.postings)?;
         writeln!(out, "  audit    {}: every cent recomputed offline from raw registers\n", self.audit)?;
         writeln!(out, "  {:.1} s in all. Files: {}", self.wall_seconds, folder.display())?;
+        writeln!(out, "  Invoice:  {}", self.paper.display())?;
         writeln!(out, "  Evidence: {}\n", self.evidence.display())?;
         writeln!(out, "  Try next:")?;
         writeln!(out, "    negawatt audit {}", self.evidence.display())?;
