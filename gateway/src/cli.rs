@@ -4,6 +4,7 @@
 
 mod command;
 mod commission;
+mod device;
 mod identify;
 mod probe;
 mod report;
@@ -83,6 +84,12 @@ enum Command {
     /// Make a technician's key for signing records
     #[command(after_help = EXIT_CODES)]
     Key(commission::KeyArgs),
+    /// Devices that are known, and profiles of your own
+    #[command(after_help = EXIT_CODES)]
+    Device {
+        #[command(subcommand)]
+        device: device::Device,
+    },
     /// Keys for commands from afar, and commands signed with them
     #[command(name = "command")]
     Order {
@@ -136,6 +143,7 @@ pub fn run(args: Args) -> ExitCode {
     let code = match args.command {
         Command::Run { config, .. } => run_gateway(&runtime, &config),
         Command::Check { config, connect } => check(&runtime, &config, connect),
+        Command::Device { device } => device::run(device),
         Command::Order { order } => command::run(order),
         Command::Probe(args) => runtime.block_on(probe::probe(args)),
         Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),

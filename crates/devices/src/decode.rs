@@ -20,6 +20,9 @@ pub enum DecodeError {
     /// The scale factor register holds no power of ten that SunSpec allows.
     #[error("point {point} has scale factor {found}; allowed: -10 to 10")]
     ScaleFactor { point: String, found: i16 },
+    /// Registers of decimal digits or of a date hold something else.
+    #[error("point {point} holds 0x{bits:X}, which is no {encoding}")]
+    Malformed { point: String, encoding: &'static str, bits: u64 },
     /// The caller brought too many or too few words.
     #[error("point {point} takes {expected} words, found {found}")]
     Width { point: String, expected: usize, found: usize },
@@ -40,7 +43,7 @@ pub fn decode(point: &Point, words: &[u16]) -> Result<Measured, DecodeError> {
         return Err(DecodeError::Width { point: point.id.clone(), expected: point.word_count(), found: words.len() });
     }
     let (value, factor) = words.split_at(usize::from(point.encoding.words()));
-    let bits = join(value, point.word_order);
+    let bits = join(value, point.word_order, point.byte_order);
     if point.invalid.contains(&bits) {
         return Err(DecodeError::NotAvailable { point: point.id.clone() });
     }
@@ -49,7 +52,12 @@ pub fn decode(point: &Point, words: &[u16]) -> Result<Measured, DecodeError> {
         Some(&word) => power(point, word)?,
     };
     let steps = i32::from(point.scale.exponent) + i32::from(factor) - i32::from(point.exponent);
-    let scaled = match interpret(point.encoding, bits) {
+    let raw = match point.bits {
+        Some(field) => Some(Raw::Integer(i128::from(field.of(bits)))),
+        None => interpret(point.encoding, bits),
+    };
+    let malformed = || DecodeError::Malformed { point: point.id.clone(), encoding: point.encoding.name(), bits };
+    let scaled = match raw.ok_or_else(malformed)? {
         Raw::Integer(integer) => {
             integer.checked_mul(i128::from(point.scale.mantissa)).and_then(|product| times_power_of_ten(product, steps))
         }

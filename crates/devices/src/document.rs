@@ -19,6 +19,13 @@ pub(crate) struct Document {
     pub(crate) notes: Vec<String>,
     pub(crate) table: TableText,
     pub(crate) word_order: WordOrderText,
+    pub(crate) byte_order: Option<WordOrderText>,
+    /// What whoever installs one must know or look at.
+    #[serde(default)]
+    pub(crate) warning: Vec<String>,
+    /// Texts that the device knows of itself: maker, model, serial number.
+    #[serde(rename = "text", default)]
+    pub(crate) texts: Vec<TextText>,
     /// Added to every address of a point, for maps that start where a device puts them.
     #[serde(default)]
     pub(crate) base: u16,
@@ -30,6 +37,11 @@ pub(crate) struct Document {
     pub(crate) unit_id: u8,
     #[serde(default)]
     pub(crate) identify: Vec<IdentifyText>,
+    /// What the answer to function 43/14 contains.
+    pub(crate) identification: Option<String>,
+    /// Whether it is found by its SunSpec marker.
+    #[serde(default)]
+    pub(crate) sunspec: bool,
     #[serde(rename = "point")]
     pub(crate) points: Vec<PointText>,
     #[serde(rename = "vector", default)]
@@ -41,6 +53,9 @@ pub(crate) struct Document {
 pub(crate) enum KindText {
     PowerMeter,
     Sensor,
+    PulseCounter,
+    Scale,
+    Inverter,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -85,11 +100,12 @@ pub(crate) struct ReadText {
 pub(crate) struct TimingText {
     pub(crate) gap_ms: u32,
     pub(crate) timeout_ms: u32,
+    pub(crate) reply_ms: u32,
 }
 
 impl Default for TimingText {
     fn default() -> Self {
-        Self { gap_ms: 10, timeout_ms: 1000 }
+        Self { gap_ms: 10, timeout_ms: 1000, reply_ms: 40 }
     }
 }
 
@@ -118,6 +134,27 @@ pub(crate) struct IdentifyText {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct TextText {
+    pub(crate) id: String,
+    pub(crate) address: u16,
+    pub(crate) registers: u16,
+    #[serde(default)]
+    pub(crate) bytes: BytesText,
+    pub(crate) table: Option<TableText>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BytesText {
+    #[default]
+    Both,
+    Swapped,
+    Low,
+    High,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PointText {
     pub(crate) id: String,
     pub(crate) label: Option<String>,
@@ -134,6 +171,11 @@ pub(crate) struct PointText {
     pub(crate) billing: bool,
     pub(crate) table: Option<TableText>,
     pub(crate) word_order: Option<WordOrderText>,
+    pub(crate) byte_order: Option<WordOrderText>,
+    pub(crate) bits: Option<BitsText>,
+    #[serde(default)]
+    pub(crate) group: GroupText,
+    pub(crate) confidence: Option<ConfidenceText>,
     pub(crate) scale_factor: Option<ScaleFactorText>,
 }
 
@@ -149,6 +191,32 @@ pub(crate) enum EncodingText {
     F32,
     F64,
     Acc32,
+    Acc64,
+    Bcd16,
+    Bcd32,
+    Bcd64,
+    Mod10k32,
+    Mod10k48,
+    Mod10k64,
+    #[serde(rename = "datetime-iec")]
+    DateTimeIec,
+    #[serde(rename = "datetime-bytes")]
+    DateTimeBytes,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum GroupText {
+    #[default]
+    Fast,
+    Slow,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BitsText {
+    pub(crate) first: u8,
+    pub(crate) count: u8,
 }
 
 #[derive(Debug, Deserialize)]

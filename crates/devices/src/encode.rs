@@ -34,7 +34,7 @@ pub fn encode(point: &Point, measured: Measured) -> Result<Vec<u16>, EncodeError
     if point.invalid.contains(&bits) {
         return Err(EncodeError::Reserved { point: point.id.clone() });
     }
-    let mut words = split(bits, point.encoding.words(), point.word_order);
+    let mut words = split(bits, point.encoding.words(), point.word_order, point.byte_order);
     if point.scale_factor.is_some() {
         words.push(i16::from(typical).cast_unsigned());
     }
@@ -49,7 +49,7 @@ pub fn absent(point: &Point) -> Option<Vec<u16>> {
         Encoding::F64 => Some(f64::NAN.to_bits()),
         _ => None,
     })?;
-    let mut words = split(bits, point.encoding.words(), point.word_order);
+    let mut words = split(bits, point.encoding.words(), point.word_order, point.byte_order);
     if let Some(factor) = point.scale_factor {
         words.push(i16::from(factor.typical).cast_unsigned());
     }
@@ -64,7 +64,10 @@ fn scaled_bits(point: &Point, raw: i64, power: i32) -> Option<u64> {
         let divisor = 10_i128.checked_pow(power.unsigned_abs())?.checked_mul(i128::from(point.scale.mantissa))?;
         divide(i128::from(raw), divisor)
     };
-    integer_bits(point.encoding, integer)
+    match point.bits {
+        Some(field) => field.place(u64::try_from(integer).ok()?),
+        None => integer_bits(point.encoding, integer),
+    }
 }
 
 /// A float point's scale is a power of ten (the profile's validation says so), hence decimal text is the exact intermediate, and

@@ -11,19 +11,25 @@ mod decode;
 mod document;
 mod encode;
 mod encoding;
+mod import;
 mod plan;
 mod point;
 mod profile;
+mod sunspec;
+mod text;
 mod validate;
 mod vector;
 
 pub use catalogue::{builtin, find};
 pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, absent, encode};
-pub use encoding::{Encoding, WordOrder};
-pub use plan::{BlockRequest, PlanError, ReadPlan, plan};
-pub use point::{Point, Scale, ScaleFactor, Table};
+pub use encoding::{BitField, ByteOrder, Encoding, WordOrder};
+pub use import::{ImportError, Imported, Origin, import};
+pub use plan::{BlockRequest, Line, PlanError, ReadPlan, plan};
+pub use point::{Group, Point, Scale, ScaleFactor, Table};
 pub use profile::{Confidence, Identify, Kind, Parity, Profile, ProfileError, Serial, Timing};
+pub use sunspec::{CommonModel, Discovery, ModelAt, SUNSPEC_BASES, SUNSPEC_MARKER, SUNSPEC_MODELS_MAX, Step, Walk, WalkError};
+pub use text::{TextBytes, TextField};
 pub use vector::{Expected, Vector, VectorMismatch};
 
 #[cfg(test)]

@@ -1,14 +1,25 @@
 //! From a choice of points to read requests.
 //!
-//! A bus spends most of its time on requests rather than on registers, so neighbouring points share one read. On a serial line a late
-//! answer carries no number that would say which question it belongs to, except its length: therefore *neighbouring requests never
+//! A bus spends most of its time on requests rather than on registers, so neighbouring points share one read, and a read may run over
+//! registers that nobody wants where that costs less bus time than a further request. A device that refuses such a read is asked by
+//! [`ReadPlan::without_gaps`] from then on.
+//!
+//! On a serial line a late answer carries no number that would say which question it belongs to, except its length: therefore *neighbouring requests never
 //! ask for the same number of registers*. The last and the first block of a plan are neighbours too, because a plan is read again and
 //! again; and a plan of a single block alternates between two lengths.
 
+mod group;
+mod line;
+#[cfg(test)]
+mod tests;
+
 use units::Measured;
 
+use self::group::Rules;
+pub use self::line::Line;
+
 use crate::decode::{DecodeError, decode};
-use crate::point::{Point, Table};
+use crate::point::{Group, Point, Table};
 use crate::profile::Profile;
 
 /// Why no plan can be made.
@@ -63,6 +74,17 @@ impl BlockRequest {
         })
     }
 
+    /// Whether the read runs over registers that lie between its points.
+    ///
+    /// A device that refuses such a read may well answer the same points by [`ReadPlan::without_gaps`].
+    #[must_use]
+    pub fn bridges_gap(&self) -> bool {
+        let wanted = |register: u32| self.points.iter().any(|point| (point.span().0..point.span().1).contains(&register));
+        let begin = self.points.iter().map(|point| point.span().0).min().unwrap_or(0);
+        let end = self.points.iter().map(|point| point.span().1).max().unwrap_or(0);
+        (begin..end).any(|register| !wanted(register))
+    }
+
     fn end(&self) -> u32 {
         u32::from(self.address) + u32::from(self.count)
     }
@@ -75,6 +97,8 @@ pub struct ReadPlan {
     pub blocks: Vec<BlockRequest>,
     /// The same reads for every second cycle; differs from `blocks` only where there is a single block.
     alternate: Option<Vec<BlockRequest>>,
+    /// The same points, where reads between them are refused; nothing where this plan bridges no gap.
+    ungapped: Option<Box<ReadPlan>>,
 }
 
 impl ReadPlan {
@@ -92,100 +116,107 @@ impl ReadPlan {
     pub fn registers(&self) -> u32 {
         self.blocks.iter().map(|block| u32::from(block.count)).sum()
     }
+
+    /// The bus time of one round on a line, in microseconds.
+    #[must_use]
+    pub fn cost_us(&self, line: &Line) -> u64 {
+        self.blocks.iter().map(|block| line.cost_us(block.count)).sum()
+    }
+
+    /// The plan for a device that refused a block which [bridges a gap](BlockRequest::bridges_gap): the same points, in reads that
+    /// have no unwanted registers between them. This very plan where it bridges none, or where no other one exists.
+    ///
+    /// A read may still be a register or two longer than its points, because neighbouring reads must differ in length.
+    #[must_use]
+    pub fn without_gaps(&self) -> &Self {
+        self.ungapped.as_deref().unwrap_or(self)
+    }
 }
 
 impl Profile {
-    /// A plan for the named points with the profile's own limits; an empty choice means all points.
+    /// A plan for the named points with the profile's own limits, on the line of a new device; an empty choice means all points.
     ///
     /// * Errors: an unknown point; see [`plan`] for the rest.
     pub fn plan(&self, selected: &[&str]) -> Result<ReadPlan, PlanError> {
-        plan(self, selected, self.max_registers(), self.bridge())
+        self.plan_on(selected, self.factory_line())
+    }
+
+    /// As [`plan`](Self::plan), on the line where the device really is.
+    pub fn plan_on(&self, selected: &[&str], line: Line) -> Result<ReadPlan, PlanError> {
+        plan_with(selected, Rules { profile: self, max_registers: self.max_registers(), gap: self.bridge(), line })
+    }
+
+    /// The chosen points of one group, in the order of the profile; an empty choice means all points.
+    #[must_use]
+    pub fn group<'a>(&'a self, selected: &[&str], group: Group) -> Vec<&'a str> {
+        let chosen = |point: &&Point| point.group == group && (selected.is_empty() || selected.contains(&point.id.as_str()));
+        self.points().iter().filter(chosen).map(|point| point.id.as_str()).collect()
+    }
+
+    /// A plan for the chosen points of one group; nothing where the choice has no point of it.
+    ///
+    /// * Errors: as [`plan`](Self::plan).
+    pub fn plan_group(&self, selected: &[&str], group: Group, line: Line) -> Result<Option<ReadPlan>, PlanError> {
+        self.chosen(selected)?;
+        let chosen = self.group(selected, group);
+        if chosen.is_empty() { Ok(None) } else { self.plan_on(&chosen, line).map(Some) }
+    }
+
+    /// The named points, sorted by table and span, each once.
+    fn chosen(&self, selected: &[&str]) -> Result<Vec<&Point>, PlanError> {
+        let mut points = Vec::new();
+        for id in selected {
+            let unknown = || PlanError::UnknownPoint { profile: self.id().to_owned(), point: (*id).to_owned() };
+            points.push(self.point(id).ok_or_else(unknown)?);
+        }
+        if selected.is_empty() {
+            points.extend(self.points());
+        }
+        points.sort_by_key(|point| (point.table, point.span(), point.id.as_str()));
+        points.dedup_by(|a, b| a.id == b.id);
+        Ok(points)
     }
 }
 
-/// Groups the named points into as few reads as the limits allow.
+/// Groups the named points into reads that take as little bus time as the limits allow.
 ///
-/// * Shape: `selected` are point ids, an empty slice means all; `max_registers` per read; `gap` is how many unwanted registers one
-///   read may run over.
+/// * Shape: `selected` are point ids, an empty slice means all; `max_registers` per read; `gap` is how many unwanted registers in a
+///   row one read may run over, at most: it does so only where that is cheaper than a further request.
 /// * Errors: an unknown point, a point wider than the limit, a limit that leaves no room for distinct lengths.
 pub fn plan(profile: &Profile, selected: &[&str], max_registers: u16, gap: u16) -> Result<ReadPlan, PlanError> {
-    let mut points = Vec::new();
-    for id in selected {
-        let point = profile.point(id);
-        let unknown = || PlanError::UnknownPoint { profile: profile.id().to_owned(), point: (*id).to_owned() };
-        points.push(point.ok_or_else(unknown)?);
+    plan_with(selected, Rules { profile, max_registers, gap, line: profile.factory_line() })
+}
+
+fn plan_with(selected: &[&str], rules: Rules<'_>) -> Result<ReadPlan, PlanError> {
+    let points = rules.profile.chosen(selected)?;
+    let width = |point: &Point| point.span().1 - point.span().0;
+    let widest = points.iter().copied().max_by_key(|point| width(point));
+    if let Some(point) = widest.filter(|point| width(point) > u32::from(rules.max_registers)) {
+        return Err(PlanError::TooWide { point: point.id.clone(), span: width(point), max_registers: rules.max_registers });
     }
-    if selected.is_empty() {
-        points.extend(profile.points());
+    let mut plan = cheapest(&points, widest.map_or(0, width), rules)?;
+    if plan.blocks.iter().any(BlockRequest::bridges_gap) {
+        plan.ungapped = cheapest(&points, widest.map_or(0, width), Rules { gap: 0, ..rules }).ok().map(Box::new);
     }
-    points.sort_by_key(|point| (point.table, point.span(), point.id.as_str()));
-    points.dedup_by(|a, b| a.id == b.id);
-    let widest = points.iter().max_by_key(|point| point.span().1 - point.span().0);
-    if let Some(point) = widest.filter(|point| point.span().1 - point.span().0 > u32::from(max_registers)) {
-        return Err(PlanError::TooWide { point: point.id.clone(), span: point.span().1 - point.span().0, max_registers });
-    }
-    let widest = widest.map_or(0, |point| point.span().1 - point.span().0);
-    let align = profile.align();
+    Ok(plan)
+}
+
+/// The cheapest plan whose lengths can be told apart.
+fn cheapest(points: &[&Point], widest: u32, rules: Rules<'_>) -> Result<ReadPlan, PlanError> {
     // Full blocks cannot be widened; smaller ones leave the room that three different lengths need.
-    for reserve in 0..=2 {
-        let limit = max_registers.saturating_sub(reserve * align);
-        if u32::from(limit) < widest {
-            break;
-        }
-        let blocks = group(&points, limit, gap, profile.keep_out());
-        if let [only] = blocks.as_slice() {
-            if let Some(wider) = widened(only, align, max_registers, profile.keep_out()) {
-                return Ok(ReadPlan { blocks, alternate: Some(vec![wider]) });
-            }
-        } else if let Some(blocks) = distinct(blocks, max_registers, align, profile.keep_out()) {
-            return Ok(ReadPlan { blocks, alternate: None });
-        }
-    }
-    Err(PlanError::Indistinct { max_registers })
+    let limits = (0..=2).map(|reserve| rules.max_registers.saturating_sub(reserve * rules.profile.align()));
+    let grouped = limits.filter(|limit| u32::from(*limit) >= widest).map(|limit| rules.cheapest(points, limit));
+    // One by one is what widening must not make dearer.
+    let one_by_one = points.iter().map(|point| group::block(&[point])).collect();
+    let plans = grouped.chain([one_by_one]).filter_map(|blocks| sendable(blocks, &rules));
+    plans.min_by_key(|plan| plan.cost_us(&rules.line)).ok_or(PlanError::Indistinct { max_registers: rules.max_registers })
 }
 
-/// Walks the sorted points and starts a new block where the table, the limit, the gap or a forbidden register demands it.
-fn group(points: &[&Point], limit: u16, gap: u16, keep_out: &[u16]) -> Vec<BlockRequest> {
-    let mut blocks: Vec<BlockRequest> = Vec::new();
-    for &point in points {
-        let (first, end) = point.span();
-        if let Some(last) = blocks.last_mut() {
-            let reaches = end.max(last.end()) - u32::from(last.address);
-            let near = first <= last.end() + u32::from(gap);
-            let crosses = keep_out.iter().any(|&out| (last.end()..first).contains(&u32::from(out)));
-            if last.table == point.table && near && !crosses && reaches <= u32::from(limit) {
-                last.count = u16::try_from(reaches).unwrap_or(limit);
-                last.points.push(point.clone());
-                continue;
-            }
-        }
-        let (address, count) = (u16::try_from(first).unwrap_or(u16::MAX), u16::try_from(end - first).unwrap_or(limit));
-        blocks.push(BlockRequest { table: point.table, address, count, points: vec![point.clone()] });
+/// The plan of these blocks, with lengths that can be told apart.
+fn sendable(blocks: Vec<BlockRequest>, rules: &Rules<'_>) -> Option<ReadPlan> {
+    if let [only] = blocks.as_slice() {
+        let alternate = Some(vec![rules.widened(only)?]);
+        return Some(ReadPlan { blocks, alternate, ungapped: None });
     }
-    blocks
-}
-
-/// Widens blocks until neighbours differ in length, first and last included.
-fn distinct(mut blocks: Vec<BlockRequest>, max_registers: u16, align: u16, keep_out: &[u16]) -> Option<Vec<BlockRequest>> {
-    for index in 1..blocks.len() {
-        let before = blocks[index - 1].count;
-        let first = if index + 1 == blocks.len() { blocks[0].count } else { before };
-        while blocks[index].count == before || blocks[index].count == first {
-            blocks[index] = widened(&blocks[index], align, max_registers, keep_out)?;
-        }
-    }
-    Some(blocks)
-}
-
-/// The block with `align` more registers, behind it or, where that is not possible, before it.
-fn widened(block: &BlockRequest, align: u16, max_registers: u16, keep_out: &[u16]) -> Option<BlockRequest> {
-    let count = block.count.checked_add(align).filter(|count| *count <= max_registers)?;
-    let free = |from: u32, to: u32| !keep_out.iter().any(|&out| (from..to).contains(&u32::from(out)));
-    let (first, end) = (u32::from(block.address), block.end());
-    let after = end + u32::from(align);
-    if after <= 0x1_0000 && free(end, after) {
-        return Some(BlockRequest { count, ..block.clone() });
-    }
-    let address = block.address.checked_sub(align)?;
-    free(u32::from(address), first).then(|| BlockRequest { address, count, ..block.clone() })
+    Some(ReadPlan { blocks: rules.distinct(blocks)?, alternate: None, ungapped: None })
 }

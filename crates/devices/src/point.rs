@@ -2,7 +2,7 @@
 
 use units::Unit;
 
-use crate::encoding::{Encoding, WordOrder};
+use crate::encoding::{BitField, ByteOrder, Encoding, WordOrder};
 
 /// The table a register belongs to, which decides the function code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +82,27 @@ pub struct ScaleFactor {
     pub typical: i8,
 }
 
+/// How often a point changes, and so how often it is worth reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Read in every poll.
+    #[default]
+    Fast,
+    /// Read now and then: settings, clocks, counters that only explain others.
+    Slow,
+}
+
+impl Group {
+    /// The name used in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// One quantity of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -94,6 +115,9 @@ pub struct Point {
     pub address: u16,
     pub encoding: Encoding,
     pub word_order: WordOrder,
+    pub byte_order: ByteOrder,
+    /// The bits that hold the value, where the registers hold others too.
+    pub bits: Option<BitField>,
     pub scale: Scale,
     /// The exponent of every reading of this point: a series never changes its step.
     pub exponent: i8,
@@ -103,6 +127,9 @@ pub struct Point {
     /// Whether money is computed from it, so that its register words are kept.
     pub billing: bool,
     pub scale_factor: Option<ScaleFactor>,
+    pub group: Group,
+    /// Where it is less sure than the profile it is in.
+    pub doubtful: bool,
 }
 
 impl Point {
@@ -121,5 +148,12 @@ impl Point {
             None => (first, end),
             Some(factor) => (first.min(u32::from(factor.address)), end.max(u32::from(factor.address) + 1)),
         }
+    }
+
+    /// Whether one of the registers it needs lies there.
+    pub(crate) fn has_register(&self, register: u32) -> bool {
+        let first = u32::from(self.address);
+        let own = first..first + u32::from(self.encoding.words());
+        own.contains(&register) || self.scale_factor.is_some_and(|factor| u32::from(factor.address) == register)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::document::{ConfidenceText, Document, KindText, ParityText};
+use crate::encoding::ByteOrder;
 use crate::point::{Point, Table};
+use crate::text::TextField;
 use crate::validate;
 use crate::vector::Vector;
 
@@ -25,6 +27,26 @@ pub enum ProfileError {
 pub enum Kind {
     PowerMeter,
     Sensor,
+    /// Counts pulses of a gas, water or heat meter.
+    PulseCounter,
+    /// Weighs what was harvested or made.
+    Scale,
+    /// Feeds power in.
+    Inverter,
+}
+
+impl Kind {
+    /// The name used in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PowerMeter => "power-meter",
+            Self::Sensor => "sensor",
+            Self::PulseCounter => "pulse-counter",
+            Self::Scale => "scale",
+            Self::Inverter => "inverter",
+        }
+    }
 }
 
 /// How sure we are of a register map.
@@ -36,6 +58,18 @@ pub enum Confidence {
     Medium,
     /// Unclear: verify on a bench.
     Low,
+}
+
+impl Confidence {
+    /// The name used in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// Parity of a serial line.
@@ -61,6 +95,8 @@ pub struct Timing {
     pub gap_ms: u32,
     /// Longest wait for an answer.
     pub timeout_ms: u32,
+    /// The wait that is usual: what a further request costs besides its bytes.
+    pub reply_ms: u32,
 }
 
 /// Registers whose contents name the model.
@@ -83,6 +119,10 @@ pub struct Profile {
     confidence: Confidence,
     conflicts: Vec<String>,
     notes: Vec<String>,
+    warnings: Vec<String>,
+    texts: Vec<TextField>,
+    identification: Option<String>,
+    sunspec: bool,
     max_registers: u16,
     bridge: u16,
     align: u16,
@@ -105,6 +145,7 @@ impl Profile {
         let document: Document = toml::from_str(text).map_err(|err| ProfileError::Syntax(Box::new(err)))?;
         let mut faults = Vec::new();
         let points = validate::points(&document, &mut faults);
+        let texts = validate::texts(&document, &mut faults);
         let vectors = validate::vectors(&document, &mut faults);
         validate::document(&document, &mut faults);
         if !faults.is_empty() {
@@ -115,6 +156,9 @@ impl Profile {
             kind: match document.kind {
                 KindText::PowerMeter => Kind::PowerMeter,
                 KindText::Sensor => Kind::Sensor,
+                KindText::PulseCounter => Kind::PulseCounter,
+                KindText::Scale => Kind::Scale,
+                KindText::Inverter => Kind::Inverter,
             },
             confidence: match document.confidence {
                 ConfidenceText::High => Confidence::High,
@@ -138,11 +182,15 @@ impl Profile {
             sources: document.source,
             conflicts: document.conflicts,
             notes: document.notes,
+            warnings: document.warning,
+            texts,
+            identification: document.identification,
+            sunspec: document.sunspec,
             max_registers: document.read.max_registers,
             bridge: document.read.bridge,
             align: document.read.align,
             keep_out: document.read.keep_out,
-            timing: Timing { gap_ms: document.timing.gap_ms, timeout_ms: document.timing.timeout_ms },
+            timing: Timing { gap_ms: document.timing.gap_ms, timeout_ms: document.timing.timeout_ms, reply_ms: document.timing.reply_ms },
             unit_id: document.unit_id,
             points,
             vectors,
@@ -211,6 +259,30 @@ impl Profile {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What whoever installs one must know or look at; a doubtful map always says so here.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The texts that the device knows of itself.
+    #[must_use]
+    pub fn texts(&self) -> &[TextField] {
+        &self.texts
+    }
+
+    /// A piece of the device's answer to function 43/14 that only this model has.
+    #[must_use]
+    pub fn identification(&self) -> Option<&str> {
+        self.identification.as_deref()
+    }
+
+    /// Whether it is found by its SunSpec marker.
+    #[must_use]
+    pub const fn is_sunspec(&self) -> bool {
+        self.sunspec
     }
 
     /// Most registers the device returns in one read.
@@ -305,6 +377,13 @@ impl Profile {
             write!(text, "point {} {} {}", point.id, point.table.name(), point.address)?;
             write!(text, " {} {}", point.encoding.name(), point.word_order.name())?;
             write!(text, " {}e{} e{} {:?}", point.scale.mantissa, point.scale.exponent, point.exponent, point.unit.symbol())?;
+            // Written only where it is said, so that profiles from before these keys keep their hash.
+            if point.byte_order != ByteOrder::HighFirst {
+                write!(text, " bytes {}", point.byte_order.name())?;
+            }
+            if let Some(bits) = point.bits {
+                write!(text, " bits {}+{}", bits.first, bits.count)?;
+            }
             for invalid in &point.invalid {
                 write!(text, " invalid {invalid:x}")?;
             }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use units::Unit;
 
-use crate::document::{Document, EncodingText, PointText, TableText, VectorText, WordOrderText};
-use crate::encoding::{Encoding, WordOrder};
-use crate::point::{Point, Scale, ScaleFactor, Table};
+use crate::document::{BytesText, ConfidenceText, Document, EncodingText, GroupText, PointText, TableText, VectorText, WordOrderText};
+use crate::encoding::{BitField, ByteOrder, Encoding, WordOrder};
+use crate::point::{Group, Point, Scale, ScaleFactor, Table};
+use crate::text::{TextBytes, TextField};
 use crate::vector::{Expected, Vector};
 
 pub(crate) fn table(text: TableText) -> Table {
@@ -20,6 +21,13 @@ fn word_order(text: WordOrderText) -> WordOrder {
     match text {
         WordOrderText::HighFirst => WordOrder::HighFirst,
         WordOrderText::LowFirst => WordOrder::LowFirst,
+    }
+}
+
+fn byte_order(text: WordOrderText) -> ByteOrder {
+    match text {
+        WordOrderText::HighFirst => ByteOrder::HighFirst,
+        WordOrderText::LowFirst => ByteOrder::LowFirst,
     }
 }
 
@@ -64,8 +72,8 @@ pub(crate) fn points(document: &Document, faults: &mut Vec<String>) -> Vec<Point
     points
 }
 
-fn point(document: &Document, text: &PointText) -> Result<Point, String> {
-    let encoding = match text.encoding {
+fn encoding(text: EncodingText) -> Encoding {
+    match text {
         EncodingText::U16 => Encoding::U16,
         EncodingText::I16 => Encoding::I16,
         EncodingText::U32 => Encoding::U32,
@@ -75,7 +83,20 @@ fn point(document: &Document, text: &PointText) -> Result<Point, String> {
         EncodingText::F32 => Encoding::F32,
         EncodingText::F64 => Encoding::F64,
         EncodingText::Acc32 => Encoding::Acc32,
-    };
+        EncodingText::Acc64 => Encoding::Acc64,
+        EncodingText::Bcd16 => Encoding::Bcd16,
+        EncodingText::Bcd32 => Encoding::Bcd32,
+        EncodingText::Bcd64 => Encoding::Bcd64,
+        EncodingText::Mod10k32 => Encoding::Mod10k32,
+        EncodingText::Mod10k48 => Encoding::Mod10k48,
+        EncodingText::Mod10k64 => Encoding::Mod10k64,
+        EncodingText::DateTimeIec => Encoding::DateTimeIec,
+        EncodingText::DateTimeBytes => Encoding::DateTimeBytes,
+    }
+}
+
+fn point(document: &Document, text: &PointText) -> Result<Point, String> {
+    let encoding = encoding(text.encoding);
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if text.id.is_empty() || !text.id.bytes().all(plain) {
         return Err("id is not lower-case letters, digits and underscores".to_owned());
@@ -98,7 +119,22 @@ fn point(document: &Document, text: &PointText) -> Result<Point, String> {
         let fits = |bits: &u64| encoding.words() == 4 || *bits >> (16 * u32::from(encoding.words())) == 0;
         invalid.push(bits.filter(fits).ok_or_else(|| format!("invalid marker {marker:?} is not a hexadecimal number of its width"))?);
     }
-    if encoding == Encoding::Acc32 && !invalid.contains(&0) {
+    let bits = text.bits.map(|bits| BitField { first: bits.first, count: bits.count });
+    if let Some(field) = bits {
+        let inside = (1..=32).contains(&field.count) && u16::from(field.first) + u16::from(field.count) <= 16 * encoding.words();
+        if !inside || !encoding.is_plain_integer() {
+            return Err(format!(
+                "bits {} to {} are not bits of a {}",
+                field.first,
+                field.first.saturating_add(field.count),
+                encoding.name()
+            ));
+        }
+    }
+    if encoding.is_date_time() && (scale != Scale::ONE || text.unit != "s" || text.scale_factor.is_some()) {
+        return Err("a date and time has unit s and no scale".to_owned());
+    }
+    if matches!(encoding, Encoding::Acc32 | Encoding::Acc64) && !invalid.contains(&0) {
         invalid.push(0);
     }
     Ok(Point {
@@ -108,12 +144,19 @@ fn point(document: &Document, text: &PointText) -> Result<Point, String> {
         address: place(text.address)?,
         encoding,
         word_order: word_order(text.word_order.unwrap_or(document.word_order)),
+        byte_order: byte_order(text.byte_order.or(document.byte_order).unwrap_or(WordOrderText::HighFirst)),
+        bits,
         scale,
         exponent: exponent(text, encoding, scale)?,
-        unit: unit(&text.unit).ok_or_else(|| format!("unknown unit {:?}", text.unit))?,
+        unit: Unit::from_symbol(&text.unit).ok_or_else(|| format!("unknown unit {:?}", text.unit))?,
         invalid,
         billing: text.billing,
         scale_factor,
+        group: match text.group {
+            GroupText::Fast => Group::Fast,
+            GroupText::Slow => Group::Slow,
+        },
+        doubtful: matches!(text.confidence, Some(ConfidenceText::Low)),
     })
 }
 
@@ -130,29 +173,28 @@ fn exponent(text: &PointText, encoding: Encoding, scale: Scale) -> Result<i8, St
     }
 }
 
-/// The units that profiles use, as meters' documents print them.
-fn unit(text: &str) -> Option<Unit> {
-    Some(match text {
-        "" => Unit::Ratio,
-        "V" => Unit::Volt,
-        "A" => Unit::Ampere,
-        "W" => Unit::Watt,
-        "var" => Unit::Var,
-        "VA" => Unit::VoltAmpere,
-        "Hz" => Unit::Hertz,
-        "Wh" => Unit::WattHour,
-        "kWh" => Unit::KilowattHour,
-        "varh" => Unit::VarHour,
-        "kvarh" => Unit::KilovarHour,
-        "VAh" => Unit::VoltAmpereHour,
-        "kVAh" => Unit::KilovoltAmpereHour,
-        "degC" => Unit::Celsius,
-        "%RH" => Unit::PercentRh,
-        "ppm" => Unit::Ppm,
-        "lx" => Unit::Lux,
-        "s" => Unit::Second,
-        _ => return None,
-    })
+/// The texts that a device knows of itself.
+pub(crate) fn texts(document: &Document, faults: &mut Vec<String>) -> Vec<TextField> {
+    let mut texts = Vec::with_capacity(document.texts.len());
+    for text in &document.texts {
+        let end = u32::from(text.address) + u32::from(document.base) + u32::from(text.registers);
+        match text.address.checked_add(document.base) {
+            Some(address) if (1..=document.read.max_registers).contains(&text.registers) && end <= 0x1_0000 => texts.push(TextField {
+                id: text.id.clone(),
+                table: table(text.table.unwrap_or(document.table)),
+                address,
+                registers: text.registers,
+                bytes: match text.bytes {
+                    BytesText::Both => TextBytes::Both,
+                    BytesText::Swapped => TextBytes::Swapped,
+                    BytesText::Low => TextBytes::Low,
+                    BytesText::High => TextBytes::High,
+                },
+            }),
+            _ => faults.push(format!("text {}: wider than read.max_registers, or beyond register 65535", text.id)),
+        }
+    }
+    texts
 }
 
 pub(crate) fn vectors(document: &Document, faults: &mut Vec<String>) -> Vec<Vector> {

@@ -35,21 +35,26 @@ impl Profile {
     ///
     /// * Errors: the first vector that does not come out as written.
     pub fn verify(&self) -> Result<(), VectorMismatch> {
-        for vector in self.vectors() {
-            let expected = match &vector.expected {
-                Expected::Value(text) => text.clone(),
-                Expected::Absent => "not available".to_owned(),
-            };
-            let found = match self.point(&vector.point).map(|point| decode(point, &vector.words)) {
-                None => "no such point".to_owned(),
-                Some(Ok(measured)) => measured.decimal_text(),
-                Some(Err(DecodeError::NotAvailable { .. })) => "not available".to_owned(),
-                Some(Err(err)) => err.to_string(),
-            };
-            if found != expected {
-                return Err(VectorMismatch { point: vector.point.clone(), expected, found });
-            }
-        }
-        Ok(())
+        self.mismatches().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All vectors that do not come out as written.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<VectorMismatch> {
+        self.vectors().iter().filter_map(|vector| self.mismatch(vector)).collect()
+    }
+
+    fn mismatch(&self, vector: &Vector) -> Option<VectorMismatch> {
+        let expected = match &vector.expected {
+            Expected::Value(text) => text.clone(),
+            Expected::Absent => "not available".to_owned(),
+        };
+        let found = match self.point(&vector.point).map(|point| decode(point, &vector.words)) {
+            None => "no such point".to_owned(),
+            Some(Ok(measured)) => measured.decimal_text(),
+            Some(Err(DecodeError::NotAvailable { .. })) => "not available".to_owned(),
+            Some(Err(err)) => err.to_string(),
+        };
+        (found != expected).then(|| VectorMismatch { point: vector.point.clone(), expected, found })
     }
 }

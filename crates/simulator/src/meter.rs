@@ -197,11 +197,26 @@ impl Shown {
     }
 }
 
-/// Outdoor air: humid when it is cold, drier when it is warm.
+/// Outdoor air: humid when it is cold, drier when it is warm; light by day, and the air of a room that people breathe.
 fn climate(id: &str, temperature: &Series, seed: u64, at: Timestamp) -> Option<Measured> {
     let milli = temperature.milli(at)?;
     let quarter = at.as_millisecond().div_euclid(900_000).cast_unsigned();
+    // Noon at 12:00 UTC, dark from 18:00 to 6:00; in parts of a thousand of the brightest light.
+    let hour_milli = at.as_millisecond().rem_euclid(86_400_000) / 3_600;
+    let light = (1000 - (hour_milli - 12_000).abs() / 6).max(0);
     match id {
+        "illuminance" => Some(Measured { raw: light * 60, exponent: 0, unit: Unit::Lux }),
+        "par" | "par_x10" => Some(Measured { raw: light, exponent: 0, unit: Unit::MicromolePerSquareMetreSecond }),
+        "co2" => Some(Measured { raw: 600 + wobble(seed, &[0xC0, quarter], 150), exponent: 0, unit: Unit::Ppm }),
+        "voc" => Some(Measured { raw: 150 + wobble(seed, &[0x70, quarter], 100), exponent: -3, unit: Unit::Ppm }),
+        "pressure" => Some(Measured { raw: 10_132 + wobble(seed, &[0x50, quarter], 150), exponent: -1, unit: Unit::Hectopascal }),
+        "status" | "motion" => Some(Measured { raw: 0, exponent: 0, unit: Unit::Ratio }),
+        // A counter that goes on and on: a pulse every three seconds since 1970, as far as its registers reach.
+        "pulses" | "pulses1" | "pulses2" | "pulses3" | "pulses4" => {
+            Some(Measured { raw: at.as_millisecond().div_euclid(3_000).rem_euclid(65_000), exponent: 0, unit: Unit::Pulse })
+        }
+        "weight" | "gross" => Some(Measured { raw: 12_000 + wobble(seed, &[0x3C, quarter], 2_000), exponent: -3, unit: Unit::Kilogram }),
+        "tare" => Some(Measured { raw: 500, exponent: -3, unit: Unit::Kilogram }),
         "temperature" => Some(Measured { raw: milli, exponent: -3, unit: Unit::Celsius }),
         "humidity" => {
             let raw = (75_000 - milli).clamp(20_000, 95_000) + wobble(seed, &[0x68, quarter], 3_000);
@@ -233,8 +248,10 @@ mod tests {
         let clock = clock();
         for profile in devices::builtin() {
             let meter = match profile.kind() {
-                Kind::PowerMeter => Meter::electrical(profile, &load(), Grid::EUROPE, 7, 1_234_567, Arc::new(clock.clone())),
-                Kind::Sensor => {
+                Kind::PowerMeter | Kind::Inverter => {
+                    Meter::electrical(profile, &load(), Grid::EUROPE, 7, 1_234_567, Arc::new(clock.clone()))
+                }
+                Kind::Sensor | Kind::PulseCounter | Kind::Scale => {
                     let temperature = Series::new(&[(Timestamp::UNIX_EPOCH, -3_250)]).unwrap();
                     Meter::climate(profile, temperature, 7, Arc::new(clock.clone()))
                 }

@@ -85,7 +85,10 @@ fn decode(block: &BlockRequest, words: &[u16], points: &mut BTreeMap<String, Poi
 
 fn refusal(err: &DecodeError) -> Quality {
     Quality::bad(match err {
-        DecodeError::NotAvailable { .. } | DecodeError::NotFinite { .. } | DecodeError::ScaleFactor { .. } => Reason::InvalidMarker,
+        DecodeError::NotAvailable { .. }
+        | DecodeError::NotFinite { .. }
+        | DecodeError::ScaleFactor { .. }
+        | DecodeError::Malformed { .. } => Reason::InvalidMarker,
         DecodeError::OutOfRange { .. } => Reason::OutOfRange,
         DecodeError::Width { .. } => Reason::CommError,
     })
