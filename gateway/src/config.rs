@@ -143,7 +143,6 @@ const HINTS: &[Hint<'_>] = &[
     ("broker.port", "write url = \"mqtt://HOST:1883\""),
     ("broker.ca", "write [broker.tls] and under it ca = \"FILE\""),
     ("broker.host", "write url = \"mqtt://HOST:1883\""),
-    ("bus[].device[].ct_ratio", "set the ratio of the current transformer in the meter: the registers are the evidence"),
     ("bus[].device[].slave", "the address on the bus is called unit"),
     ("bus[].device[].address", "the address on the bus is called unit"),
     ("bus[].devices", "write [[bus.device]], one for each device"),

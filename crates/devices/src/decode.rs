@@ -61,10 +61,11 @@ pub fn decode(point: &Point, words: &[u16]) -> Result<Measured, DecodeError> {
         Raw::Integer(integer) => {
             integer.checked_mul(i128::from(point.scale.mantissa)).and_then(|product| times_power_of_ten(product, steps))
         }
-        Raw::Float(float) if float.is_finite() => times_binary(float, steps),
+        Raw::Float(float) if float.is_finite() => times_binary(float, point.scale.mantissa, steps),
         Raw::Float(_) => return Err(DecodeError::NotFinite { point: point.id.clone() }),
     };
-    let raw = scaled.and_then(|scaled| i64::try_from(scaled).ok()).ok_or_else(|| DecodeError::OutOfRange { point: point.id.clone() })?;
+    let signed = scaled.map(|scaled| if point.negated { -scaled } else { scaled });
+    let raw = signed.and_then(|scaled| i64::try_from(scaled).ok()).ok_or_else(|| DecodeError::OutOfRange { point: point.id.clone() })?;
     Ok(Measured { raw, exponent: point.exponent, unit: point.unit })
 }
 
@@ -92,8 +93,8 @@ pub(crate) fn divide(number: i128, divisor: i128) -> i128 {
     if rest.abs() >= divisor - rest.abs() { quotient + number.signum() } else { quotient }
 }
 
-/// `float * 10^power` for a power that is not negative, rounded half away from zero from the exact binary value.
-fn times_binary(float: f64, power: i32) -> Option<i128> {
+/// `float * factor * 10^power` for a power that is not negative, rounded half away from zero from the exact binary value.
+fn times_binary(float: f64, factor: i64, power: i32) -> Option<i128> {
     let bits = float.to_bits();
     let fraction = i128::from(bits & ((1 << 52) - 1));
     let biased = i32::try_from((bits >> 52) & 0x7FF).ok()?;
@@ -101,7 +102,8 @@ fn times_binary(float: f64, power: i32) -> Option<i128> {
     if mantissa == 0 {
         return Some(0);
     }
-    let product = mantissa.checked_mul(10_i128.checked_pow(u32::try_from(power).ok()?)?)?;
+    let factor = i128::from(factor).checked_mul(10_i128.checked_pow(u32::try_from(power).ok()?)?)?;
+    let product = mantissa.checked_mul(factor)?;
     let magnitude = match shift {
         // A reading is a 64-bit integer: more than that is out of range anyhow.
         64.. => return None,

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::installation::Installation;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
@@ -23,6 +25,9 @@ pub(crate) struct Document {
     /// What whoever installs one must know or look at.
     #[serde(default)]
     pub(crate) warning: Vec<String>,
+    /// What was done at one installation of it.
+    #[serde(default)]
+    pub(crate) installation: Installation,
     /// Texts that the device knows of itself: maker, model, serial number.
     #[serde(rename = "text", default)]
     pub(crate) texts: Vec<TextText>,

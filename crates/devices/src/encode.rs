@@ -29,7 +29,11 @@ pub fn encode(point: &Point, measured: Measured) -> Result<Vec<u16>, EncodeError
     }
     let typical = point.scale_factor.map_or(0, |factor| factor.typical);
     let power = i32::from(measured.exponent) - i32::from(point.scale.exponent) - i32::from(typical);
-    let bits = if point.encoding.is_float() { float_bits(point, measured.raw, power) } else { scaled_bits(point, measured.raw, power) };
+    let bits = match (if point.negated { measured.raw.checked_neg() } else { Some(measured.raw) }, point.encoding.is_float()) {
+        (Some(raw), true) => float_bits(point, raw, power),
+        (Some(raw), false) => scaled_bits(point, raw, power),
+        (None, _) => None,
+    };
     let bits = bits.ok_or_else(|| EncodeError::OutOfRange { point: point.id.clone() })?;
     if point.invalid.contains(&bits) {
         return Err(EncodeError::Reserved { point: point.id.clone() });
@@ -70,10 +74,13 @@ fn scaled_bits(point: &Point, raw: i64, power: i32) -> Option<u64> {
     }
 }
 
-/// A float point's scale is a power of ten (the profile's validation says so), hence decimal text is the exact intermediate, and
-/// the standard library's parser is correctly rounded.
+/// Decimal text is the intermediate, because the standard library's parser is correctly rounded. It is exact where the scale is a
+/// power of ten; a transformer's ratio leaves it with eighteen more digits than the number has, far finer than any float.
 fn float_bits(point: &Point, raw: i64, power: i32) -> Option<u64> {
-    let text = format!("{raw}e{power}");
+    let text = match point.scale.mantissa {
+        1 => format!("{raw}e{power}"),
+        mantissa => format!("{}e{}", divide(times_power_of_ten(i128::from(raw), 18)?, i128::from(mantissa)), power - 18),
+    };
     if point.encoding == Encoding::F32 {
         text.parse().ok().filter(|float: &f32| float.is_finite()).map(|float| u64::from(float.to_bits()))
     } else {

@@ -69,6 +69,17 @@ impl Scale {
         }
         Some(Self { mantissa, exponent })
     }
+
+    /// The product, where it can be one.
+    pub(crate) fn times(self, other: Self) -> Option<Self> {
+        let mut mantissa = self.mantissa.checked_mul(other.mantissa)?;
+        let mut exponent = self.exponent.checked_add(other.exponent)?;
+        while mantissa % 10 == 0 {
+            mantissa /= 10;
+            exponent += 1;
+        }
+        Some(Self { mantissa, exponent })
+    }
 }
 
 /// A SunSpec scale factor: a register that holds the power of ten of other registers.
@@ -128,6 +139,8 @@ pub struct Point {
     pub billing: bool,
     pub scale_factor: Option<ScaleFactor>,
     pub group: Group,
+    /// Whether the direction is the other one at this installation.
+    pub negated: bool,
     /// Where it is less sure than the profile it is in.
     pub doubtful: bool,
 }

@@ -144,7 +144,10 @@ impl Profile {
     pub fn parse(text: &str) -> Result<Self, ProfileError> {
         let document: Document = toml::from_str(text).map_err(|err| ProfileError::Syntax(Box::new(err)))?;
         let mut faults = Vec::new();
-        let points = validate::points(&document, &mut faults);
+        let mut points = validate::points(&document, &mut faults);
+        if !document.installation.is_plain() {
+            document.installation.apply(&mut points, &mut faults);
+        }
         let texts = validate::texts(&document, &mut faults);
         let vectors = validate::vectors(&document, &mut faults);
         validate::document(&document, &mut faults);
@@ -193,7 +196,8 @@ impl Profile {
             timing: Timing { gap_ms: document.timing.gap_ms, timeout_ms: document.timing.timeout_ms, reply_ms: document.timing.reply_ms },
             unit_id: document.unit_id,
             points,
-            vectors,
+            // Vectors are facts of the model: they say what its display shows, not what was installed around it.
+            vectors: if document.installation.is_plain() { vectors } else { Vec::new() },
             text: Arc::from(text),
             hash: [0; 32],
         };
@@ -368,6 +372,12 @@ impl Profile {
         hex::encode(self.hash)
     }
 
+    /// Whether the other profile reads the same points from the same registers, so that no reading can tell the two models apart.
+    #[must_use]
+    pub fn has_map_of(&self, other: &Self) -> bool {
+        self.canonical().lines().skip(2).eq(other.canonical().lines().skip(2))
+    }
+
     /// The text under the hash: one line per fact, in a fixed order.
     fn canonical(&self) -> String {
         let mut text = format!("negawatt.profile/1\nid {}\n", self.id);
@@ -380,6 +390,9 @@ impl Profile {
             // Written only where it is said, so that profiles from before these keys keep their hash.
             if point.byte_order != ByteOrder::HighFirst {
                 write!(text, " bytes {}", point.byte_order.name())?;
+            }
+            if point.negated {
+                write!(text, " negated")?;
             }
             if let Some(bits) = point.bits {
                 write!(text, " bits {}+{}", bits.first, bits.count)?;

@@ -21,6 +21,7 @@ fn point_of(encoding: Encoding, word_order: WordOrder) -> Point {
         scale_factor: None,
         byte_order: ByteOrder::HighFirst,
         bits: None,
+        negated: false,
         group: Group::Fast,
         doubtful: false,
     }
@@ -39,7 +40,8 @@ fn any_point() -> impl Strategy<Value = Point> {
             if encoding.is_date_time() {
                 return point;
             }
-            let mantissa = if encoding.is_float() || mantissa % 10 == 0 { 1 } else { mantissa };
+            let mantissa = if mantissa % 10 == 0 { 1 } else { mantissa };
+            point.negated = swapped && !high;
             point.scale = Scale { mantissa, exponent };
             point.exponent = exponent - finer;
             if factor && !encoding.is_float() {

@@ -151,6 +151,7 @@ fn point(document: &Document, text: &PointText) -> Result<Point, String> {
         unit: Unit::from_symbol(&text.unit).ok_or_else(|| format!("unknown unit {:?}", text.unit))?,
         invalid,
         billing: text.billing,
+        negated: false,
         scale_factor,
         group: match text.group {
             GroupText::Fast => Group::Fast,

@@ -112,7 +112,7 @@ id = "a"
 unit = 2
 profile = "xy-md02"
 points = ["temp", "temperature"]
-ct_ratio = 40
+slave = 40
 
 [[bus.device]]
 id = "b"
@@ -220,4 +220,34 @@ fn commands_need_keys_and_known_verbs() {
     let commands = Config::parse(Path::new("gateway.toml"), &key).unwrap().commands.unwrap();
     assert_eq!(commands.allow, BTreeSet::from([Verb::Ping, Verb::Status, Verb::Identify]));
     assert!(faults(&format!("{GOOD}\n[commands]\n")).contains("there is no key"));
+}
+
+#[test]
+fn facts_of_an_installation_are_in_the_profile_and_never_in_what_is_billed() {
+    let device = |points: &str, facts: &str| {
+        let (head, _) = GOOD.split_once("[[bus]]").unwrap();
+        let bus = "[[bus]]\nname = \"main\"\nkind = \"tcp\"\naddress = \"10.0.0.2:502\"\n";
+        format!("{head}{bus}[[bus.device]]\nid = \"a\"\nunit = 2\nprofile = \"carlo-gavazzi-em340\"\n{points}{facts}")
+    };
+    let parsed = |text: &str| Config::parse(Path::new("gateway.toml"), text).unwrap_or_else(|faults| panic!("{faults}"));
+    let (sampled, facts) = ("points = [\"i1\", \"v1\"]\n", "ct_ratio = \"40\"\nphase_order = [2, 3, 1]\n");
+    let (plain, installed) = (parsed(&device(sampled, "")), parsed(&device(sampled, facts)));
+    assert_ne!(plain.hash(), installed.hash(), "the facts are part of the configuration's hash");
+    let current = |config: &Config| config.devices().next().unwrap().profile.point("i2").unwrap().clone();
+    assert_eq!(current(&installed).scale, devices::Scale::parse("0.04").unwrap());
+    // The meter's first input is the real second phase.
+    assert_eq!((current(&plain).address, current(&installed).address), (14, 12));
+    // What is billed from must be what the meter shows.
+    insta::assert_snapshot!(faults(&device("points = [\"e_imp\", \"i1\"]\n", "ct_ratio = \"40\"\n")), @r"
+    error: 1 fault in gateway.toml
+      × bus[0].device[0]: ct_ratio, vt_ratio and reversed would change e_imp, which is billed from
+        help: set them in the meter, or leave those counters out of points
+    ");
+    insta::assert_snapshot!(faults(&device(sampled, "ct_ratio = \"0\"\nphase_order = [1, 1, 2]\n")), @r#"
+    error: 2 faults in gateway.toml
+      × bus[0].device[0]: installation.ct_ratio: "0" is not a positive decimal up to 100000
+      × bus[0].device[0]: installation.phase_order: [1, 1, 2] does not name 1, 2 and 3 once each
+    "#);
+    // Another order of the phases leaves the totals as they are.
+    parsed(&device("points = [\"e_imp\", \"i1\"]\n", "phase_order = [2, 3, 1]\n"));
 }

@@ -131,8 +131,26 @@ pub async fn identify_among(endpoint: &Endpoint, unit: u8, profiles: &[&Profile]
         }
     }
     identity.candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.certain, candidate.score)));
+    identity.candidates = without_twins(identity.candidates, profiles);
     identity.candidates.truncate(CANDIDATES_MAX);
     identity
+}
+
+/// Models with one and the same map cannot be told apart and need not be: the first stands for all of them, and says so.
+fn without_twins(candidates: Vec<Candidate>, profiles: &[&Profile]) -> Vec<Candidate> {
+    let profile = |candidate: &Candidate| profiles.iter().find(|profile| profile.id() == candidate.profile);
+    let twins = |one: &Candidate, other: &Candidate| match (profile(one), profile(other)) {
+        (Some(one), Some(other)) => one.has_map_of(other),
+        _ => false,
+    };
+    let mut kept: Vec<Candidate> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        match kept.iter_mut().find(|kept| kept.certain == candidate.certain && twins(kept, &candidate)) {
+            Some(first) => first.because.push(format!("{} has the same registers", candidate.profile)),
+            None => kept.push(candidate),
+        }
+    }
+    kept
 }
 
 /// What was already read of a device: many maps begin with the same question.
@@ -260,6 +278,15 @@ mod tests {
         assert_eq!(objects(&answer(&[0xAB, 1])), [] as [&str; 0]);
         assert_eq!(server_id(&answer(b"\x11\x09\x01SDM630 \xff")), Some("SDM630".to_owned()));
         assert_eq!(server_id(&answer(&[0x91, 1])), None);
+    }
+
+    #[test]
+    fn models_with_the_same_registers_are_one_candidate() {
+        let profiles: Vec<&Profile> = devices::builtin().iter().collect();
+        let candidate = |profile: &str| Candidate { profile: profile.to_owned(), certain: false, score: 9, because: Vec::new() };
+        let kept = without_twins(["eastron-sdm120", "eastron-sdm230", "eastron-sdm630"].map(candidate).to_vec(), &profiles);
+        let told: Vec<(&str, &[String])> = kept.iter().map(|kept| (kept.profile.as_str(), kept.because.as_slice())).collect();
+        assert_eq!(told, [("eastron-sdm120", &["eastron-sdm230 has the same registers".to_owned()][..]), ("eastron-sdm630", &[])]);
     }
 
     #[test]

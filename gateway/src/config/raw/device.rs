@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use config::{Fault, Faults};
-use devices::Profile;
+use devices::{Installation, Profile, ProfileError};
 use ids::Slug;
 use serde::Deserialize;
 
@@ -20,6 +20,11 @@ pub(super) struct RawDevice {
     pub(super) unit: u16,
     profile: String,
     points: Option<Vec<String>>,
+    ct_ratio: Option<String>,
+    vt_ratio: Option<String>,
+    #[serde(default)]
+    reversed: bool,
+    phase_order: Option<[u8; 3]>,
 }
 
 pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &OwnProfiles, faults: &mut Faults) -> Option<DeviceConfig> {
@@ -39,6 +44,7 @@ pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &
         faults.add(fault.allowed(known.join(", ")).help("name a folder of your own profiles with gateway.profiles"));
         return None;
     };
+    let profile = installed(key, device, profile, faults)?;
     let points = device.points.clone().unwrap_or_else(|| profile.points().iter().map(|point| point.id.clone()).collect());
     let mut seen = BTreeSet::new();
     let mut good = true;
@@ -67,4 +73,43 @@ pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &
     let own_gap = if serial { Duration::from_millis(u64::from(timing.gap_ms)) } else { Duration::ZERO };
     let timeout = bus.timeout.map_or(Duration::from_millis(u64::from(timing.timeout_ms)), Duration::from);
     Some(DeviceConfig { id: id?, unit: unit?, profile, points, plan, timeout, gap: bus.gap.map_or(own_gap, Duration::from) })
+}
+
+/// The profile with what was done at this installation.
+///
+/// An invoice is recomputed from the words in its evidence by the profiles that come with the program. Facts of an installation are
+/// not among those, so no counter that is billed from may be changed by them: set them in the meter.
+fn installed(key: &str, device: &RawDevice, profile: Arc<Profile>, faults: &mut Faults) -> Option<Arc<Profile>> {
+    let plain = Installation::default();
+    let facts = Installation {
+        ct_ratio: device.ct_ratio.clone().unwrap_or(plain.ct_ratio),
+        vt_ratio: device.vt_ratio.clone().unwrap_or(plain.vt_ratio),
+        reversed: device.reversed,
+        phase_order: device.phase_order.unwrap_or(plain.phase_order),
+    };
+    if facts.is_plain() {
+        return Some(profile);
+    }
+    let installed = match profile.installed(&facts) {
+        Ok(installed) => installed,
+        Err(err) => {
+            let told = |faults: &mut Faults, fault: String| faults.add(Fault::at(key, fault));
+            match err {
+                ProfileError::Faults { faults: found, .. } => found.into_iter().for_each(|fault| told(faults, fault)),
+                err @ ProfileError::Syntax(_) => told(faults, daemon::chain(&err)),
+            }
+            return None;
+        }
+    };
+    let is_read = |id: &String| device.points.as_ref().is_none_or(|points| points.contains(id));
+    let same = |point: &devices::Point| profile.point(&point.id) == Some(point);
+    let changed = installed.points().iter().filter(|point| point.billing && !same(point)).map(|point| point.id.clone());
+    let billed: Vec<String> = changed.filter(is_read).collect();
+    if !billed.is_empty() {
+        let list = billed.join(", ");
+        let fault = Fault::at(key, format_args!("ct_ratio, vt_ratio and reversed would change {list}, which is billed from"));
+        faults.add(fault.help("set them in the meter, or leave those counters out of points"));
+        return None;
+    }
+    Some(Arc::new(installed))
 }
