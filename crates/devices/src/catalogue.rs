@@ -11,7 +11,7 @@ macro_rules! texts {
 }
 
 /// Profile id and file text, sorted by id.
-const TEXTS: [(&str, &str); 39] = texts![
+const TEXTS: [(&str, &str); 41] = texts![
     "abb-b21",
     "abb-b23",
     "accuenergy-acuvim2",
@@ -28,6 +28,7 @@ const TEXTS: [(&str, &str); 39] = texts![
     "eastron-sdm630",
     "eastron-sdm72d",
     "eastron-sdm72d-v2",
+    "hardy-hi6200",
     "inepro-pro380",
     "janitza-b23",
     "janitza-umg-19000",
@@ -49,6 +50,7 @@ const TEXTS: [(&str, &str); 39] = texts![
     "siemens-pac3200",
     "socomec-countis-e2x",
     "sunspec-meter-203",
+    "wirenboard-mcm8",
     "wirenboard-msw",
     "xy-md02",
 ];

@@ -182,7 +182,7 @@ fn all_promised_devices_are_there() {
 }
 
 /// Devices beyond the promise.
-const FURTHER: [&str; 1] = ["sunspec-meter-203"];
+const FURTHER: [&str; 3] = ["hardy-hi6200", "sunspec-meter-203", "wirenboard-mcm8"];
 
 /// Meters whose counters are none to bill from, or that have no export counter, or whose billing counters have other names.
 const BILLING: [(&str, &[&str]); 4] =
@@ -354,4 +354,50 @@ fn digits_and_dates_that_are_none_say_so() {
     assert_eq!(refused(Encoding::Bcd32, &[0x1234, 0x567A]), is("bcd32", 0x1234_567A));
     assert_eq!(refused(Encoding::Mod10k32, &[10_000, 0]), is("mod10k32", 0x2710_0000));
     assert_eq!(refused(Encoding::DateTimeBytes, &[0x1A0D, 0x0101, 0]), is("datetime-bytes", 0x1A0D_0101_0000));
+}
+
+/// Registers of Eastron meters as sdm_modbus 0.7.0 has them, by a library that was written without us.
+#[test]
+fn sdm_modbus_reads_the_same_registers() {
+    #[derive(serde::Deserialize)]
+    struct Table {
+        register: Vec<Register>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Register {
+        profile: String,
+        key: String,
+        address: u16,
+        unit: String,
+    }
+    let table: Table = toml::from_str(include_str!("../tests/eastron/registers.toml")).unwrap();
+    let mut compared = 0;
+    for theirs in &table.register {
+        let ours = match theirs.key.as_str() {
+            "voltage" | "l1_voltage" => "v1",
+            "l2_voltage" => "v2",
+            "l3_voltage" => "v3",
+            "current" | "l1_current" => "i1",
+            "l2_current" => "i2",
+            "l3_current" => "i3",
+            "l1_power_active" => "p1",
+            "l2_power_active" => "p2",
+            "l3_power_active" => "p3",
+            "power_active" | "total_power_active" => "p",
+            "power_apparent" | "total_power_apparent" => "s",
+            "power_reactive" | "total_power_reactive" => "q",
+            "power_factor" | "total_power_factor" => "pf",
+            "frequency" => "f",
+            "import_energy_active" => "e_imp",
+            "export_energy_active" => "e_exp",
+            "total_energy_active" => "e_sum",
+            _ => continue,
+        };
+        let Some(point) = find(&theirs.profile).unwrap().point(ours) else { continue };
+        let unit = if theirs.unit == "VAr" { "var" } else { theirs.unit.as_str() };
+        let found = (point.address, point.encoding, point.table, point.word_order, point.unit.symbol());
+        assert_eq!(found, (theirs.address, Encoding::F32, Table::Input, WordOrder::HighFirst, unit), "{} {ours}", theirs.profile);
+        compared += 1;
+    }
+    assert!(compared >= 40, "only {compared} registers were compared");
 }

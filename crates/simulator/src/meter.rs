@@ -212,7 +212,7 @@ fn climate(id: &str, temperature: &Series, seed: u64, at: Timestamp) -> Option<M
         "pressure" => Some(Measured { raw: 10_132 + wobble(seed, &[0x50, quarter], 150), exponent: -1, unit: Unit::Hectopascal }),
         "status" | "motion" => Some(Measured { raw: 0, exponent: 0, unit: Unit::Ratio }),
         // A counter that goes on and on: a pulse every three seconds since 1970, as far as its registers reach.
-        "pulses" | "pulses1" | "pulses2" | "pulses3" | "pulses4" => {
+        id if id.starts_with("pulses") => {
             Some(Measured { raw: at.as_millisecond().div_euclid(3_000).rem_euclid(65_000), exponent: 0, unit: Unit::Pulse })
         }
         "weight" | "gross" => Some(Measured { raw: 12_000 + wobble(seed, &[0x3C, quarter], 2_000), exponent: -3, unit: Unit::Kilogram }),
