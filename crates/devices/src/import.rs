@@ -126,9 +126,9 @@ impl Found {
             let scale = if point.scale == "1" { String::new() } else { format!(", scale = {}", quoted(&point.scale)) };
             let resolution = if float { format!(", resolution = {}", quoted(&resolution(&point.scale))) } else { String::new() };
             let bytes = if point.byte_order == "low-first" { ", byte_order = \"low-first\"" } else { "" };
-            write!(
+            writeln!(
                 points,
-                "  {{ id = {}, label = {}, table = \"{}\", address = {}, type = \"{}\", word_order = \"{}\"{bytes}, unit = \"{unit}\"{scale}{resolution} }},\n",
+                "  {{ id = {}, label = {}, table = \"{}\", address = {}, type = \"{}\", word_order = \"{}\"{bytes}, unit = \"{unit}\"{scale}{resolution} }},",
                 quoted(&point.id),
                 quoted(&point.label),
                 point.table,

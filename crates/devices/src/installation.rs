@@ -49,9 +49,9 @@ impl Installation {
     fn line(&self) -> String {
         let mut line = String::new();
         let [one, two, three] = self.phase_order;
-        write!(
+        writeln!(
             line,
-            "installation = {{ ct_ratio = {:?}, vt_ratio = {:?}, reversed = {}, phase_order = [{one}, {two}, {three}] }}\n",
+            "installation = {{ ct_ratio = {:?}, vt_ratio = {:?}, reversed = {}, phase_order = [{one}, {two}, {three}] }}",
             self.ct_ratio, self.vt_ratio, self.reversed
         )
         .expect("writing to a string cannot fail");

@@ -5,6 +5,9 @@
 const CENTURY: i64 = 2000;
 const DAY: i64 = 86_400;
 
+/// Year of the century, month and day; or hour, minute and second.
+type Triple = (i64, i64, i64);
+
 /// Year of the century (bits 0 to 6 of the first register), month (8 to 11 of the second) and day (0 to 4), hour (8 to 12 of the
 /// third) and minute (0 to 5), milliseconds of the minute (fourth). Weekday and flag bits are left aside.
 ///
@@ -41,14 +44,14 @@ pub(super) fn bytes(seconds: i64) -> Option<u64> {
 }
 
 /// Seconds since 1970 of a date and a time, where both exist.
-fn seconds((year, month, day): (i64, i64, i64), (hour, minute, second): (i64, i64, i64)) -> Option<i64> {
+fn seconds((year, month, day): Triple, (hour, minute, second): Triple) -> Option<i64> {
     let year = CENTURY + year;
     let exists = (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day) && hour < 24 && minute < 60 && second < 60;
     exists.then(|| days(year, month, day) * DAY + hour * 3600 + minute * 60 + second)
 }
 
 /// The date, with the year of the century, and the time of a number of seconds since 1970.
-fn civil(seconds: i64, years: i64) -> Option<((i64, i64, i64), (i64, i64, i64))> {
+fn civil(seconds: i64, years: i64) -> Option<(Triple, Triple)> {
     let (mut left, of_day) = (seconds.div_euclid(DAY) - days(CENTURY, 1, 1), seconds.rem_euclid(DAY));
     if left < 0 || left > 366 * (years + 1) {
         return None;
