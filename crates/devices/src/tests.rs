@@ -360,7 +360,7 @@ fn digits_and_dates_that_are_none_say_so() {
 #[test]
 fn sdm_modbus_reads_the_same_registers() {
     #[derive(serde::Deserialize)]
-    struct Table {
+    struct Theirs {
         register: Vec<Register>,
     }
     #[derive(serde::Deserialize)]
@@ -370,7 +370,7 @@ fn sdm_modbus_reads_the_same_registers() {
         address: u16,
         unit: String,
     }
-    let table: Table = toml::from_str(include_str!("../tests/eastron/registers.toml")).unwrap();
+    let table: Theirs = toml::from_str(include_str!("../tests/eastron/registers.toml")).unwrap();
     let mut compared = 0;
     for theirs in &table.register {
         let ours = match theirs.key.as_str() {
