@@ -116,7 +116,7 @@ fn the_step_follows_a_finer_factor() {
     assert_eq!(profile.point("i1").unwrap().exponent, -3);
     assert_eq!(profile.point("v1").unwrap().exponent, -2);
     let point = profile.point("i1").unwrap();
-    assert_eq!(decode(point, &[0x8000, 0xFFFD]).is_err(), true, "not implemented is no value");
+    assert!(decode(point, &[0x8000, 0xFFFD]).is_err(), "not implemented is no value");
 }
 
 #[test]
