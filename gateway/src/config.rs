@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use wire::GatewayPath;
 
 use crate::{
-    modbus::Endpoint,
+    modbus::{Doors, Endpoint, Open, Port, Rs485},
     remote::{PublicKey, Verb},
     uplink::tls::Tls,
 };
@@ -39,6 +39,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Time between two sweeps, aligned to the wall clock; divides a day.
     pub interval: Duration,
+    /// How late a poll may begin before it counts as late.
+    pub jitter_budget: Duration,
     /// How readings are kept until they are delivered.
     pub spool: SpoolConfig,
     /// Who may give orders from afar, if anybody.
@@ -103,10 +105,27 @@ pub struct BusConfig {
     pub name: Slug,
     /// Where it is.
     pub endpoint: Endpoint,
+    /// How the transceiver of a serial port is driven, where the kernel must do it.
+    pub rs485: Option<Rs485>,
     /// Time between two polls of this bus; a multiple of [`Config::interval`].
     pub interval: Duration,
+    /// How long after the full interval its polls begin, so that not everything happens at once.
+    pub phase: Duration,
+    /// Least silence before another device is talked to than the last one.
+    pub foreign_gap: Duration,
     /// The devices, in the order they are read.
     pub devices: Vec<DeviceConfig>,
+}
+
+impl BusConfig {
+    /// What makes its connections.
+    pub(crate) fn opener(&self, doors: &Doors) -> Box<dyn Open> {
+        match &self.endpoint {
+            Endpoint::Rtu { path, baud, parity } => Box::new(Port::new(path.clone(), *baud, *parity, self.rs485)),
+            Endpoint::Listen(listen) => doors.opener(listen),
+            endpoint @ (Endpoint::Tcp(_) | Endpoint::RtuOverTcp(_)) => endpoint.opener(),
+        }
+    }
 }
 
 /// A device on a bus.
@@ -118,25 +137,69 @@ pub struct DeviceConfig {
     pub unit: u8,
     /// What it is.
     pub profile: Arc<Profile>,
-    /// Ids of the points that are read.
-    pub points: Vec<String>,
-    /// How they are read.
-    pub plan: ReadPlan,
-    /// Longest wait for an answer.
+    /// What is read in every poll.
+    pub reads: Reads,
+    /// What is read in some polls only.
+    pub slow: Option<Slow>,
+    /// Longest wait for an answer, until it is known how long the device takes.
     pub timeout: Duration,
+    /// The shortest that this wait may become.
+    pub timeout_min: Duration,
     /// Least silence before a request.
     pub gap: Duration,
 }
 
 impl PartialEq for DeviceConfig {
     fn eq(&self, other: &Self) -> bool {
-        let Self { id, unit, profile, points, plan, timeout, gap } = self;
-        let wiring = (id, unit, points, plan) == (&other.id, &other.unit, &other.points, &other.plan);
-        wiring && profile.hash() == other.profile.hash() && (timeout, gap) == (&other.timeout, &other.gap)
+        let Self { id, unit, profile, reads, slow, timeout, timeout_min, gap } = self;
+        let wiring = (id, unit, reads, slow) == (&other.id, &other.unit, &other.reads, &other.slow);
+        let timing = (timeout, timeout_min, gap) == (&other.timeout, &other.timeout_min, &other.gap);
+        wiring && timing && profile.hash() == other.profile.hash()
     }
 }
 
 impl Eq for DeviceConfig {}
+
+/// Points that are read together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// Ids of the points.
+    pub points: Vec<String>,
+    /// How they are read with few requests.
+    pub plan: ReadPlan,
+    /// How they are read where the device refuses requests that run over registers nobody wants.
+    pub without_gaps: ReadPlan,
+}
+
+/// Points that are read less often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// Time between two reads of them; a multiple of the bus's interval.
+    pub interval: Duration,
+    /// All points of the device, these and the others: they share requests.
+    pub reads: Reads,
+}
+
+impl Slow {
+    pub(crate) fn interval_ms(&self) -> i64 {
+        i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+}
+
+impl DeviceConfig {
+    /// Ids of all points, in the order of the file.
+    pub fn points(&self) -> &[String] {
+        self.slow.as_ref().map_or(&self.reads.points, |slow| &slow.reads.points)
+    }
+
+    /// Ids of the points that are due in a poll.
+    pub fn points_at(&self, tick_ms: i64) -> &[String] {
+        match &self.slow {
+            Some(slow) if tick_ms.rem_euclid(slow.interval_ms()) == 0 => &slow.reads.points,
+            _ => &self.reads.points,
+        }
+    }
+}
 
 const HINTS: &[Hint<'_>] = &[
     ("broker.qos", "frames are always sent with QoS 1; remove the line"),
@@ -198,7 +261,11 @@ impl Config {
         for bus in &self.buses {
             hash.update(format!("bus {} {}\n", bus.name, bus.interval.as_millis()));
             for device in &bus.devices {
-                hash.update(format!("device {} {} {} {}\n", device.id, device.unit, device.profile.hash_hex(), device.points.join(",")));
+                let points = device.points().join(",");
+                hash.update(format!("device {} {} {} {points}\n", device.id, device.unit, device.profile.hash_hex()));
+                if let Some(slow) = &device.slow {
+                    hash.update(format!("often {} {}\n", device.reads.points.join(","), slow.interval.as_millis()));
+                }
             }
         }
         hash.finalize().into()

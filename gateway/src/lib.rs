@@ -21,11 +21,11 @@ mod uplink;
 
 pub mod cli;
 
-pub use self::config::{BrokerConfig, BusConfig, CommandsConfig, Config, DeviceConfig, SpoolConfig};
-pub use modbus::{BusError, Endpoint, EndpointError, Parity};
-pub use poll::probe;
+pub use self::config::{BrokerConfig, BusConfig, CommandsConfig, Config, DeviceConfig, Reads, Slow, SpoolConfig};
+pub use modbus::{BusCounters, BusError, Caller, Endpoint, EndpointError, Framing, Listen, Open, Opening, Parity, Rs485, Stream};
+pub use poll::{Poller, Tick, probe};
 pub use remote::{PublicKey, Verb};
 pub use serve::{ServeError, serve};
 pub use spool::SpoolError;
-pub use status::{Status, StatusSnapshot};
+pub use status::{BusStatus, DeviceStatus, JitterStatus, Status, StatusSnapshot};
 pub use uplink::tls::Tls;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use daemon::Clock;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use wire::{DeviceReading, GatewayFacts, Urgency};
 
 use crate::{
+    modbus::BusCounters,
     poll::is_failed,
     remote::{Active, Happened, Outbox},
     spool::SpoolCounters,
@@ -70,6 +72,69 @@ pub struct StatusSnapshot {
     pub config_version: u64,
     /// Whether that configuration is on trial.
     pub config_trial: bool,
+    /// How punctual polls are.
+    pub jitter: JitterStatus,
+    /// How each bus is.
+    pub buses: Vec<BusStatus>,
+}
+
+/// How long after their time the newest polls began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JitterStatus {
+    /// Polls that were begun, of one bus each.
+    pub polls: u64,
+    /// Those of them that began later than the budget allows.
+    pub late: u64,
+    /// Half of the newest began within this.
+    pub p50_us: u64,
+    /// 99 of 100.
+    pub p99_us: u64,
+    /// 999 of 1000.
+    pub p999_us: u64,
+    /// The latest of all since the start.
+    pub max_us: u64,
+}
+
+/// How a bus is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BusStatus {
+    /// Its name.
+    pub bus: String,
+    /// Where it is.
+    pub endpoint: String,
+    /// What happened on it.
+    pub counters: BusCounters,
+    /// Who is on it.
+    pub devices: Vec<DeviceStatus>,
+}
+
+/// How a device is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub device: String,
+    /// It does not answer and is asked now and then only.
+    pub lost: bool,
+    /// It refused a read over a gap, and is read without gaps since.
+    pub without_gaps: bool,
+    /// How long is waited for it now.
+    pub timeout_us: u64,
+    /// 99 of 100 answers come within this.
+    pub latency_p99_us: Option<u64>,
+    /// Polls in which there was no time left for it.
+    pub left_out: u64,
+}
+
+/// The newest polls, whose punctuality is told.
+const JITTER_SAMPLES: usize = 4096;
+
+/// The newest polls, as a ring.
+#[derive(Debug, Default)]
+struct Jitter {
+    budget_us: u64,
+    samples: Vec<u64>,
+    next: usize,
+    was_late: bool,
 }
 
 /// The counters of a running gateway. One task counts each of them; anybody reads.
@@ -84,6 +149,7 @@ struct Inner {
     counters: StatusSnapshot,
     /// Frames of this run that are not confirmed, by how many points they hold.
     unconfirmed: VecDeque<Run>,
+    jitter: Jitter,
     /// Devices that do not answer, and since when.
     lost: BTreeMap<String, Timestamp>,
     started: Option<Timestamp>,
@@ -116,7 +182,57 @@ impl Status {
 
     /// The counters now.
     pub fn snapshot(&self) -> StatusSnapshot {
-        self.inner().counters.clone()
+        let inner = self.inner();
+        let mut counters = inner.counters.clone();
+        let mut sorted = inner.jitter.samples.clone();
+        drop(inner);
+        sorted.sort_unstable();
+        let of = |thousandths: usize| sorted.get(sorted.len().saturating_sub(1) * thousandths / 1000).copied().unwrap_or(0);
+        (counters.jitter.p50_us, counters.jitter.p99_us, counters.jitter.p999_us) = (of(500), of(990), of(999));
+        counters
+    }
+
+    /// How late a poll may begin.
+    pub(crate) fn set_jitter_budget(&self, budget: Duration) {
+        self.inner().jitter.budget_us = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
+    }
+
+    /// A poll of a bus began, so long after its time.
+    pub(crate) fn poll_began(&self, late: Duration) {
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        let mut inner = self.inner();
+        let Inner { counters, jitter, .. } = &mut *inner;
+        let is_late = late_us > jitter.budget_us;
+        counters.jitter.polls += 1;
+        counters.jitter.late += u64::from(is_late);
+        counters.jitter.max_us = counters.jitter.max_us.max(late_us);
+        if jitter.samples.len() < JITTER_SAMPLES {
+            jitter.samples.push(late_us);
+        } else if let Some(oldest) = jitter.samples.get_mut(jitter.next) {
+            *oldest = late_us;
+        }
+        jitter.next = (jitter.next + 1) % JITTER_SAMPLES;
+        let news = is_late && !jitter.was_late;
+        jitter.was_late = is_late;
+        drop(inner);
+        if news {
+            tracing::warn!(
+                late_us,
+                "polls begin later than poll.jitter_budget allows: the machine is too busy, or the sweep before took too long"
+            );
+        }
+    }
+
+    /// A bus was polled, and is so now.
+    pub(crate) fn bus(&self, status: BusStatus) {
+        let buses = &mut self.inner().counters.buses;
+        match buses.iter_mut().find(|known| known.bus == status.bus) {
+            Some(known) => *known = status,
+            None => {
+                buses.push(status);
+                buses.sort_by(|a, b| a.bus.cmp(&b.bus));
+            }
+        }
     }
 
     /// What the gateway has to say beside its readings.

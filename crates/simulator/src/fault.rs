@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::pdu;
+use crate::rtu::framed;
 use crate::seed::mix;
 
 /// One way to answer wrongly.
@@ -30,6 +32,67 @@ pub enum Fault {
     Noise,
     /// The connection is closed instead of an answer; on a serial line the same as `Silent`.
     HangUp,
+    /// A right answer with so many registers more or less than were asked for.
+    OtherCount(i8),
+    /// A right answer to the other function.
+    OtherFunction,
+    /// The answer comes, and a copy of it this much later.
+    Repeat(Duration),
+    /// A right answer of another unit comes first.
+    Chatter,
+    /// A second device with the same unit id answers too, this much later, with what it measures itself.
+    Twin(Duration),
+    /// Only the end of the question is heard back, then the answer.
+    EchoPart,
+    /// The transceiver clicks behind the answer.
+    Click,
+    /// The answer comes byte by byte, with pauses of this length.
+    Trickle(Duration),
+    /// The device is busy for this long before it answers, and what it is asked meanwhile waits for it or is lost.
+    Busy(Duration),
+    /// Both sides are set to different rates for this long. Over TCP the same as `Silent`.
+    BaudChange(Duration),
+    /// The connection is reset.
+    Reset,
+    /// The connection is there, and nothing passes any more.
+    HalfOpen,
+    /// The other side takes no more bytes.
+    ZeroWindow,
+    /// The adapter is pulled out and plugged in again after this long.
+    Unplugged(Duration),
+}
+
+impl Fault {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Exception(_) => "exception",
+            Self::WrongUnit => "wrong_unit",
+            Self::Garbage => "garbage",
+            Self::Late(_) => "late",
+            Self::Truncate => "truncated",
+            Self::FlipBit => "flipped_bit",
+            Self::Duplicate => "duplicated",
+            Self::Noise => "noise",
+            Self::HangUp => "hang_up",
+            Self::OtherCount(_) => "other_count",
+            Self::OtherFunction => "other_function",
+            Self::Repeat(_) => "repeated_later",
+            Self::Chatter => "chatter",
+            Self::Twin(_) => "twin",
+            Self::EchoPart => "part_of_echo",
+            Self::Click => "click",
+            Self::Trickle(_) => "trickle",
+            Self::Busy(_) => "busy",
+            Self::BaudChange(_) => "baud_change",
+            Self::Reset => "reset",
+            Self::HalfOpen => "half_open",
+            Self::ZeroWindow => "zero_window",
+            Self::Unplugged(_) => "unplugged",
+        }
+    }
 }
 
 /// When to use a fault.
@@ -148,13 +211,42 @@ impl Injection {
             }
             Fault::Duplicate => frame.extend_from_within(..),
             Fault::Noise => {
-                let mut noisy = self.noise(1 + self.below(16));
+                let mut noisy = self.noise(1 + self.below(64));
                 noisy.append(&mut frame);
                 return noisy;
             }
-            Fault::Silent | Fault::Exception(_) | Fault::WrongUnit | Fault::Late(_) | Fault::HangUp => {}
+            _ => {}
         }
         frame
+    }
+
+    /// What is heard on a serial line in place of an answer: how long after its time, and which bytes.
+    ///
+    /// `twin` is what a second device with the same unit id says, `question` the request as it was heard.
+    pub(crate) fn serial(&self, unit: u8, pdu: &[u8], twin: &[u8], question: &[u8]) -> Vec<(Duration, Vec<u8>)> {
+        let right = framed(unit, pdu);
+        let at_once = |bytes: Vec<u8>| vec![(Duration::ZERO, bytes)];
+        let function = question.get(1).copied().unwrap_or(0);
+        match self.fault {
+            Fault::Silent | Fault::HangUp | Fault::Reset | Fault::HalfOpen | Fault::ZeroWindow | Fault::Unplugged(_) => Vec::new(),
+            Fault::Exception(code) => at_once(framed(unit, &pdu::exception(function, code))),
+            Fault::WrongUnit => at_once(framed(unit.wrapping_add(1), pdu)),
+            Fault::OtherCount(by) => at_once(framed(unit, &pdu::resized(pdu, by))),
+            Fault::OtherFunction => at_once(framed(unit, &pdu::of_other_function(pdu))),
+            Fault::Late(delay) | Fault::Busy(delay) => vec![(delay, right)],
+            Fault::Repeat(delay) => vec![(Duration::ZERO, right.clone()), (delay, right)],
+            Fault::Chatter => at_once([framed(unit.wrapping_add(1), twin), right].concat()),
+            Fault::Twin(delay) if self.below(2) == 0 => vec![(Duration::ZERO, right), (delay, framed(unit, twin))],
+            Fault::Twin(delay) => vec![(Duration::ZERO, framed(unit, twin)), (delay, right)],
+            Fault::EchoPart => {
+                let heard = question.get(1 + self.below(question.len().saturating_sub(1))..).unwrap_or_default();
+                at_once([heard, &right].concat())
+            }
+            Fault::Click => at_once([right, self.noise(1 + self.below(2))].concat()),
+            Fault::BaudChange(_) => at_once(self.noise(right.len())),
+            Fault::Trickle(pause) => (0..).map(|index| pause * index).zip(right.into_iter().map(|byte| vec![byte])).collect(),
+            Fault::Garbage | Fault::Truncate | Fault::FlipBit | Fault::Duplicate | Fault::Noise => at_once(self.spoil(right, usize::MAX)),
+        }
     }
 }
 

@@ -8,8 +8,10 @@
 //! * [`Load`] is the consumption of a building, [`Series`] its weather.
 //! * [`Meter`] turns a device profile and a load into registers.
 //! * [`TcpServer`] and [`Line`] put meters on a network or a serial bus; [`Faults`] makes them misbehave.
+//! * [`Channel`] is a bus in memory with everything that goes wrong on one, for bulk under paused time.
 //! * [`Link`] is a cable that can be pulled.
 
+mod channel;
 mod clock;
 mod electrical;
 mod fault;
@@ -26,6 +28,7 @@ mod series;
 mod tcp;
 mod wire;
 
+pub use channel::{Carrier, Channel, Connection, Exchange, TokioClock};
 pub use clock::{DrivenClock, Follower};
 pub use electrical::Grid;
 pub use fault::{Fault, Faults, Rule};

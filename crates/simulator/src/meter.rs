@@ -11,7 +11,7 @@ use units::{Measured, Unit};
 use crate::electrical::{Grid, Installation, Snapshot};
 use crate::load::Load;
 use crate::mistake::{self, Mistake};
-use crate::seed::wobble;
+use crate::seed::{mix, wobble};
 use crate::series::Series;
 
 /// How a device refuses a request.
@@ -57,7 +57,15 @@ pub struct Meter {
 #[derive(Debug)]
 enum Source {
     Electrical(Installation),
-    Climate { temperature: Series, seed: u64 },
+    Climate {
+        temperature: Series,
+        seed: u64,
+    },
+    /// Every register means something else at every moment.
+    Coded {
+        seed: u64,
+        step_ms: i64,
+    },
 }
 
 /// What the registers show, kept until the time changes.
@@ -81,6 +89,13 @@ impl Meter {
     #[must_use]
     pub fn climate(profile: &Profile, temperature: Series, seed: u64, clock: Arc<dyn Clock>) -> Self {
         Self::new(profile, Source::Climate { temperature, seed }, clock)
+    }
+
+    /// A device whose every point shows another number in every step of `step_ms`, so that whoever reads the wrong register, or an
+    /// old answer, is caught.
+    #[must_use]
+    pub fn coded(profile: &Profile, seed: u64, step_ms: i64, clock: Arc<dyn Clock>) -> Self {
+        Self::new(profile, Source::Coded { seed, step_ms: step_ms.max(1) }, clock)
     }
 
     fn new(profile: &Profile, source: Source, clock: Arc<dyn Clock>) -> Self {
@@ -113,6 +128,16 @@ impl Meter {
     /// * Shape: `count` words. Registers that mean nothing read as zero beside ones that mean something.
     /// * Errors: a length the device refuses, a range without any register of its own, a value its registers cannot show.
     pub fn read(&self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, Exception> {
+        self.read_at(table, address, count, self.now())
+    }
+
+    /// The time by which the device measures.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// As [`Meter::read`], with what the registers show at a moment.
+    pub(crate) fn read_at(&self, table: Table, address: u16, count: u16, now: Timestamp) -> Result<Vec<u16>, Exception> {
         if count == 0 || count > self.profile.max_registers() {
             return Err(Exception::IllegalValue);
         }
@@ -132,7 +157,6 @@ impl Meter {
         for ((_, at), word) in self.fixed.range((table, address)..=(table, u16::try_from(end - 1).unwrap_or(u16::MAX))) {
             put(*at, *word);
         }
-        let now = self.clock.now();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.refresh(now, self.profile.points().len(), || self.snapshot(now));
         for (index, point) in self.profile.points().iter().enumerate() {
@@ -170,7 +194,7 @@ impl Meter {
         let at = mistake::moment(&self.mistakes, at);
         match &self.source {
             Source::Electrical(installation) => Some(mistake::snapshot(installation, &self.mistakes, self.installed, at)),
-            Source::Climate { .. } => None,
+            Source::Climate { .. } | Source::Coded { .. } => None,
         }
     }
 
@@ -182,6 +206,7 @@ impl Meter {
             }
             (Source::Electrical(_), Some(snapshot)) => snapshot.quantity(&point.id, point.unit),
             (Source::Climate { temperature, seed }, _) => climate(&point.id, temperature, *seed, at),
+            (Source::Coded { seed, step_ms }, _) => Some(coded(point, *seed, at.as_millisecond().div_euclid(*step_ms))),
             (Source::Electrical(_), None) => None,
         };
         quantity.and_then(|measured| devices::encode(point, measured).ok()).or_else(|| devices::absent(point))
@@ -195,6 +220,14 @@ impl Shown {
             *self = Self { at_ms, snapshot: snapshot(), words: vec![None; points] };
         }
     }
+}
+
+/// A number that belongs to this point in this step and, as far as the registers can tell, to nothing else.
+fn coded(point: &Point, seed: u64, step: i64) -> Measured {
+    let bytes = point.id.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(257).wrapping_add(u64::from(byte)));
+    let number = mix(seed, &[bytes, step.cast_unsigned()]);
+    let bound = if point.encoding.words() == 1 { 30_000 } else { 8_000_000 };
+    Measured { raw: (1 + number % bound).cast_signed(), exponent: point.exponent, unit: point.unit }
 }
 
 /// Outdoor air: humid when it is cold, drier when it is warm; light by day, and the air of a room that people breathe.

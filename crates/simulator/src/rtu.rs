@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::meter::Meter;
 use crate::pdu;
 use crate::pty::{read_available, wait_readable, write_or_lose};
@@ -69,28 +69,25 @@ impl Bus {
 
     fn answer(&self, unit: u8, request: &[u8]) -> io::Result<()> {
         let Some((meter, doubles)) = self.units.get(&unit).and_then(|meters| meters.split_first()) else { return Ok(()) };
-        let function = request.first().copied().unwrap_or(0);
         let pdu = pdu::answer(meter, request);
         thread::sleep(self.turnaround);
         if !doubles.is_empty() {
             let frames = doubles.iter().map(|double| framed(unit, &pdu::answer(double, request)));
             return write_or_lose(&self.line, &frames.fold(framed(unit, &pdu), superposed));
         }
-        let frame = match self.faults.next(unit) {
-            None => framed(unit, &pdu),
-            Some(injection) => match injection.fault {
-                Fault::Silent | Fault::HangUp => return Ok(()),
-                Fault::Exception(code) => framed(unit, &pdu::exception(function, code)),
-                Fault::WrongUnit => framed(unit.wrapping_add(1), &pdu),
-                Fault::Late(delay) => {
-                    thread::sleep(delay);
-                    framed(unit, &pdu)
-                }
-                _ => injection.spoil(framed(unit, &pdu), usize::MAX),
-            },
-        };
-        write_or_lose(&self.line, &frame)
+        let Some(injection) = self.faults.next(unit) else { return write_or_lose(&self.line, &framed(unit, &pdu)) };
+        let begun = Instant::now();
+        for (delay, bytes) in injection.serial(unit, &pdu, &twin_of(&pdu), &framed(unit, request)) {
+            thread::sleep((begun + delay).saturating_duration_since(Instant::now()));
+            write_or_lose(&self.line, &bytes)?;
+        }
+        Ok(())
     }
+}
+
+/// What another device of the same kind would say: every register differs.
+fn twin_of(pdu: &[u8]) -> Vec<u8> {
+    (0..).zip(pdu).map(|(index, byte)| if index < 2 { *byte } else { *byte ^ 0x11 }).collect()
 }
 
 /// What two devices that talk at once make of their frames: a driver that pulls low wins.
@@ -100,6 +97,11 @@ fn superposed(one: Vec<u8>, other: Vec<u8>) -> Vec<u8> {
         *byte &= second;
     }
     longer
+}
+
+/// Whether the check sum of a frame is right.
+pub(crate) fn is_right(frame: &[u8]) -> bool {
+    frame.split_last_chunk::<2>().is_some_and(|(body, sum)| crc(body) == *sum)
 }
 
 fn is_readable(line: &OwnedFd) -> io::Result<bool> {
@@ -118,7 +120,7 @@ fn take_read(heard: &mut Vec<u8>) -> Option<[u8; READ_BYTES]> {
     Some(request)
 }
 
-fn framed(unit: u8, pdu: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(unit: u8, pdu: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(pdu.len() + 3);
     frame.push(unit);
     frame.extend_from_slice(pdu);

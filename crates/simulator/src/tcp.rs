@@ -149,18 +149,31 @@ async fn answer(host: &Host, request: &Request<'_>, stream: &mut TcpStream, outp
     output.clear();
     let (mut unit, mut pdu) = (request.unit, None);
     match injection.fault {
-        Fault::Silent => return Ok(true),
-        Fault::HangUp => return Ok(false),
+        Fault::Silent | Fault::HalfOpen | Fault::ZeroWindow | Fault::BaudChange(_) => return Ok(true),
+        Fault::HangUp | Fault::Reset | Fault::Unplugged(_) => return Ok(false),
         Fault::Exception(code) => pdu = Some(pdu::exception(function, code)),
         Fault::WrongUnit => unit = unit.wrapping_add(1),
-        Fault::Late(delay) => {
+        Fault::OtherCount(by) => pdu = Some(pdu::resized(&respond(), by)),
+        Fault::OtherFunction => pdu = Some(pdu::of_other_function(&respond())),
+        Fault::Late(delay) | Fault::Busy(delay) => {
             pdu = Some(respond());
             tokio::time::sleep(delay).await;
         }
-        Fault::Garbage | Fault::Truncate | Fault::FlipBit | Fault::Duplicate | Fault::Noise => {}
+        _ => {}
     }
     let mut frame = Vec::new();
     push_frame(&mut frame, request.transaction, unit, &pdu.unwrap_or_else(respond));
+    if let Fault::Trickle(pause) = injection.fault {
+        for byte in frame {
+            stream.write_all(&[byte]).await?;
+            tokio::time::sleep(pause).await;
+        }
+        return Ok(true);
+    }
+    if let Fault::Repeat(delay) = injection.fault {
+        stream.write_all(&frame).await?;
+        tokio::time::sleep(delay).await;
+    }
     output.append(&mut injection.spoil(frame, request.transaction.len()));
     Ok(true)
 }

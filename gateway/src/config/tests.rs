@@ -50,9 +50,9 @@ fn a_good_file_is_ready_to_poll() {
     let [main, plant] = &config.buses[..] else { panic!("two buses") };
     assert_eq!((main.endpoint.to_string().as_str(), main.interval.as_secs()), ("tcp://127.0.0.1:502", 60));
     assert_eq!((plant.endpoint.to_string().as_str(), plant.interval.as_secs()), ("rtu:///dev/ttyUSB0", 300));
-    assert_eq!(main.devices[0].points, ["v1", "p", "e_imp"]);
+    assert_eq!(main.devices[0].points(), ["v1", "p", "e_imp"]);
     assert_eq!(plant.devices[0].timeout, Duration::from_millis(300));
-    assert_eq!(plant.devices[0].points.len(), plant.devices[0].profile.points().len());
+    assert_eq!(plant.devices[0].points().len(), plant.devices[0].profile.points().len());
 }
 
 #[test]
@@ -250,4 +250,53 @@ fn facts_of_an_installation_are_in_the_profile_and_never_in_what_is_billed() {
     "#);
     // Another order of the phases leaves the totals as they are.
     parsed(&device("points = [\"e_imp\", \"i1\"]\n", "phase_order = [2, 3, 1]\n"));
+}
+
+/// The good file with other lines for the serial bus, between its kind and its device.
+fn with_plant(kind: &str, lines: &str, device: &str) -> String {
+    let (head, _) = GOOD.split_once("name = \"plant\"").unwrap();
+    format!(
+        "{head}name = \"plant\"\nkind = \"{kind}\"\n{lines}\n[[bus.device]]\nid = \"climate\"\nunit = 2\nprofile = \"xy-md02\"\n{device}"
+    )
+}
+
+#[test]
+fn a_bus_may_be_dialled_in_driven_by_the_kernel_and_out_of_step() {
+    let plant = |kind: &str, lines: &str| {
+        let mut config = Config::parse(Path::new("gateway.toml"), &with_plant(kind, lines, "")).unwrap_or_else(|faults| panic!("{faults}"));
+        config.buses.remove(1)
+    };
+    let dialled = plant("tcp-listen", "address = \"0.0.0.0:5020\"\nhello = \"MODEM-7\"\nphase = \"7s\"");
+    assert_eq!((dialled.endpoint.to_string().as_str(), dialled.phase.as_secs()), ("listen://0.0.0.0:5020?hello=MODEM-7", 7));
+    assert_eq!(dialled.foreign_gap, Duration::from_millis(10));
+    let port = "path = \"/dev/ttyS1\"\nphase = \"auto\"\nforeign_gap = \"50ms\"\nrs485 = { delay_after = \"2ms\", rx_during_tx = true }";
+    let driven = plant("rtu", port);
+    let rs485 = driven.rs485.unwrap();
+    assert_eq!(
+        (rs485.rts_on_send, rs485.delay_before, rs485.delay_after, rs485.rx_during_tx),
+        (true, Duration::ZERO, Duration::from_millis(2), true)
+    );
+    assert!(driven.phase <= Duration::from_secs(15) && driven.phase == plant("rtu", port).phase && driven.phase != Duration::ZERO);
+    assert_eq!(driven.foreign_gap, Duration::from_millis(50));
+}
+
+#[test]
+fn slow_points_are_read_with_the_others_now_and_then() {
+    let text =
+        with_plant("rtu", "path = \"/dev/ttyS1\"", "points = [\"temperature\"]\nslow = { interval = \"15m\", points = [\"humidity\"] }");
+    let device = Config::parse(Path::new("gateway.toml"), &text).unwrap().buses[1].devices[0].clone();
+    assert_eq!(device.points(), ["temperature", "humidity"]);
+    assert_eq!((device.points_at(60_000).len(), device.points_at(900_000).len()), (1, 2));
+    assert!(device.slow.unwrap().reads.plan.registers() > device.reads.plan.registers());
+}
+
+#[test]
+fn faults_of_a_bus_are_told_at_once() {
+    let lines =
+        "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nphase = \"50s\"";
+    insta::assert_snapshot!(faults(&with_plant(
+        "tcp-listen",
+        lines,
+        "points = [\"temperature\"]\nslow = { interval = \"90s\", points = [\"temperature\"] }"
+    )));
 }

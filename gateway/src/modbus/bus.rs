@@ -1,8 +1,8 @@
 //! One bus: a connection, one request at a time, and what is remembered of requests that went unanswered.
 
-use std::{io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_modbus::{
     ExceptionCode, Response, Slave,
     client::{Client as _, Context, rtu, tcp},
@@ -11,8 +11,9 @@ use tokio_modbus::{
 
 use super::{
     backoff::BackOff,
+    counters::BusCounters,
     endpoint::{Endpoint, Open},
-    framing::Framing,
+    framing::{FrameFault, Framing, holds_answer},
     line::Line,
 };
 
@@ -20,10 +21,22 @@ use super::{
 const SILENCE_AFTER_FAULT_MAX: Duration = Duration::from_secs(1);
 /// How long a line may keep talking before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For how many timeouts an unanswered request may still be answered.
-const GHOST_TIMEOUTS: u32 = 10;
+/// For how many timeouts an unanswered request may still be answered, and for how long at least: devices are busy for seconds.
+const GHOST_TIMEOUTS: u32 = 11;
+const GHOST_LIFE_MIN: Duration = Duration::from_secs(10);
+/// Unanswered requests that are remembered; the oldest make room.
+const GHOSTS_MAX: usize = 64;
+/// Answers that are remembered, and for how long, to know one that is repeated behind a later question.
+const RECENT_MAX: usize = 8;
+const RECENT_LIFE: Duration = Duration::from_secs(2);
+/// Least silence behind a serial answer before it is believed: whoever has the same unit id and thinks a little longer is heard in it.
+const SETTLE_MIN: Duration = Duration::from_millis(10);
 const RECONNECT_FIRST: Duration = Duration::from_millis(200);
 const RECONNECT_CEILING: Duration = Duration::from_secs(30);
+/// How long a port that broke stays closed: an adapter that was pulled out needs it to come back under its name.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+/// Unanswered requests in a row, to whatever units, after which a serial connection is opened anew.
+const SILENT_TO_REOPEN: u32 = 8;
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +121,12 @@ impl BusError {
         }
     }
 
-    /// Whether the device is there and another request may succeed.
+    /// Whether nobody could be asked, because the bus itself cannot be reached.
+    pub fn is_of_bus(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Resting { .. })
+    }
+
+    /// Whether another request may succeed all the same.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Refused { .. }) && !self.is_transient() || matches!(self, Self::Ambiguous { .. })
     }
@@ -127,11 +145,27 @@ pub(crate) struct Request {
     pub(crate) gap: Duration,
 }
 
+impl Request {
+    /// All that an answer on a serial line says about its question.
+    fn shape(&self) -> (u8, u8, u16) {
+        (self.unit, self.function, self.count)
+    }
+}
+
 /// A request whose answer may still come.
 #[derive(Debug)]
 struct Ghost {
     request: Request,
+    asked: Instant,
     until: Instant,
+}
+
+/// An answer that was handed on.
+#[derive(Debug)]
+struct Recent {
+    request: Request,
+    words: Vec<u16>,
+    at: Instant,
 }
 
 /// A bus and whoever talks on it. Nothing else may use the port.
@@ -142,8 +176,19 @@ pub(crate) struct Bus {
     context: Option<Context>,
     /// What arrives now may be an answer to an earlier request.
     dirty: bool,
+    /// An answer to what was asked before this moment is old, even where the question is the same.
+    fresh_from: Instant,
     ghosts: Vec<Ghost>,
+    recent: VecDeque<Recent>,
+    /// Who was talked to last, and the least silence before somebody else is.
+    last_unit: Option<u8>,
+    foreign_gap: Duration,
+    silent_in_row: u32,
+    reopen_at: Option<Instant>,
     back_off: BackOff,
+    latency: Duration,
+    lateness: Option<(u8, Duration)>,
+    counters: BusCounters,
 }
 
 impl std::fmt::Debug for Bus {
@@ -154,47 +199,175 @@ impl std::fmt::Debug for Bus {
 
 impl Bus {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
-        let opener = Box::new(endpoint.clone());
+        let opener = endpoint.opener();
         Self::with_opener(endpoint, opener)
     }
 
     pub(crate) fn with_opener(endpoint: Endpoint, opener: Box<dyn Open>) -> Self {
         let back_off = BackOff::new(RECONNECT_FIRST, RECONNECT_CEILING, &endpoint.to_string());
-        Self { endpoint, opener, line: None, context: None, dirty: false, ghosts: Vec::new(), back_off }
+        Self {
+            endpoint,
+            opener,
+            line: None,
+            context: None,
+            dirty: false,
+            fresh_from: Instant::now(),
+            ghosts: Vec::new(),
+            recent: VecDeque::new(),
+            last_unit: None,
+            foreign_gap: Duration::ZERO,
+            silent_in_row: 0,
+            reopen_at: None,
+            back_off,
+            latency: Duration::ZERO,
+            lateness: None,
+            counters: BusCounters::default(),
+        }
+    }
+
+    /// Leaves at least this much silence before another unit is talked to than the last one.
+    ///
+    /// Some devices take a while to see that a frame was not for them (volkszaehler/mbmd#333).
+    pub(crate) fn set_foreign_gap(&mut self, gap: Duration) {
+        self.foreign_gap = gap;
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
+    pub(crate) fn counters(&self) -> BusCounters {
+        let echoes = self.line.as_ref().map_or(0, Line::echoes);
+        BusCounters { echoes: self.counters.echoes + echoes, ..self.counters }
+    }
+
+    /// How long the device took to answer the last read that succeeded, time on the line aside.
+    pub(crate) fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// How long a device took for an answer that came too late, once.
+    pub(crate) fn take_lateness(&mut self, unit: u8) -> Option<Duration> {
+        self.lateness.take_if(|(of, _)| *of == unit).map(|(_, late)| late)
+    }
+
+    /// From now on an answer to an earlier request is stale, even where the same is asked again.
+    pub(crate) fn begin_poll(&mut self) {
+        self.fresh_from = Instant::now();
+    }
+
     /// Reads registers: exactly as many words as were asked for, or an error.
     ///
     /// Runs to its end: dropping the future half way would leave an answer behind.
     pub(crate) async fn read(&mut self, request: Request) -> Result<Vec<u16>, BusError> {
-        let line = self.connected().await?;
-        if self.endpoint.framing() == Framing::Rtu {
-            self.check_ghosts(request)?;
-            let after_fault = request.timeout.min(SILENCE_AFTER_FAULT_MAX);
-            let silence = if self.dirty { after_fault } else { request.gap.max(self.endpoint.frame_silence()) };
-            if let Err(err) = line.quiet(silence, PATIENCE).await {
+        let words = self.exchange(request).await?;
+        if !self.is_repeated(request, &words) {
+            self.remember(request, &words);
+            return Ok(words);
+        }
+        // The same words as another question got a moment ago: an echo of that answer, or truly the same. A late copy
+        // does not come twice.
+        self.counters.repeated += 1;
+        self.dirty = true;
+        let words = self.exchange(request).await?;
+        self.remember(request, &words);
+        Ok(words)
+    }
+
+    async fn exchange(&mut self, request: Request) -> Result<Vec<u16>, BusError> {
+        let mut line = self.connected().await?;
+        self.check_ghosts(request)?;
+        if self.endpoint.framing() == Framing::Tcp {
+            // What came unasked belongs to nothing that is asked now.
+            let quiet = line.quiet(Duration::ZERO, PATIENCE).await;
+            if quiet.is_err() || !line.take_dropped().is_empty() {
                 self.close();
+                line = self.connected().await?;
+            }
+        }
+        if self.endpoint.framing() == Framing::Rtu {
+            let foreign = self.last_unit.is_some_and(|unit| unit != request.unit);
+            let gap = if foreign { request.gap.max(self.foreign_gap) } else { request.gap };
+            let after_fault = request.timeout.min(SILENCE_AFTER_FAULT_MAX);
+            let silence = if self.dirty { after_fault.max(gap) } else { gap }.max(self.endpoint.frame_silence());
+            let quiet = line.quiet(silence, PATIENCE).await;
+            self.hear_ghosts(&line);
+            if let Err(err) = quiet {
+                self.broke();
                 return Err(BusError::Broken { unit: request.unit, endpoint: self.endpoint.clone(), err });
             }
             self.dirty = false;
+            // What was heard meanwhile may have settled it, or not.
+            self.check_ghosts(request)?;
         }
-        let answer_bytes = 2 * u64::from(request.count) + 5;
-        line.begin(request.timeout + self.endpoint.line_time(8 + answer_bytes));
+        self.last_unit = Some(request.unit);
+        let on_the_line = self.endpoint.line_time(8 + 5 + 2 * u64::from(request.count));
+        let asked = Instant::now();
+        line.begin(request.timeout + on_the_line);
+        self.counters.exchanges += 1;
         let answer = self.call(&line, request).await;
         let err = match answer {
-            Ok(Ok(words)) if words.len() == usize::from(request.count) => return Ok(words),
+            Ok(Ok(words)) if words.len() == usize::from(request.count) => {
+                self.answered(request, asked);
+                self.latency = asked.elapsed().saturating_sub(on_the_line + self.endpoint.frame_silence().max(SETTLE_MIN));
+                self.counters.answered += 1;
+                return Ok(words);
+            }
             Ok(Ok(words)) => {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{} registers came, {} were asked for", words.len(), request.count))
             }
-            Ok(Err(exception)) => return Err(self.refused(request, exception)),
+            Ok(Err(exception)) => {
+                self.silent_in_row = 0;
+                self.counters.refused += 1;
+                return Err(self.refused(request, exception));
+            }
             Err(tokio_modbus::Error::Transport(err)) => err,
             Err(tokio_modbus::Error::Protocol(err)) => io::Error::new(io::ErrorKind::InvalidData, err),
         };
-        Err(self.failed(&line, request, err))
+        Err(self.failed(&line, request, asked, err))
+    }
+
+    /// A device answers in order: whatever it was asked before in another shape, it will not answer any more.
+    fn answered(&mut self, request: Request, asked: Instant) {
+        self.silent_in_row = 0;
+        self.ghosts.retain(|ghost| ghost.request.unit != request.unit || ghost.request.shape() == request.shape() || ghost.asked >= asked);
+    }
+
+    /// Looks for answers that came too late in what was dropped: they will not come again.
+    fn hear_ghosts(&mut self, line: &Line) {
+        let heard = line.take_dropped();
+        if heard.is_empty() {
+            return;
+        }
+        let found = self.ghosts.iter().position(|ghost| {
+            let (unit, function, count) = ghost.request.shape();
+            u8::try_from(2 * count).is_ok_and(|bytes| holds_answer(unit, function, bytes, &heard))
+        });
+        if let Some(ghost) = found.map(|index| self.ghosts.remove(index)) {
+            self.counters.late += 1;
+            self.lateness = Some((ghost.request.unit, ghost.asked.elapsed()));
+        }
+    }
+
+    /// Whether the very words were the answer to another question of the same shape a moment ago.
+    fn is_repeated(&mut self, request: Request, words: &[u16]) -> bool {
+        if self.endpoint.framing() == Framing::Tcp {
+            return false;
+        }
+        self.recent.retain(|recent| recent.at.elapsed() < RECENT_LIFE);
+        let same = |recent: &Recent| recent.request.shape() == request.shape() && recent.request.address != request.address;
+        self.recent.iter().any(|recent| same(recent) && recent.words == words)
+    }
+
+    fn remember(&mut self, request: Request, words: &[u16]) {
+        if self.endpoint.framing() == Framing::Tcp {
+            return;
+        }
+        self.recent.retain(|recent| (recent.request.shape(), recent.request.address) != (request.shape(), request.address));
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { request, words: words.to_vec(), at: Instant::now() });
     }
 
     async fn call(&mut self, line: &Line, request: Request) -> tokio_modbus::Result<Vec<u16>> {
@@ -215,17 +388,25 @@ impl Bus {
     }
 
     async fn connected(&mut self) -> Result<Line, BusError> {
+        if self.opener.is_renewed() {
+            self.close();
+        }
         if let Some(line) = &self.line {
             return Ok(line.clone());
         }
         if let Some(left) = self.back_off.left(Instant::now()) {
             return Err(BusError::Resting { endpoint: self.endpoint.clone(), left_ms: left.as_millis() });
         }
+        if let Some(at) = self.reopen_at.take() {
+            sleep_until(at).await;
+        }
         match self.opener.open().await {
-            Ok(line) => {
+            Ok(stream) => {
                 self.back_off.succeed();
+                self.counters.opened += 1;
                 // Whoever used the port before us may still be owed an answer.
                 self.dirty = self.endpoint.framing() == Framing::Rtu;
+                let line = Line::new(stream, self.endpoint.framing(), self.endpoint.frame_silence().max(SETTLE_MIN));
                 self.line = Some(line.clone());
                 Ok(line)
             }
@@ -237,20 +418,38 @@ impl Bus {
     }
 
     /// Drops the poisoned context and whatever else may still bring an old answer.
-    fn failed(&mut self, line: &Line, request: Request, err: io::Error) -> BusError {
+    fn failed(&mut self, line: &Line, request: Request, asked: Instant, err: io::Error) -> BusError {
         self.context = None;
         let silent = err.kind() == io::ErrorKind::TimedOut;
-        if self.endpoint.framing() == Framing::Tcp || !(silent || err.kind() == io::ErrorKind::InvalidData) {
+        let misunderstood = err.kind() == io::ErrorKind::InvalidData;
+        self.silent_in_row = if silent { self.silent_in_row + 1 } else { 0 };
+        if self.ghosts.len() == GHOSTS_MAX {
+            self.ghosts.remove(0);
+        }
+        // Behind a connection there may be a serial line of its own, so this holds for both framings.
+        let life = (request.timeout * GHOST_TIMEOUTS).max(GHOST_LIFE_MIN);
+        self.ghosts.push(Ghost { request, asked, until: Instant::now() + life });
+        if self.endpoint.framing() == Framing::Tcp {
             self.close();
+        } else if !(silent || misunderstood) {
+            self.broke();
         } else {
             self.dirty = true;
             line.touch();
-            self.ghosts.push(Ghost { request, until: Instant::now() + request.timeout * GHOST_TIMEOUTS });
+            if self.silent_in_row >= SILENT_TO_REOPEN {
+                self.silent_in_row = 0;
+                self.broke();
+            }
         }
         let (unit, endpoint) = (request.unit, self.endpoint.clone());
         if silent {
+            self.counters.silent += 1;
             BusError::Silent { unit, endpoint, timeout_ms: request.timeout.as_millis() }
         } else {
+            let doubled = err.get_ref().and_then(|cause| cause.downcast_ref()) == Some(&FrameFault::MoreBehind);
+            self.counters.doubled += u64::from(doubled);
+            self.counters.damaged += u64::from(misunderstood && !doubled);
+            self.counters.broken += u64::from(!misunderstood);
             BusError::Broken { unit, endpoint, err }
         }
     }
@@ -263,13 +462,27 @@ impl Bus {
     fn check_ghosts(&mut self, request: Request) -> Result<(), BusError> {
         let now = Instant::now();
         self.ghosts.retain(|ghost| ghost.until > now);
-        let same_shape = |ghost: &Request| (ghost.unit, ghost.function, ghost.count) == (request.unit, request.function, request.count);
-        let ambiguous = self.ghosts.iter().any(|ghost| same_shape(&ghost.request) && ghost.request.address != request.address);
-        if ambiguous { Err(BusError::Ambiguous { unit: request.unit, endpoint: self.endpoint.clone() }) } else { Ok(()) }
+        let takes_for = |ghost: &Ghost| {
+            let old = ghost.request.address != request.address || ghost.asked < self.fresh_from;
+            ghost.request.shape() == request.shape() && old
+        };
+        if self.ghosts.iter().any(takes_for) {
+            self.counters.ambiguous += 1;
+            return Err(BusError::Ambiguous { unit: request.unit, endpoint: self.endpoint.clone() });
+        }
+        Ok(())
+    }
+
+    /// Closes a port that failed, and leaves it closed for a moment.
+    fn broke(&mut self) {
+        self.close();
+        self.reopen_at = Some(Instant::now() + REOPEN_PAUSE);
     }
 
     fn close(&mut self) {
         self.context = None;
-        self.line = None;
+        if let Some(line) = self.line.take() {
+            self.counters.echoes += line.echoes();
+        }
     }
 }

@@ -3,15 +3,16 @@
 use std::{fmt, future::Future, io, path::PathBuf, pin::Pin, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
-use tokio_serial::SerialPortBuilderExt;
 
 use super::{
     framing::Framing,
-    line::{Line, Stream},
+    line::Stream,
+    listen::{Doors, Listen},
+    serial::Port,
 };
 
 /// Longest that opening a port or a connection may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above this rate the silence between frames has a fixed length (Modbus over serial line V1.02, 2.5.1.1).
 const BAUD_OF_FIXED_SILENCE: u32 = 19_200;
 const FIXED_SILENCE: Duration = Duration::from_micros(1_750);
@@ -58,6 +59,8 @@ pub enum Endpoint {
         /// Parity.
         parity: Parity,
     },
+    /// A connection that the device makes to us.
+    Listen(Listen),
 }
 
 impl fmt::Display for Endpoint {
@@ -66,6 +69,7 @@ impl fmt::Display for Endpoint {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
             Self::RtuOverTcp(address) => write!(f, "rtu+tcp://{address}"),
             Self::Rtu { path, .. } => write!(f, "rtu://{}", path.display()),
+            Self::Listen(listen) => listen.fmt(f),
         }
     }
 }
@@ -74,7 +78,9 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not one of the known beginnings.
-    #[error("`{0}` does not name a bus: write tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=none")]
+    #[error(
+        "`{0}` does not name a bus: write tcp://HOST:PORT, rtu+tcp://HOST:PORT, rtu:///dev/ttyUSB0?baud=9600&parity=none or listen://HOST:PORT"
+    )]
     Shape(String),
     /// The port is missing or none.
     #[error("`{0}` has no port between 1 and 65535: write HOST:PORT, the usual port is 502")]
@@ -82,6 +88,9 @@ pub enum EndpointError {
     /// A setting of a serial line that does not exist.
     #[error("`{0}` is not a setting of a serial line: write baud=9600 (300 to 921600) or parity=none, even or odd")]
     Setting(String),
+    /// A setting of a connection that is waited for, which does not exist.
+    #[error("`{0}` says nothing about who dials in: write framing=rtu or tcp, peer=10.0.0.7 or hello=TEXT")]
+    Caller(String),
 }
 
 impl Endpoint {
@@ -108,22 +117,30 @@ impl Endpoint {
                 }
                 Ok(Self::Rtu { path: path.into(), baud, parity })
             }
+            "listen" => Ok(Self::Listen(Listen::parse(rest)?)),
             _ => Err(shape()),
         }
     }
 
     /// Opens the port or connection, with nothing of ours on top.
     pub(crate) async fn stream(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Self::Tcp(address) | Self::RtuOverTcp(address) => Box::new(connect(address).await?),
-            Self::Rtu { path, baud, parity } => open_port(path.clone(), *baud, *parity).await?,
-        })
+        self.opener().open().await
+    }
+
+    /// What opens this bus, again and again.
+    pub(crate) fn opener(&self) -> Box<dyn Open> {
+        match self {
+            Self::Tcp(address) | Self::RtuOverTcp(address) => Box::new(Connector(address.clone())),
+            Self::Rtu { path, baud, parity } => Box::new(Port::new(path.clone(), *baud, *parity, None)),
+            Self::Listen(listen) => Doors::default().opener(listen),
+        }
     }
 
     pub(crate) fn framing(&self) -> Framing {
         match self {
             Self::Tcp(_) => Framing::Tcp,
             Self::RtuOverTcp(_) | Self::Rtu { .. } => Framing::Rtu,
+            Self::Listen(listen) => listen.framing,
         }
     }
 
@@ -131,8 +148,8 @@ impl Endpoint {
     pub(crate) fn frame_silence(&self) -> Duration {
         match self {
             Self::Rtu { baud, .. } if *baud <= BAUD_OF_FIXED_SILENCE => self.line_time(7) / 2,
-            Self::Rtu { .. } | Self::RtuOverTcp(_) => FIXED_SILENCE,
-            Self::Tcp(_) => Duration::ZERO,
+            _ if self.framing() == Framing::Rtu => FIXED_SILENCE,
+            _ => Duration::ZERO,
         }
     }
 
@@ -160,39 +177,31 @@ pub(crate) fn host_and_port(text: &str) -> Result<String, EndpointError> {
 }
 
 /// A connection being opened.
-pub(crate) type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Line>> + Send + 'a>>;
+pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
-/// Opens connections to a bus; tests bring their own.
-pub(crate) trait Open: Send + fmt::Debug {
+/// Opens connections to a bus, again and again; whoever simulates one brings their own.
+pub trait Open: Send + fmt::Debug {
+    /// Opens one. The one before it is closed.
     fn open(&mut self) -> Opening<'_>;
-}
 
-impl Open for Endpoint {
-    fn open(&mut self) -> Opening<'_> {
-        Box::pin(async { Ok(Line::new(self.stream().await?, self.framing())) })
+    /// Whether a better connection than the one that was opened is waiting.
+    fn is_renewed(&self) -> bool {
+        false
     }
 }
 
-async fn connect(address: &str) -> io::Result<TcpStream> {
-    let stream = timeout(OPEN_TIMEOUT, TcpStream::connect(address)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
+#[derive(Debug)]
+struct Connector(String);
 
-/// Opens a serial port for us alone. Opening may hang after a device came back, so it has a thread and a deadline.
-async fn open_port(path: PathBuf, baud: u32, parity: Parity) -> io::Result<Box<dyn Stream>> {
-    let opening = tokio::task::spawn_blocking(move || {
-        let parity = match parity {
-            Parity::None => tokio_serial::Parity::None,
-            Parity::Even => tokio_serial::Parity::Even,
-            Parity::Odd => tokio_serial::Parity::Odd,
-        };
-        let mut port = tokio_serial::new(path.to_string_lossy(), baud).parity(parity).open_native_async()?;
-        port.set_exclusive(true)?;
-        Ok::<_, io::Error>(port)
-    });
-    let port = timeout(OPEN_TIMEOUT, opening).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?.map_err(io::Error::other)??;
-    Ok(Box::new(port))
+impl Open for Connector {
+    fn open(&mut self) -> Opening<'_> {
+        Box::pin(async {
+            let connecting = timeout(OPEN_TIMEOUT, TcpStream::connect(&self.0));
+            let stream = connecting.await.map_err(|_elapsed| io::ErrorKind::TimedOut)??;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 /// How frames are marked on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// With a transaction number and a length.
     Tcp,
     /// With a checksum only, on a serial line or tunnelled through TCP.
@@ -21,6 +21,10 @@ const TCP_LENGTH_MAX: usize = 254;
 const REFUSAL: u8 = 0x80;
 /// A refusal on a serial line: unit id, function code, exception code, checksum.
 const RTU_REFUSAL_BYTES: usize = 5;
+/// Bytes around the register words of a serial answer: unit id, function code, byte count, checksum.
+const RTU_AROUND_BYTES: usize = 5;
+/// Most bytes behind an answer that may be the click of a transceiver letting go of the line.
+const CLICK_BYTES_MAX: usize = 2;
 
 /// What the answer to a read request must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,10 @@ pub(crate) enum FrameFault {
     OtherCount { asked: u8, found: usize },
     #[error("an answer and the echo of its request cannot be told apart")]
     EchoOrAnswer,
+    #[error("the answer came damaged")]
+    Damaged,
+    #[error("more came behind the answer: do two devices have this unit id?")]
+    MoreBehind,
 }
 
 impl Framing {
@@ -60,10 +68,10 @@ impl Framing {
         Some(Expected { transaction, unit, function, bytes })
     }
 
-    /// Takes the answer out of what arrived; everything before it is dropped.
+    /// Takes the answer out of what arrived, and everything before it. What came behind it stays on a serial line.
     ///
     /// * Errors: on TCP, an answer to this very request that is not one; the connection is of no more use then.
-    pub(crate) fn take(self, expected: Expected, request: &[u8], arrived: &mut Vec<u8>) -> Result<Option<Vec<u8>>, FrameFault> {
+    pub(crate) fn take(self, expected: Expected, request: &[u8], arrived: &mut Vec<u8>) -> Result<Option<Taken>, FrameFault> {
         match self {
             Self::Tcp => take_tcp(expected, arrived),
             Self::Rtu => take_rtu(expected, request, arrived),
@@ -71,7 +79,14 @@ impl Framing {
     }
 }
 
-fn take_tcp(expected: Expected, arrived: &mut Vec<u8>) -> Result<Option<Vec<u8>>, FrameFault> {
+/// An answer, and what had to be stepped over to reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) before: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
+}
+
+fn take_tcp(expected: Expected, arrived: &mut Vec<u8>) -> Result<Option<Taken>, FrameFault> {
     while let [t0, t1, p0, p1, l0, l1, rest @ ..] = arrived.as_slice() {
         let protocol = u16::from_be_bytes([*p0, *p1]);
         let length = usize::from(u16::from_be_bytes([*l0, *l1]));
@@ -85,7 +100,7 @@ fn take_tcp(expected: Expected, arrived: &mut Vec<u8>) -> Result<Option<Vec<u8>>
         }
         let frame = arrived.drain(..TCP_HEADER_BYTES + length).collect();
         if ours {
-            return Ok(Some(frame));
+            return Ok(Some(Taken { before: Vec::new(), answer: frame }));
         }
     }
     Ok(None)
@@ -109,7 +124,7 @@ fn check_body(expected: Expected, body: &[u8]) -> Result<(), FrameFault> {
     }
 }
 
-fn take_rtu(expected: Expected, request: &[u8], arrived: &mut Vec<u8>) -> Result<Option<Vec<u8>>, FrameFault> {
+fn take_rtu(expected: Expected, request: &[u8], arrived: &mut Vec<u8>) -> Result<Option<Taken>, FrameFault> {
     let found = (0..arrived.len()).find_map(|start| {
         let length = answer_length(expected, arrived.get(start..)?)?;
         let frame = arrived.get(start..start + length)?;
@@ -119,9 +134,35 @@ fn take_rtu(expected: Expected, request: &[u8], arrived: &mut Vec<u8>) -> Result
     if arrived.get(start..).is_some_and(|rest| rest.starts_with(request)) {
         return Err(FrameFault::EchoOrAnswer);
     }
-    let frame = arrived.get(start..start + length).map(<[u8]>::to_vec);
-    arrived.clear();
-    Ok(frame)
+    let mut before: Vec<u8> = arrived.drain(..start + length).collect();
+    let answer = before.split_off(start);
+    Ok(Some(Taken { before, answer }))
+}
+
+/// Whether the bytes hold all of the answer, and it is not right: nothing better will come.
+pub(crate) fn is_damaged(expected: Expected, request: &[u8], arrived: &[u8]) -> bool {
+    let answer = arrived.strip_prefix(request).unwrap_or(arrived);
+    let length = usize::from(expected.bytes) + RTU_AROUND_BYTES;
+    answer.len() >= length && answer_length(expected, answer) == Some(length)
+}
+
+/// What came behind an answer on a serial line, before the line fell silent.
+///
+/// A device says its answer once. The click of a transceiver may follow it, or the very same answer again; anything else means that
+/// somebody else talked too, and then nobody knows whose answer this is.
+pub(crate) fn check_behind(answer: &[u8], behind: &[u8]) -> Result<(), FrameFault> {
+    let again = behind.strip_prefix(answer).unwrap_or(behind);
+    let same = answer.starts_with(behind) || again.len() <= CLICK_BYTES_MAX;
+    if same { Ok(()) } else { Err(FrameFault::MoreBehind) }
+}
+
+/// Whether the bytes hold a whole right answer of this shape.
+pub(crate) fn holds_answer(unit: u8, function: u8, bytes: u8, heard: &[u8]) -> bool {
+    let expected = Expected { transaction: 0, unit, function, bytes };
+    (0..heard.len()).any(|start| {
+        let rest = heard.get(start..).unwrap_or_default();
+        answer_length(expected, rest).and_then(|length| rest.get(..length)).is_some_and(is_whole)
+    })
 }
 
 /// How long the answer is that begins here, if one does.
@@ -129,7 +170,7 @@ fn answer_length(expected: Expected, bytes: &[u8]) -> Option<usize> {
     match bytes {
         [unit, function, ..] if *unit == expected.unit && *function == expected.function | REFUSAL => Some(RTU_REFUSAL_BYTES),
         [unit, function, said, ..] if *unit == expected.unit && *function == expected.function && *said == expected.bytes => {
-            Some(usize::from(*said) + 5)
+            Some(usize::from(*said) + RTU_AROUND_BYTES)
         }
         _ => None,
     }
@@ -180,11 +221,34 @@ mod tests {
         for before in [vec![], request.clone(), late_longer, late_other, vec![0x55; 40], vec![1, 4, 4, 9]] {
             let mut arrived = before.clone();
             arrived.extend(&answer);
-            assert_eq!(Framing::Rtu.take(expected, &request, &mut arrived), Ok(Some(answer.clone())), "{before:?}");
+            let taken = Framing::Rtu.take(expected, &request, &mut arrived);
+            assert_eq!(taken, Ok(Some(Taken { before: before.clone(), answer: answer.clone() })), "{before:?}");
             assert!(arrived.is_empty());
         }
         let refusal = rtu(&[1, 0x84, 2]);
-        assert_eq!(Framing::Rtu.take(expected, &request, &mut refusal.clone()), Ok(Some(refusal)));
+        let taken = Framing::Rtu.take(expected, &request, &mut refusal.clone());
+        assert_eq!(taken, Ok(Some(Taken { before: Vec::new(), answer: refusal })));
+    }
+
+    #[test]
+    fn an_answer_is_said_once_and_alone() {
+        let answer = rtu(&[1, 4, 4, 0x43, 0x66, 0x19, 0x9A]);
+        for good in [vec![], vec![0], vec![0xFF, 0], answer.clone(), answer[..5].to_vec(), [answer.as_slice(), &[0]].concat()] {
+            assert_eq!(check_behind(&answer, &good), Ok(()), "{good:?}");
+        }
+        let other = rtu(&[1, 4, 4, 0x43, 0x66, 0x19, 0x9B]);
+        for bad in [vec![1, 2, 3], other.clone(), other[..8].to_vec(), [answer.as_slice(), &answer].concat()] {
+            assert_eq!(check_behind(&answer, &bad), Err(FrameFault::MoreBehind), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_answer_is_known_when_it_is_all_there() {
+        let (request, expected) = request();
+        let mut harmed = rtu(&[1, 4, 4, 0x43, 0x66, 0x19, 0x9A]);
+        harmed[4] ^= 1;
+        assert!(is_damaged(expected, &request, &harmed) && is_damaged(expected, &request, &[request.clone(), harmed.clone()].concat()));
+        assert!(!is_damaged(expected, &request, &harmed[..8]) && !is_damaged(expected, &request, &request));
     }
 
     #[test]
@@ -197,7 +261,7 @@ mod tests {
         let tail = arrived.split_off(13);
         assert_eq!(Framing::Tcp.take(expected, &request, &mut arrived), Ok(None));
         arrived.extend(tail);
-        assert_eq!(Framing::Tcp.take(expected, &request, &mut arrived), Ok(Some(answer)));
+        assert_eq!(Framing::Tcp.take(expected, &request, &mut arrived), Ok(Some(Taken { before: Vec::new(), answer })));
         let fault = |bytes: &[u8]| Framing::Tcp.take(expected, &request, &mut bytes.to_vec()).unwrap_err();
         assert_eq!(fault(&[0, 7, 0, 0, 0, 5, 2, 3, 2, 0, 9]), FrameFault::OtherUnit { asked: 1, found: 2 });
         assert_eq!(fault(&[0, 7, 0, 0, 0, 5, 1, 4, 2, 0, 9]), FrameFault::OtherFunction { asked: 3, found: 4 });

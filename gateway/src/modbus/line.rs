@@ -4,11 +4,15 @@
 //! [`framing`](super::framing). A call is never cancelled: the deadline is in here, and a call that missed it ends by
 //! itself with an error. The actor keeps a second handle, so that a poisoned Modbus context can be dropped without
 //! closing the port.
+//!
+//! On a serial line an answer is handed on only when the line has been silent behind it: two devices with one unit id,
+//! or an old answer on the heels of another, show themselves there. It costs nothing, because the next request waits for
+//! that silence anyhow.
 
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
+    io, mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -20,25 +24,46 @@ use tokio::{
     time::{Instant, Sleep, sleep, timeout_at},
 };
 
-use super::framing::{Expected, Framing};
+use super::framing::{Expected, FrameFault, Framing, check_behind, is_damaged};
 
 /// A connection to a bus.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Bytes read from a connection at once, and most that are kept while an answer is awaited.
 const CHUNK_BYTES: usize = 512;
 const ARRIVED_BYTES_MAX: usize = 8 * CHUNK_BYTES;
+/// A damaged answer that is all there is waited for no longer than this: adapters hold bytes back for up to 16 ms.
+const DAMAGED_SILENCE: Duration = Duration::from_millis(50);
+
+/// How the wait for an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// At the deadline, with nothing.
+    Waiting,
+    /// Soon, because what came is all there and not right.
+    Damaged,
+    /// When the line has been silent behind the answer.
+    Settling,
+}
 
 struct State {
     stream: Box<dyn Stream>,
     framing: Framing,
+    /// The silence behind an answer.
+    settle: Duration,
     request: Vec<u8>,
     expected: Option<Expected>,
     arrived: Vec<u8>,
+    stage: Stage,
+    /// Found, and not yet handed on.
+    found: Vec<u8>,
     answer: Vec<u8>,
     deadline: Pin<Box<Sleep>>,
     last_activity: Instant,
+    /// What was dropped since somebody last asked; the newest bytes of it.
+    dropped: Vec<u8>,
+    echoes: u64,
 }
 
 /// A handle to a connection; the Modbus context holds one, the actor the other.
@@ -52,16 +77,22 @@ impl fmt::Debug for Line {
 }
 
 impl Line {
-    pub(crate) fn new(stream: Box<dyn Stream>, framing: Framing) -> Self {
+    /// * `settle`: how long a serial line is silent between two frames.
+    pub(crate) fn new(stream: Box<dyn Stream>, framing: Framing, settle: Duration) -> Self {
         Self(Arc::new(Mutex::new(State {
             stream,
             framing,
+            settle,
             request: Vec::new(),
             expected: None,
             arrived: Vec::new(),
+            stage: Stage::Waiting,
+            found: Vec::new(),
             answer: Vec::new(),
             deadline: Box::pin(sleep(Duration::ZERO)),
             last_activity: Instant::now(),
+            dropped: Vec::new(),
+            echoes: 0,
         })))
     }
 
@@ -75,6 +106,8 @@ impl Line {
         state.request.clear();
         state.expected = None;
         state.answer.clear();
+        state.found.clear();
+        state.stage = Stage::Waiting;
         if state.framing == Framing::Rtu {
             state.arrived.clear();
         }
@@ -84,6 +117,19 @@ impl Line {
     /// Counts silence from now on.
     pub(crate) fn touch(&self) {
         self.state().last_activity = Instant::now();
+    }
+
+    /// What was heard and was no answer, since the last time.
+    pub(crate) fn take_dropped(&self) -> Vec<u8> {
+        let mut state = self.state();
+        let unfinished = mem::take(&mut state.arrived);
+        state.drop_bytes(&unfinished);
+        mem::take(&mut state.dropped)
+    }
+
+    /// How often our own voice was heard.
+    pub(crate) fn echoes(&self) -> u64 {
+        self.state().echoes
     }
 
     /// Drops what arrives until the line has been silent for a while.
@@ -119,7 +165,15 @@ impl State {
     }
 
     fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_more(cx).map_ok(|_dropped| ())
+        let (chunk, read) = ready!(self.poll_more(cx))?;
+        self.drop_bytes(chunk.get(..read).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+
+    fn drop_bytes(&mut self, bytes: &[u8]) {
+        self.dropped.extend_from_slice(bytes);
+        let excess = self.dropped.len().saturating_sub(ARRIVED_BYTES_MAX);
+        self.dropped.drain(..excess);
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,16 +181,70 @@ impl State {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, "no read request was written")));
         };
         loop {
-            let taken = self.framing.take(expected, &self.request, &mut self.arrived);
-            if let Some(answer) = taken.map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))? {
-                self.answer = answer;
-                self.expected = None;
+            if let Err(fault) = self.look(expected) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+            }
+            if !self.answer.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let (chunk, read) = ready!(self.poll_more(cx))?;
-            self.arrived.extend_from_slice(chunk.get(..read).unwrap_or_default());
             if self.arrived.len() > ARRIVED_BYTES_MAX {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes keep coming and none are an answer")));
+            }
+            match self.poll_more(cx) {
+                Poll::Ready(more) => {
+                    let (chunk, read) = more?;
+                    self.arrived.extend_from_slice(chunk.get(..read).unwrap_or_default());
+                }
+                Poll::Pending => {
+                    ready!(self.deadline.as_mut().poll(cx));
+                    return Poll::Ready(self.wait_is_over());
+                }
+            }
+        }
+    }
+
+    /// Looks at what has arrived by now.
+    fn look(&mut self, expected: Expected) -> Result<(), FrameFault> {
+        if self.stage == Stage::Settling {
+            return self.settle();
+        }
+        if let Some(taken) = self.framing.take(expected, &self.request, &mut self.arrived)? {
+            self.echoes += u64::from(taken.before.starts_with(&self.request));
+            self.drop_bytes(&taken.before);
+            if self.framing == Framing::Tcp {
+                self.answer = taken.answer;
+                self.expected = None;
+                return Ok(());
+            }
+            self.found = taken.answer;
+            self.stage = Stage::Settling;
+            return self.settle();
+        }
+        if self.framing == Framing::Rtu && self.stage == Stage::Waiting && is_damaged(expected, &self.request, &self.arrived) {
+            self.stage = Stage::Damaged;
+            let soon = Instant::now() + DAMAGED_SILENCE;
+            if soon < self.deadline.deadline() {
+                self.deadline.as_mut().reset(soon);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), FrameFault> {
+        check_behind(&self.found, &self.arrived)?;
+        self.deadline.as_mut().reset(self.last_activity + self.settle);
+        Ok(())
+    }
+
+    fn wait_is_over(&mut self) -> io::Result<()> {
+        match self.stage {
+            Stage::Waiting => Err(io::ErrorKind::TimedOut.into()),
+            Stage::Damaged => Err(io::Error::new(io::ErrorKind::InvalidData, FrameFault::Damaged)),
+            Stage::Settling => {
+                self.answer = mem::take(&mut self.found);
+                self.expected = None;
+                self.arrived.clear();
+                Ok(())
             }
         }
     }
@@ -155,8 +263,7 @@ impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
         if state.answer.is_empty() {
-            let progress = state.poll_answer(cx);
-            ready!(state.within_deadline(cx, progress))?;
+            ready!(state.poll_answer(cx))?;
         }
         let count = state.answer.len().min(buf.remaining());
         buf.put_slice(state.answer.get(..count).unwrap_or_default());

@@ -4,24 +4,38 @@
 //! client hands it out as the answer to the next question, and so on for ever. Four fences stand against that here:
 //!
 //! 1. nothing is sent before the line has been silent, and longer after a fault ([`Line::quiet`](line::Line));
-//! 2. an answer must have the unit id, function code, byte count and checksum that the request asks for ([`framing`]);
+//! 2. an answer must have the unit id, function code, byte count and checksum that the request asks for, and nothing else may be
+//!    said before the line falls silent behind it ([`framing`]);
 //! 3. plans never ask for the same length twice in a row, so that fence 2 sees a late answer (`devices::plan`);
-//! 4. while an answer of a length is still missing, no other address is asked for the same length ([`Bus`]).
+//! 4. while an answer of a length is still missing, nothing else is asked for that length, and in a later poll not even the same
+//!    again, because the answer would show what the meter showed then ([`Bus`]).
 //!
-//! On TCP the transaction number does all this, and after any fault the connection is closed and made anew.
+//! On TCP the transaction number does most of this, and after any fault the connection is closed and made anew; fence 4 stands
+//! there too, because behind many an address there is a converter with a serial line.
 
 mod backoff;
 mod bus;
+mod counters;
 mod endpoint;
 mod framing;
+mod latency;
 mod line;
+mod listen;
+mod serial;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use backoff::BackOff;
 pub use bus::BusError;
 pub(crate) use bus::{Bus, Request};
-pub use endpoint::{Endpoint, EndpointError, Parity};
+pub use counters::BusCounters;
+pub use endpoint::{Endpoint, EndpointError, Open, Opening, Parity};
 pub(crate) use endpoint::{host_and_port, is_baud};
-pub(crate) use framing::{Framing, checksum_of};
-pub(crate) use line::Stream;
+pub use framing::Framing;
+pub(crate) use framing::checksum_of;
+pub(crate) use latency::Latency;
+pub use line::Stream;
+pub use listen::{Caller, Listen};
+pub(crate) use listen::{Doors, HELLO_BYTES_MAX};
+pub(crate) use serial::Port;
+pub use serial::Rs485;

@@ -1,22 +1,26 @@
 //! One task per bus: nobody else talks on it, and a read is never cancelled half way.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use daemon::Clock;
 use ids::Slug;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use wire::DeviceReading;
 
-use super::{
-    breaker::{Breaker, Change, Effort},
-    reading::poll_device,
-};
-use crate::{config::BusConfig, modbus::Bus, status::Status};
+use super::poller::{Poller, Tick};
+use crate::{config::BusConfig, modbus::Open, status::Status};
+
+/// Of the time between two polls, so many sixteenths may be used; the rest is for what was begun before.
+const USABLE_SIXTEENTHS: u32 = 15;
 
 /// An order to read every device of the bus.
 #[derive(Debug)]
 pub(super) struct Order {
+    pub(super) at_ms: i64,
     pub(super) clock_synced: bool,
     /// Read this one alone, because somebody asked.
     pub(super) only: Option<Slug>,
@@ -28,49 +32,47 @@ pub(super) struct Order {
 pub(super) const ORDERS_MAX: usize = 1;
 
 /// Reads a bus whenever ordered, until nobody orders any more.
-///
-/// After `stop` the exchange under way is finished and the devices after it are left out.
 pub(super) async fn run(
     config: BusConfig,
+    opener: Box<dyn Open>,
     clock: Arc<dyn Clock>,
     status: Arc<Status>,
     mut orders: mpsc::Receiver<Order>,
     stop: CancellationToken,
 ) {
-    let mut bus = Bus::new(config.endpoint.clone());
-    let mut breakers = vec![Breaker::default(); config.devices.len()];
-    let mut cycle: u64 = 0;
-    while let Some(order) = orders.recv().await {
-        let mut readings = Vec::with_capacity(config.devices.len());
-        for (device, breaker) in config.devices.iter().zip(&mut breakers) {
-            if stop.is_cancelled() {
-                break;
-            }
-            let requested = clock.now();
-            if let Some(only) = &order.only {
-                if *only == device.id {
-                    let polled = poll_device(&mut bus, device, cycle, Effort::Full).await;
-                    readings.push(polled.reading(device, requested, order.clock_synced));
-                }
-                continue;
-            }
-            let polled = poll_device(&mut bus, device, cycle, breaker.effort()).await;
-            match breaker.note(polled.answered) {
-                Some(Change::Lost) => {
-                    let error = polled.failure.as_ref().map(|err| daemon::chain(err)).unwrap_or_default();
-                    tracing::warn!(device = %device.id, bus = %bus.endpoint(), error, "`{}` does not answer; it is asked less often from now on", device.id);
-                    status.device_lost(device.id.as_str(), requested, &error);
-                }
-                Some(Change::Back { cycles }) => {
-                    tracing::info!(device = %device.id, cycles, "`{}` answers again", device.id);
-                    status.device_back(device.id.as_str(), requested);
-                }
-                None => {}
-            }
-            readings.push(polled.reading(device, requested, order.clock_synced));
+    let (phase, usable) = (config.phase, config.interval / 16 * USABLE_SIXTEENTHS);
+    let mut poller = Poller::new(config, Arc::clone(&clock), opener);
+    while let Some(Order { at_ms, clock_synced, only, reply }) = orders.recv().await {
+        let ordered = Instant::now();
+        if let Some(only) = only {
+            // Whoever asked may have given up.
+            drop(reply.send(poller.poll_one(&only, clock_synced).await));
+            continue;
         }
-        cycle += 1;
+        if !phase.is_zero() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = sleep_until(ordered + phase) => {}
+            }
+        }
+        status.poll_began(late_by(&*clock, at_ms, phase));
+        let tick = Tick { at_ms, clock_synced, until: ordered + usable };
+        let readings = poller.poll(tick, &stop).await;
+        for turn in poller.take_turns() {
+            match turn.lost {
+                Some(error) => status.device_lost(&turn.device, turn.at, &error),
+                None => status.device_back(&turn.device, turn.at),
+            }
+        }
+        status.bus(poller.status());
         // A sweep that was given up does not wait for its reply.
-        drop(order.reply.send(readings));
+        drop(reply.send(readings));
     }
+}
+
+/// How long after its time a poll begins.
+fn late_by(clock: &dyn Clock, at_ms: i64, phase: Duration) -> Duration {
+    let late_us = clock.now().as_microsecond().saturating_sub(at_ms.saturating_mul(1_000));
+    Duration::from_micros(u64::try_from(late_us).unwrap_or(0)).saturating_sub(phase)
 }

@@ -2,9 +2,13 @@
 
 mod actor;
 mod breaker;
+mod poller;
 mod reading;
 mod schedule;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
+pub use poller::{Poller, Tick};
 pub use reading::probe;
 pub(crate) use sweep::{Encoded, Probe, Sweep, is_failed, sweep};

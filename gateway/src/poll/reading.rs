@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use units::{Measured, Quality, Reason};
 use wire::{DeviceReading, PointReading};
 
-use super::breaker::Effort;
+use super::poller::Tick;
 use crate::{
     config::DeviceConfig,
     modbus::{Bus, BusError, Endpoint, Request},
@@ -19,29 +19,42 @@ use crate::{
 pub(super) struct Polled {
     points: BTreeMap<String, PointReading>,
     attempts: u32,
-    duration: Duration,
+    pub(super) duration: Duration,
     /// The first failure.
     pub(super) failure: Option<BusError>,
-    /// Whether the device answered at all.
+    /// Whether the device answered at all, if only to refuse.
     pub(super) answered: bool,
+    /// Whether it was asked and gave no answer that can be used.
+    pub(super) failed: bool,
+    /// Whether it refused a read that ran over registers that nobody wanted; the rest was not read then.
+    pub(super) refused_gap: bool,
 }
 
-/// Reads every block of a device, as far as it answers.
+/// How a device is read in one poll, and what it cost.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) timeout: Duration,
+    /// How many failed requests are asked again.
+    pub(super) retries: u32,
+    /// How long each answer took.
+    pub(super) latencies: Vec<Duration>,
+}
+
+/// Reads the blocks of a device, as far as it answers.
 ///
 /// One failed request is asked again, once; after that the rest of the device is left for the next cycle, because a
 /// device that is gone would cost every other device on the bus a timeout for each block.
-pub(super) async fn poll_device(bus: &mut Bus, device: &DeviceConfig, cycle: u64, effort: Effort) -> Polled {
+pub(super) async fn poll_device(bus: &mut Bus, device: &DeviceConfig, blocks: &[BlockRequest], attempt: &mut Attempt) -> Polled {
     let start = Instant::now();
-    let mut polled = Polled { points: BTreeMap::new(), attempts: 0, duration: Duration::ZERO, failure: None, answered: false };
-    let mut retries_left = u32::from(effort == Effort::Full);
-    let blocks = if effort == Effort::Rest { &[][..] } else { device.plan.cycle(cycle) };
+    bus.begin_poll();
+    let mut polled = Polled::nothing();
     'blocks: for block in blocks {
         let request = Request {
             unit: device.unit,
             function: block.table.function(),
             address: block.address,
             count: block.count,
-            timeout: device.timeout,
+            timeout: attempt.timeout,
             gap: device.gap,
         };
         loop {
@@ -49,18 +62,22 @@ pub(super) async fn poll_device(bus: &mut Bus, device: &DeviceConfig, cycle: u64
             match bus.read(request).await {
                 Ok(words) => {
                     polled.answered = true;
+                    attempt.latencies.push(bus.latency());
                     decode(block, &words, &mut polled.points);
                     break;
                 }
-                Err(err) if err.is_transient() && retries_left > 0 => {
+                Err(err) if err.is_transient() && attempt.retries > 0 => {
                     tracing::debug!(device = %device.id, error = daemon::chain(&err), "asking again");
-                    retries_left -= 1;
+                    attempt.retries -= 1;
                 }
                 Err(err) => {
                     let go_on = err.is_answer();
-                    polled.answered |= go_on;
+                    let refused = go_on && matches!(err, BusError::Refused { .. });
+                    polled.answered |= refused;
+                    polled.failed |= !go_on && !err.is_of_bus();
+                    polled.refused_gap |= refused && has_gap(block);
                     polled.failure.get_or_insert(err);
-                    if go_on {
+                    if go_on && !polled.refused_gap {
                         break;
                     }
                     break 'blocks;
@@ -70,6 +87,13 @@ pub(super) async fn poll_device(bus: &mut Bus, device: &DeviceConfig, cycle: u64
     }
     polled.duration = start.elapsed();
     polled
+}
+
+/// Whether a read runs over registers that none of its points needs.
+fn has_gap(block: &BlockRequest) -> bool {
+    let (first, end) = (u32::from(block.address), u32::from(block.address) + u32::from(block.count));
+    let wanted = |register: u32| block.points.iter().any(|point| (point.span().0..point.span().1).contains(&register));
+    !(first..end).all(wanted)
 }
 
 fn decode(block: &BlockRequest, words: &[u16], points: &mut BTreeMap<String, PointReading>) {
@@ -106,12 +130,35 @@ fn blank(point: &Point, quality: Quality) -> PointReading {
 }
 
 impl Polled {
-    /// The reading as it travels: every selected point is in it, read or not.
-    pub(super) fn reading(mut self, device: &DeviceConfig, requested: Timestamp, clock_synced: bool) -> DeviceReading {
-        let mut points = Vec::with_capacity(device.points.len());
-        for point in device.points.iter().filter_map(|id| device.profile.point(id)) {
+    /// A poll in which nothing was asked.
+    pub(super) fn nothing() -> Self {
+        Self {
+            points: BTreeMap::new(),
+            attempts: 0,
+            duration: Duration::ZERO,
+            failure: None,
+            answered: false,
+            failed: false,
+            refused_gap: false,
+        }
+    }
+
+    /// This poll and the one that followed at once, because this one went wrong.
+    pub(super) fn then(self, mut next: Self) -> Self {
+        next.attempts += self.attempts;
+        next.duration += self.duration;
+        next.answered |= self.answered;
+        next.failed |= self.failed;
+        next
+    }
+
+    /// The reading as it travels: every point that is due is in it, read or not.
+    pub(super) fn reading(mut self, device: &DeviceConfig, tick: Tick, requested: Timestamp) -> DeviceReading {
+        let due = device.points_at(tick.at_ms);
+        let mut points = Vec::with_capacity(due.len());
+        for point in due.iter().filter_map(|id| device.profile.point(id)) {
             let mut reading = self.points.remove(&point.id).unwrap_or_else(|| blank(point, Quality::SILENT));
-            if !clock_synced && reading.raw.is_some() {
+            if !tick.clock_synced && reading.raw.is_some() {
                 reading.quality = u32::from(Quality::uncertain(Reason::ClockUnsynced).bits());
             }
             points.push(reading);

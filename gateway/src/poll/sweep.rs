@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     config::{BusConfig, Config},
+    modbus::Doors,
     remote::Active,
     status::Status,
 };
@@ -66,7 +67,8 @@ pub(crate) async fn sweep(
     stop: CancellationToken,
 ) {
     let mut active = Arc::clone(&configs.borrow_and_update());
-    let mut buses = sweep.buses(&active.config, Vec::new(), &stop).await;
+    let doors = Doors::default();
+    let mut buses = sweep.buses(&active.config, &doors, Vec::new(), &stop).await;
     let mut config_hash = active.config.hash().to_vec();
     let mut schedule = Schedule::new(millis(active.config.interval));
     'sweeps: loop {
@@ -79,7 +81,7 @@ pub(crate) async fn sweep(
                 () = stop.cancelled() => break 'sweeps,
                 Ok(()) = configs.changed() => {
                     active = Arc::clone(&configs.borrow_and_update());
-                    buses = sweep.buses(&active.config, buses, &stop).await;
+                    buses = sweep.buses(&active.config, &doors, buses, &stop).await;
                     config_hash = active.config.hash().to_vec();
                     schedule = before.changed(millis(active.config.interval));
                     continue 'sweeps;
@@ -122,7 +124,8 @@ pub(crate) async fn sweep(
 impl Sweep {
     /// Actors for the buses of a configuration. Those that are as before go on; the others end before new ones begin,
     /// as two cannot hold one port.
-    async fn buses(&self, config: &Config, before: Vec<BusHandle>, stop: &CancellationToken) -> Vec<BusHandle> {
+    async fn buses(&self, config: &Config, doors: &Doors, before: Vec<BusHandle>, stop: &CancellationToken) -> Vec<BusHandle> {
+        self.status.set_jitter_budget(config.jitter_budget);
         let (mut kept, mut ended) = (Vec::new(), Vec::new());
         for bus in before {
             if config.buses.contains(&bus.config) { kept.push(bus) } else { ended.push(bus) }
@@ -136,7 +139,8 @@ impl Sweep {
                 Some(at) => buses.push(kept.swap_remove(at)),
                 None => {
                     let (orders, taken) = mpsc::channel(ORDERS_MAX);
-                    let running = actor::run(bus.clone(), Arc::clone(&self.clock), Arc::clone(&self.status), taken, stop.clone());
+                    let opener = bus.opener(doors);
+                    let running = actor::run(bus.clone(), opener, Arc::clone(&self.clock), Arc::clone(&self.status), taken, stop.clone());
                     let actor = tokio::spawn(running);
                     buses.push(BusHandle { config: bus.clone(), interval_ms: millis(bus.interval), orders, actor });
                 }
@@ -160,7 +164,7 @@ impl BusHandle {
 async fn read_one(buses: &[BusHandle], probe: Probe, clock_synced: bool) {
     let Some(bus) = buses.iter().find(|bus| bus.config.devices.iter().any(|device| device.id == probe.device)) else { return };
     let (reply, replied) = oneshot::channel();
-    if bus.orders.send(Order { clock_synced, only: Some(probe.device), reply }).await.is_err() {
+    if bus.orders.send(Order { at_ms: 0, clock_synced, only: Some(probe.device), reply }).await.is_err() {
         return;
     }
     if let Some(reading) = replied.await.unwrap_or_default().pop() {
@@ -174,7 +178,7 @@ async fn read_all(buses: &[BusHandle], tick_ms: i64, clock_synced: bool) -> Vec<
     let mut replies = Vec::with_capacity(buses.len());
     for bus in buses.iter().filter(|bus| tick_ms.rem_euclid(bus.interval_ms) == 0) {
         let (reply, replied) = oneshot::channel();
-        if bus.orders.send(Order { clock_synced, only: None, reply }).await.is_ok() {
+        if bus.orders.send(Order { at_ms: tick_ms, clock_synced, only: None, reply }).await.is_ok() {
             replies.push(replied);
         }
     }

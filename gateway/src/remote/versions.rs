@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn points(chosen: &Chosen) -> String {
-        chosen.config.devices().flat_map(|device| device.points.clone()).collect::<Vec<_>>().join(",")
+        chosen.config.devices().flat_map(|device| device.points().to_vec()).collect::<Vec<_>>().join(",")
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Work<'_> {
 
     async fn ask(&self, endpoint: &Endpoint, questions: u32, patience: Duration) -> std::io::Result<Tally> {
         let mut speaker = Speaker::open(endpoint).await?;
-        let Some(block) = self.device.plan.blocks.first() else { return Ok(Tally::default()) };
+        let Some(block) = self.device.reads.plan.blocks.first() else { return Ok(Tally::default()) };
         let mut tally = Tally::default();
         for _ in 0..questions {
             let question = read(block.table.function(), block.address, block.count);
@@ -171,7 +171,7 @@ impl Work<'_> {
 
     /// Identity, latency, samples and checks of a device that answers.
     async fn prove(&mut self, config: &Config, clock: &dyn Clock) {
-        let DeviceConfig { unit, profile, plan, .. } = self.device;
+        let DeviceConfig { unit, profile, reads, .. } = self.device;
         self.tell("finding out what it is").await;
         let own = std::iter::once(profile.as_ref());
         let profiles: Vec<&Profile> = own.chain(devices::builtin().iter().filter(|other| other.id() != profile.id())).collect();
@@ -182,7 +182,7 @@ impl Work<'_> {
         }
         self.tell(format!("reading {} times to see how it answers", self.order.reads)).await;
         let on_bus = u32::try_from(self.bus.devices.len()).unwrap_or(u32::MAX);
-        match measure(&self.bus.endpoint, *unit, profile, plan, self.order.reads, on_bus, self.bus.interval).await {
+        match measure(&self.bus.endpoint, *unit, profile, &reads.plan, self.order.reads, on_bus, self.bus.interval).await {
             Ok((latency, findings)) => {
                 self.latency = Some(latency);
                 self.findings.extend(findings);
@@ -205,7 +205,7 @@ impl Work<'_> {
     fn check(&mut self, neighbours: &[(String, Reads)]) {
         let evidence = Evidence {
             profile: &self.device.profile,
-            points: &self.device.points,
+            points: self.device.points(),
             samples: &self.samples,
             known: &self.order.known,
             identity: &self.identity,
@@ -280,7 +280,7 @@ impl Work<'_> {
             profile: self.device.profile.id().to_owned(),
             profile_hash: self.device.profile.hash_hex(),
             config_hash: hex::encode(config.hash()),
-            points: self.device.points.clone(),
+            points: self.device.points().to_vec(),
             known: told,
             identity: self.identity,
             latency: self.latency,
@@ -292,7 +292,7 @@ impl Work<'_> {
 
 /// Reads of everything the device has, not only of what will be billed.
 fn whole_plan(device: &DeviceConfig) -> Vec<BlockRequest> {
-    device.profile.plan(&[]).map_or_else(|_err| device.plan.blocks.clone(), |plan| plan.blocks)
+    device.profile.plan(&[]).map_or_else(|_err| device.reads.plan.blocks.clone(), |plan| plan.blocks)
 }
 
 /// Rate and parity of a serial endpoint.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     path::PathBuf,
     time::Duration,
 };
@@ -9,6 +10,7 @@ use std::{
 use config::{DurationText, Fault, Faults};
 use ids::Slug;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     super::BusConfig,
@@ -16,15 +18,65 @@ use super::{
     profiles::OwnProfiles,
     schedule::{DurationTextOf, check_interval},
 };
-use crate::modbus::{Endpoint, Parity, host_and_port, is_baud};
+use crate::modbus::{Caller, Endpoint, Framing, HELLO_BYTES_MAX, Listen, Parity, Rs485, host_and_port, is_baud};
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+enum Kind {
     Tcp,
     Rtu,
     RtuOverTcp,
+    TcpListen,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawFraming {
+    Tcp,
+    Rtu,
+}
+
+/// The kernel's RS485 mode; see [`Rs485`] for what each means.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRs485 {
+    #[serde(default = "yes")]
+    rts_on_send: bool,
+    delay_before: Option<DurationText>,
+    delay_after: Option<DurationText>,
+    #[serde(default)]
+    rx_during_tx: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `phase = "7s"`, or `phase = "auto"` for a moment that follows from the names of gateway and bus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+enum RawPhase {
+    Auto,
+    At(DurationText),
+}
+
+impl TryFrom<String> for RawPhase {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::At).map_err(|err: config::TextError| format!("{err}, or \"auto\"")),
+        }
+    }
+}
+
+/// Longest delay that a transceiver may need; the kernel allows no more.
+const RS485_DELAY_MAX: Duration = Duration::from_millis(100);
+/// Least silence between two devices on a serial bus. Some take a while to see that a frame was not for them.
+const FOREIGN_GAP: Duration = Duration::from_millis(10);
+/// A derived phase lies in the first part of the interval, so that slow buses end before the next poll.
+const AUTO_PHASE_PART: u32 = 4;
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,11 +90,17 @@ enum RawParity {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBus {
     name: String,
-    pub(super) kind: Kind,
+    kind: Kind,
     address: Option<String>,
     path: Option<PathBuf>,
     baud: Option<u32>,
     parity: Option<RawParity>,
+    rs485: Option<RawRs485>,
+    framing: Option<RawFraming>,
+    peer: Option<IpAddr>,
+    hello: Option<String>,
+    phase: Option<RawPhase>,
+    foreign_gap: Option<DurationText>,
     pub(super) timeout: Option<DurationText>,
     pub(super) gap: Option<DurationText>,
     interval: Option<DurationText>,
@@ -50,8 +108,20 @@ pub(super) struct RawBus {
     device: Vec<RawDevice>,
 }
 
+impl RawBus {
+    /// Whether the devices are on a serial line, ours or one behind a converter.
+    pub(super) fn is_serial(&self) -> bool {
+        match self.kind {
+            Kind::Tcp => false,
+            Kind::TcpListen => self.framing != Some(RawFraming::Tcp),
+            Kind::Rtu | Kind::RtuOverTcp => true,
+        }
+    }
+}
+
 pub(super) fn check(
     raw: Vec<RawBus>,
+    gateway: &str,
     own_profiles: &OwnProfiles,
     interval: Option<Duration>,
     faults: &mut Faults,
@@ -101,60 +171,123 @@ pub(super) fn check(
                 let fault = Fault::at(format_args!("{key}.unit"), format_args!("unit {} on this bus is `{other}` already", device.unit));
                 faults.add(fault.help("two devices with one address answer at once and neither is understood"));
             }
-            devices.extend(device::check(&key, device, &raw, own_profiles, faults));
+            devices.extend(device::check(&key, device, &raw, own_interval.unwrap_or(interval), own_profiles, faults));
         }
+        let rs485 = check_rs485(&key, &raw, faults);
+        let least = if raw.is_serial() { FOREIGN_GAP } else { Duration::ZERO };
+        let foreign_gap = raw.foreign_gap.map_or(least, Duration::from);
         if let (Some(name), Some(endpoint), Some(interval)) = (name, endpoint, own_interval.unwrap_or(interval)) {
-            buses.push(BusConfig { name, endpoint, interval, devices });
+            let phase = check_phase(&key, raw.phase.as_ref(), &format!("{gateway}/{name}"), interval, faults);
+            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, devices });
         }
     }
     faults.is_empty().then_some(buses)
 }
 
-fn check_endpoint(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Endpoint> {
-    let misplaced = |faults: &mut Faults, name: &str, belongs: &str| {
-        faults.add(
-            Fault::at(format_args!("{key}.{name}"), format_args!("this belongs to {belongs}")).help("remove the line, or change kind"),
-        );
-    };
-    match raw.kind {
-        Kind::Tcp | Kind::RtuOverTcp => {
-            if raw.path.is_some() {
-                misplaced(faults, "path", "a bus of kind rtu");
-            }
-            if raw.baud.is_some() {
-                misplaced(faults, "baud", "a bus of kind rtu");
-            }
-            if raw.parity.is_some() {
-                misplaced(faults, "parity", "a bus of kind rtu");
-            }
-            let Some(address) = &raw.address else {
-                faults.add(Fault::at(format_args!("{key}.address"), "missing").allowed("HOST:PORT, the usual port is 502"));
-                return None;
-            };
-            let address = faults.keep(host_and_port(address).map_err(|err| Fault::at(format_args!("{key}.address"), err)))?;
-            Some(if matches!(raw.kind, Kind::Tcp) { Endpoint::Tcp(address) } else { Endpoint::RtuOverTcp(address) })
+fn check_rs485(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Rs485> {
+    let RawRs485 { rts_on_send, delay_before, delay_after, rx_during_tx } = raw.rs485?;
+    let mut delay = |name: &str, text: Option<DurationText>| {
+        let delay = text.map_or(Duration::ZERO, Duration::from);
+        if delay > RS485_DELAY_MAX {
+            let fault = Fault::at(format_args!("{key}.rs485.{name}"), format_args!("{} is too long", DurationTextOf(delay)));
+            faults.add(fault.allowed("0ms to 100ms"));
         }
-        Kind::Rtu => {
-            if raw.address.is_some() {
-                misplaced(faults, "address", "a bus of kind tcp or rtu-over-tcp");
+        delay
+    };
+    let (delay_before, delay_after) = (delay("delay_before", delay_before), delay("delay_after", delay_after));
+    Some(Rs485 { rts_on_send, delay_before, delay_after, rx_during_tx })
+}
+
+fn check_phase(key: &str, raw: Option<&RawPhase>, name: &str, interval: Duration, faults: &mut Faults) -> Duration {
+    match raw {
+        None => Duration::ZERO,
+        Some(RawPhase::Auto) => {
+            // The same in every run, and different for every bus of every gateway.
+            let digest: [u8; 32] = Sha256::digest(name).into();
+            let share = u32::from(u16::from_be_bytes([digest[0], digest[1]]));
+            interval / AUTO_PHASE_PART * share / u32::from(u16::MAX)
+        }
+        Some(RawPhase::At(text)) => {
+            let phase = text.duration();
+            if phase * 2 > interval {
+                let fault = Fault::at(format_args!("{key}.phase"), format_args!("{text} leaves too little of the interval to poll in"));
+                faults.add(fault.allowed(format_args!("0s to {}, or \"auto\"", DurationTextOf(interval / 2))));
             }
-            let baud = raw.baud.unwrap_or(9_600);
-            if !is_baud(baud) {
-                faults.add(
-                    Fault::at(format_args!("{key}.baud"), format_args!("{baud} is not a rate of a serial line")).allowed("300 to 921600"),
-                );
-            }
-            let Some(path) = raw.path.clone() else {
-                let fault = Fault::at(format_args!("{key}.path"), "missing").allowed("a serial port, such as /dev/ttyUSB0");
-                faults.add(fault.help("names in /dev/serial/by-path stay the same when adapters are plugged again"));
-                return None;
-            };
-            let parity = match raw.parity {
-                Some(RawParity::Even) => Parity::Even,
-                Some(RawParity::Odd) => Parity::Odd,
-                Some(RawParity::None) | None => Parity::None,
-            };
-            is_baud(baud).then_some(Endpoint::Rtu { path, baud, parity })
+            phase
         }
     }
+}
+
+/// A key that belongs to other kinds of bus.
+fn misplaced(faults: &mut Faults, key: &str, name: &str, is_there: bool, belongs: &str) {
+    if is_there {
+        let fault = Fault::at(format_args!("{key}.{name}"), format_args!("this belongs to {belongs}"));
+        faults.add(fault.help("remove the line, or change kind"));
+    }
+}
+
+fn check_endpoint(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Endpoint> {
+    let is_port = matches!(raw.kind, Kind::Rtu);
+    misplaced(faults, key, "path", raw.path.is_some() && !is_port, "a bus of kind rtu");
+    misplaced(faults, key, "baud", raw.baud.is_some() && !is_port, "a bus of kind rtu");
+    misplaced(faults, key, "parity", raw.parity.is_some() && !is_port, "a bus of kind rtu");
+    misplaced(faults, key, "rs485", raw.rs485.is_some() && !is_port, "a bus of kind rtu");
+    misplaced(faults, key, "address", raw.address.is_some() && is_port, "a bus of kind tcp, rtu-over-tcp or tcp-listen");
+    let listens = matches!(raw.kind, Kind::TcpListen);
+    misplaced(faults, key, "framing", raw.framing.is_some() && !listens, "a bus of kind tcp-listen");
+    misplaced(faults, key, "peer", raw.peer.is_some() && !listens, "a bus of kind tcp-listen");
+    misplaced(faults, key, "hello", raw.hello.is_some() && !listens, "a bus of kind tcp-listen");
+    match raw.kind {
+        Kind::Tcp => Some(Endpoint::Tcp(check_address(key, raw, faults)?)),
+        Kind::RtuOverTcp => Some(Endpoint::RtuOverTcp(check_address(key, raw, faults)?)),
+        Kind::TcpListen => {
+            let address = check_address(key, raw, faults)?;
+            let caller = match (&raw.peer, &raw.hello) {
+                (None, None) => Caller::Any,
+                (Some(peer), None) => Caller::Peer(*peer),
+                (None, Some(hello)) if (1..=HELLO_BYTES_MAX).contains(&hello.len()) => Caller::Hello(hello.clone().into_bytes()),
+                (None, Some(_)) => {
+                    let fault = Fault::at(format_args!("{key}.hello"), "these bytes name nobody");
+                    faults.add(fault.allowed(format_args!("1 to {HELLO_BYTES_MAX} bytes, as the modem says them first")));
+                    return None;
+                }
+                (Some(_), Some(_)) => {
+                    let fault =
+                        Fault::at(format_args!("{key}.hello"), "a caller is known by its address or by its first bytes, not by both");
+                    faults.add(fault.help("remove peer or hello"));
+                    return None;
+                }
+            };
+            let framing = if raw.is_serial() { Framing::Rtu } else { Framing::Tcp };
+            Some(Endpoint::Listen(Listen { address, framing, caller }))
+        }
+        Kind::Rtu => check_port(key, raw, faults),
+    }
+}
+
+fn check_address(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<String> {
+    let Some(address) = &raw.address else {
+        faults.add(Fault::at(format_args!("{key}.address"), "missing").allowed("HOST:PORT, the usual port is 502"));
+        return None;
+    };
+    faults.keep(host_and_port(address).map_err(|err| Fault::at(format_args!("{key}.address"), err)))
+}
+
+fn check_port(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Endpoint> {
+    let baud = raw.baud.unwrap_or(9_600);
+    if !is_baud(baud) {
+        let fault = Fault::at(format_args!("{key}.baud"), format_args!("{baud} is not a rate of a serial line"));
+        faults.add(fault.allowed("300 to 921600"));
+    }
+    let Some(path) = raw.path.clone() else {
+        let fault = Fault::at(format_args!("{key}.path"), "missing").allowed("a serial port, such as /dev/ttyUSB0");
+        faults.add(fault.help("names in /dev/serial/by-path stay the same when adapters are plugged again"));
+        return None;
+    };
+    let parity = match raw.parity {
+        Some(RawParity::Even) => Parity::Even,
+        Some(RawParity::Odd) => Parity::Odd,
+        Some(RawParity::None) | None => Parity::None,
+    };
+    is_baud(baud).then_some(Endpoint::Rtu { path, baud, parity })
 }

@@ -2,15 +2,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use config::{Fault, Faults};
+use config::{DurationText, Fault, Faults};
 use devices::{Installation, Profile, ProfileError};
 use ids::Slug;
 use serde::Deserialize;
 
 use super::{
-    super::DeviceConfig,
-    bus::{Kind, RawBus},
+    super::{DeviceConfig, Reads, Slow},
+    bus::RawBus,
     profiles::OwnProfiles,
+    schedule::check_interval,
 };
 
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,7 @@ pub(super) struct RawDevice {
     pub(super) unit: u16,
     profile: String,
     points: Option<Vec<String>>,
+    slow: Option<RawSlow>,
     ct_ratio: Option<String>,
     vt_ratio: Option<String>,
     #[serde(default)]
@@ -27,9 +29,27 @@ pub(super) struct RawDevice {
     phase_order: Option<[u8; 3]>,
 }
 
-pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &OwnProfiles, faults: &mut Faults) -> Option<DeviceConfig> {
+/// Points that are read less often than the others.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSlow {
+    interval: DurationText,
+    points: Vec<String>,
+}
+
+/// No device needs less than this to answer, however fast it was so far.
+const TIMEOUT_MIN: Duration = Duration::from_millis(200);
+
+pub(super) fn check(
+    key: &str,
+    device: &RawDevice,
+    bus: &RawBus,
+    bus_interval: Option<Duration>,
+    own_profiles: &OwnProfiles,
+    faults: &mut Faults,
+) -> Option<DeviceConfig> {
     let id = faults.keep(Slug::parse(&device.id).map_err(|err| Fault::at(format_args!("{key}.id"), err)));
-    let serial = !matches!(bus.kind, Kind::Tcp);
+    let serial = bus.is_serial();
     let allowed = if serial { 1..=247 } else { 0..=255 };
     let unit = u8::try_from(device.unit).ok().filter(|unit| allowed.contains(unit));
     if unit.is_none() {
@@ -45,20 +65,12 @@ pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &
         return None;
     };
     let profile = installed(key, device, profile, faults)?;
-    let points = device.points.clone().unwrap_or_else(|| profile.points().iter().map(|point| point.id.clone()).collect());
+    let slow_points = device.slow.as_ref().map_or(&[][..], |slow| &slow.points);
+    let others = || profile.points().iter().map(|point| point.id.clone()).filter(|id| !slow_points.contains(id)).collect();
+    let points = device.points.clone().unwrap_or_else(others);
     let mut seen = BTreeSet::new();
-    let mut good = true;
-    for (p, point) in points.iter().enumerate() {
-        let known: Vec<&str> = profile.points().iter().map(|point| point.id.as_str()).collect();
-        if !known.contains(&point.as_str()) {
-            let fault = Fault::at(format_args!("{key}.points[{p}]"), format_args!("`{point}` is not a point of {}", profile.id()));
-            faults.add(fault.allowed(known.join(", ")));
-            good = false;
-        } else if !seen.insert(point) {
-            faults.add(Fault::at(format_args!("{key}.points[{p}]"), format_args!("`{point}` is named twice")));
-            good = false;
-        }
-    }
+    let mut good = check_points(&format!("{key}.points"), &points, &profile, &mut seen, faults);
+    good &= check_points(&format!("{key}.slow.points"), slow_points, &profile, &mut seen, faults);
     if points.is_empty() {
         let fault = Fault::at(format_args!("{key}.points"), "no point is chosen, so nothing would be read");
         faults.add(fault.help("leave the key out to read every point of the profile"));
@@ -67,12 +79,54 @@ pub(super) fn check(key: &str, device: &RawDevice, bus: &RawBus, own_profiles: &
     if !good {
         return None;
     }
-    let selected: Vec<&str> = points.iter().map(String::as_str).collect();
-    let plan = faults.keep(profile.plan(&selected).map_err(|err| Fault::at(format_args!("{key}.points"), err)))?;
+    let mut reads = |points: Vec<String>| {
+        let selected: Vec<&str> = points.iter().map(String::as_str).collect();
+        let plan = profile.plan(&selected);
+        let plan = faults.keep(plan.map_err(|err| Fault::at(format_args!("{key}.points"), err)))?;
+        let without_gaps = plan.without_gaps().clone();
+        Some(Reads { points, plan, without_gaps })
+    };
+    let (fast, all) = (reads(points.clone())?, reads(points.into_iter().chain(slow_points.iter().cloned()).collect())?);
+    let slow = match &device.slow {
+        None => None,
+        Some(slow) => Some(Slow { interval: check_slow(key, slow, bus_interval, faults)?, reads: all }),
+    };
     let timing = profile.timing();
     let own_gap = if serial { Duration::from_millis(u64::from(timing.gap_ms)) } else { Duration::ZERO };
-    let timeout = bus.timeout.map_or(Duration::from_millis(u64::from(timing.timeout_ms)), Duration::from);
-    Some(DeviceConfig { id: id?, unit: unit?, profile, points, plan, timeout, gap: bus.gap.map_or(own_gap, Duration::from) })
+    // What somebody measured and wrote down is the least; what a profile says is a beginning.
+    let (timeout, timeout_min) = match bus.timeout {
+        Some(timeout) => (timeout.duration(), timeout.duration()),
+        None => (Duration::from_millis(u64::from(timing.timeout_ms)), TIMEOUT_MIN),
+    };
+    let gap = bus.gap.map_or(own_gap, Duration::from);
+    Some(DeviceConfig { id: id?, unit: unit?, profile, reads: fast, slow, timeout, timeout_min, gap })
+}
+
+fn check_points<'a>(key: &str, points: &'a [String], profile: &Profile, seen: &mut BTreeSet<&'a str>, faults: &mut Faults) -> bool {
+    let mut good = true;
+    for (p, point) in points.iter().enumerate() {
+        let known: Vec<&str> = profile.points().iter().map(|point| point.id.as_str()).collect();
+        if !known.contains(&point.as_str()) {
+            let fault = Fault::at(format_args!("{key}[{p}]"), format_args!("`{point}` is not a point of {}", profile.id()));
+            faults.add(fault.allowed(known.join(", ")));
+            good = false;
+        } else if !seen.insert(point) {
+            faults.add(Fault::at(format_args!("{key}[{p}]"), format_args!("`{point}` is named twice")));
+            good = false;
+        }
+    }
+    good
+}
+
+fn check_slow(key: &str, slow: &RawSlow, bus_interval: Option<Duration>, faults: &mut Faults) -> Option<Duration> {
+    let key = format!("{key}.slow.interval");
+    let interval = check_interval(&key, slow.interval, faults)?;
+    if bus_interval.is_some_and(|every| interval <= every || !interval.as_millis().is_multiple_of(every.as_millis())) {
+        let fault = Fault::at(key, format_args!("{} is not a multiple of the interval of the bus", slow.interval));
+        faults.add(fault.help("slow points are read together with the others, in every second, fifth or fifteenth poll"));
+        return None;
+    }
+    Some(interval)
 }
 
 /// The profile with what was done at this installation.
@@ -101,7 +155,8 @@ fn installed(key: &str, device: &RawDevice, profile: Arc<Profile>, faults: &mut 
             return None;
         }
     };
-    let is_read = |id: &String| device.points.as_ref().is_none_or(|points| points.contains(id));
+    let is_slow = |id: &String| device.slow.as_ref().is_some_and(|slow| slow.points.contains(id));
+    let is_read = |id: &String| device.points.as_ref().is_none_or(|points| points.contains(id)) || is_slow(id);
     let same = |point: &devices::Point| profile.point(&point.id) == Some(point);
     let changed = installed.points().iter().filter(|point| point.billing && !same(point)).map(|point| point.id.clone());
     let billed: Vec<String> = changed.filter(is_read).collect();

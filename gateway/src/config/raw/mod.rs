@@ -9,7 +9,7 @@ mod schedule;
 mod spool;
 mod tls;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use config::{DurationText, Fault, Faults};
 use ids::Slug;
@@ -59,7 +59,8 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
     let interval = schedule::check_interval("poll.interval", raw.poll.interval.unwrap_or(DurationText::from_secs(60)), faults);
     let spool = spool::check(&raw.spool, faults);
     let commands = raw.commands.map(|raw| commands::check(raw, interval, faults));
-    let buses = bus::check(raw.bus, &own_profiles, interval, faults);
+    let gateway_name = format!("{}/{}/{}", raw.gateway.tenant, raw.gateway.facility, raw.gateway.id);
+    let buses = bus::check(raw.bus, &gateway_name, &own_profiles, interval, faults);
     let commands = match commands {
         Some(checked) => Some(checked?),
         None => None,
@@ -69,6 +70,7 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
         data_dir: raw.gateway.data_dir,
         broker: broker?,
         interval: interval?,
+        jitter_budget: raw.poll.jitter_budget.map_or(schedule::JITTER_BUDGET, Duration::from),
         spool: spool?,
         commands,
         buses: buses?,

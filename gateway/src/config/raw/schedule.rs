@@ -11,7 +11,11 @@ const MILLIS_PER_DAY: u128 = 86_400_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPoll {
     pub(super) interval: Option<DurationText>,
+    pub(super) jitter_budget: Option<DurationText>,
 }
+
+/// How late a poll may begin, where the file says nothing.
+pub(super) const JITTER_BUDGET: Duration = Duration::from_millis(100);
 
 /// A duration as the file writes it.
 pub(super) struct DurationTextOf(pub(super) Duration);
