@@ -4,5 +4,6 @@
 mod audit;
 mod bad_input;
 mod demo;
+mod faults;
 mod readings;
 mod up;

@@ -1,4 +1,5 @@
 //! What tests of the whole house share.
 #![expect(clippy::unwrap_used, reason = "a panic here is a test failing")]
 
+pub mod faults;
 pub mod program;

@@ -18,12 +18,20 @@ pub(crate) struct Args {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     output: Output,
+    /// Of `faults`: how many requests are made.
+    #[arg(long, default_value_t = 1_000_000)]
+    exchanges: u64,
+    /// Of `faults`: what decides every fault.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
     /// The whole path, from registers to an audited invoice.
     Demo,
+    /// Wrong values among faulted exchanges with simulated meters.
+    Faults,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,6 +44,7 @@ enum Output {
 pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
     match args.name {
         Name::Demo => demo(args.output),
+        Name::Faults => faults(args),
     }
 }
 
@@ -66,6 +75,24 @@ fn demo(shown: Output) -> Result<(), Failure> {
         print(&format!("{:<24}{seconds:>10.2} s", stage["name"].as_str().unwrap_or("?")))?;
     }
     print(&format!("{:<24}{:>10.2} s", "whole", result["wall_seconds"].as_f64().unwrap_or_default()))
+}
+
+/// Reads misbehaving devices with the gateway's own poller. Fails when one wrong value was accepted.
+fn faults(args: &Args) -> Result<(), Failure> {
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "faults"]))?;
+    say("reading devices that misbehave");
+    let (exchanges, seed) = (args.exchanges.to_string(), args.seed.to_string());
+    let mut bench = Command::new(target_dir()?.join("release/faults"));
+    let text = output(bench.args(["--exchanges", &exchanges, "--seed", &seed]))?;
+    if args.output == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    for name in ["exchanges", "right", "flagged", "wrong", "seed", "seconds"] {
+        print(&format!("{name:<24}{:>12}", result[name]))?;
+    }
+    let peer = &result["peer"];
+    print(&format!("{} of {} wrong: {}", peer["wrong"], peer["exchanges"], peer["name"].as_str().unwrap_or("the peer")))
 }
 
 /// The seconds of each stage, which the demo leaves in its folder.

@@ -330,6 +330,9 @@ impl Bus {
     /// A device answers in order: whatever it was asked before in another shape, it will not answer any more.
     fn answered(&mut self, request: Request, asked: Instant) {
         self.silent_in_row = 0;
+        // This may have been the late answer to the first asking. Then the other one is still to come, and nobody knows what it will
+        // look like: the line must be silent for longer before the next question.
+        self.dirty |= self.ghosts.iter().any(|ghost| ghost.request.shape() == request.shape() && ghost.asked < asked);
         self.ghosts.retain(|ghost| ghost.request.unit != request.unit || ghost.request.shape() == request.shape() || ghost.asked >= asked);
     }
 

@@ -156,6 +156,29 @@ pub(crate) fn check_behind(answer: &[u8], behind: &[u8]) -> Result<(), FrameFaul
     if same { Ok(()) } else { Err(FrameFault::MoreBehind) }
 }
 
+/// Most bytes before an answer that nothing explains: fewer than the shortest answer, so that no spoilt answer is among them.
+const NOISE_BYTES_MAX: usize = 6;
+
+/// What came before an answer on a serial line.
+///
+/// Our own voice, right frames of others or of earlier questions, a little noise: all that is stepped over. More than that may be the
+/// true answer, spoilt by whoever said the one that was found.
+pub(crate) fn check_before(before: &[u8], request: &[u8]) -> Result<(), FrameFault> {
+    let (mut rest, mut noise) = (before, 0);
+    while !rest.is_empty() {
+        let length = match rest {
+            _ if rest.starts_with(request) => Some(request.len()),
+            [_, function, ..] if function & REFUSAL != 0 => Some(RTU_REFUSAL_BYTES),
+            [_, _, said, ..] => Some(usize::from(*said) + RTU_AROUND_BYTES),
+            _ => None,
+        };
+        let known = length.filter(|&length| rest.get(..length).is_some_and(is_whole));
+        noise += usize::from(known.is_none());
+        rest = rest.get(known.unwrap_or(1)..).unwrap_or_default();
+    }
+    if noise <= NOISE_BYTES_MAX { Ok(()) } else { Err(FrameFault::Damaged) }
+}
+
 /// Whether the bytes hold a whole right answer of this shape.
 pub(crate) fn holds_answer(unit: u8, function: u8, bytes: u8, heard: &[u8]) -> bool {
     let expected = Expected { transaction: 0, unit, function, bytes };
@@ -240,6 +263,17 @@ mod tests {
         for bad in [vec![1, 2, 3], other.clone(), other[..8].to_vec(), [answer.as_slice(), &answer].concat()] {
             assert_eq!(check_behind(&answer, &bad), Err(FrameFault::MoreBehind), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_spoilt_answer_before_an_answer_spoils_it() {
+        let (request, _) = request();
+        let (late, other) = (rtu(&[1, 4, 6, 0, 1, 0, 2, 0, 3]), rtu(&[2, 0x83, 2]));
+        let explained = [&[0xAA, 1][..], &request, &late, &[0, 0], &other].concat();
+        assert_eq!(check_before(&explained, &request), Ok(()));
+        let mut spoilt = rtu(&[1, 4, 2, 0, 1]);
+        spoilt[3] ^= 0x5A;
+        assert_eq!(check_before(&[explained, spoilt].concat(), &request), Err(FrameFault::Damaged));
     }
 
     #[test]

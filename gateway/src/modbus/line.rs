@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, timeout_at},
 };
 
-use super::framing::{Expected, FrameFault, Framing, check_behind, is_damaged};
+use super::framing::{Expected, FrameFault, Framing, check_before, check_behind, is_damaged};
 
 /// A connection to a bus.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -216,6 +216,7 @@ impl State {
                 self.expected = None;
                 return Ok(());
             }
+            check_before(&taken.before, &self.request)?;
             self.found = taken.answer;
             self.stage = Stage::Settling;
             return self.settle();
