@@ -5,10 +5,13 @@
 mod command;
 mod commission;
 mod device;
+mod doctor;
 mod identify;
+mod live;
 mod probe;
 mod report;
 mod scan;
+mod setup;
 #[cfg(test)]
 mod tests;
 
@@ -75,6 +78,15 @@ enum Command {
     /// Find out what a device is
     #[command(after_help = EXIT_CODES)]
     Identify(identify::IdentifyArgs),
+    /// Find devices, ask what is missing, and write a configuration
+    #[command(after_help = EXIT_CODES)]
+    Setup(setup::SetupArgs),
+    /// Examine this machine: clock, disk, ports, broker, spool
+    #[command(after_help = EXIT_CODES)]
+    Doctor(doctor::DoctorArgs),
+    /// Show a device while somebody works on it
+    #[command(after_help = EXIT_CODES)]
+    Live(live::LiveArgs),
     /// Prove that a device reads right: identity, physics, latency; leaves a signed record
     #[command(after_help = EXIT_CODES)]
     Commission(commission::CommissionArgs),
@@ -149,6 +161,9 @@ pub fn run(args: Args) -> ExitCode {
         Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),
         Command::Identify(command) => runtime.block_on(identify::run(command)),
         Command::Commission(command) => runtime.block_on(commission::run(command, args.quiet)),
+        Command::Setup(command) => runtime.block_on(setup::run(command)),
+        Command::Doctor(command) => runtime.block_on(doctor::run(command)),
+        Command::Live(command) => runtime.block_on(live::run(command)),
         Command::Report(command) => report::run(&command),
         Command::Key(command) => commission::key(&command),
     };

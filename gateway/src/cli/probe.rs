@@ -6,7 +6,10 @@ use serde::Serialize;
 use units::{Measured, Quality};
 
 use super::{Output, complain, say};
-use crate::modbus::{BusError, Endpoint};
+use crate::{
+    modbus::{BusError, Endpoint},
+    setup::{DisplayError, Hypothesis, compare_with_display},
+};
 
 /// Which device, and how to tell.
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,12 @@ pub(super) struct ProbeArgs {
     /// Profile of the device, such as eastron-sdm630
     #[arg(long, value_name = "PROFILE")]
     device: String,
+    /// Ask why this point differs from what the display shows; needs --shown
+    #[arg(long, value_name = "POINT", requires = "shown")]
+    point: Option<String>,
+    /// The number on the display of the device, with all its digits, such as 230.1
+    #[arg(long, value_name = "NUMBER", requires = "point", allow_hyphen_values = true)]
+    shown: Option<String>,
     /// How the points are printed
     #[arg(long, value_enum, default_value_t = Output::Human)]
     output: Output,
@@ -50,6 +59,9 @@ pub(super) async fn probe(args: ProbeArgs) -> ExitCode {
         return complain(&format!("error: there is no profile `{}`\nhelp: one of {}", args.device, known.join(", ")), ExitCode::Usage);
     };
     let unit = args.unit.unwrap_or_else(|| profile.unit_id());
+    if let (Some(point), Some(shown)) = (&args.point, &args.shown) {
+        return compare(&endpoint, unit, profile, (point, shown), args.output).await;
+    }
     let points = match crate::poll::probe(&endpoint, unit, profile).await {
         Ok(points) => points,
         Err(err) => return complain(&explain(&err, &endpoint), ExitCode::DependencyDown),
@@ -61,6 +73,32 @@ pub(super) async fn probe(args: ProbeArgs) -> ExitCode {
     match say(&printed) {
         Ok(()) => ExitCode::Ok,
         Err(code) => code,
+    }
+}
+
+/// What would make the point show what the display shows.
+async fn compare(endpoint: &Endpoint, unit: u8, profile: &Profile, (point, shown): (&str, &str), output: Output) -> ExitCode {
+    let ranked = match compare_with_display(endpoint, unit, profile, point, shown).await {
+        Ok(ranked) => ranked,
+        Err(DisplayError::Bus(err)) => return complain(&explain(&err, endpoint), ExitCode::DependencyDown),
+        Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
+    };
+    let printed = match output {
+        Output::Human => {
+            let line = |(rank, hypothesis): (usize, &Hypothesis)| format!("{}. {:>12.3}  {}", rank + 1, hypothesis.value, hypothesis.says);
+            ranked.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+        }
+        Output::Json => {
+            serde_json::json!({ "schema": "negawatt.display/1", "point": point, "shown": shown, "hypotheses": ranked }).to_string()
+        }
+    };
+    match (say(&printed), ranked.is_empty()) {
+        (Err(code), _) => code,
+        (Ok(()), false) => ExitCode::Ok,
+        (Ok(()), true) => {
+            let help = "help: read the display again, and see that it shows this quantity; then the map is another one: `identify`";
+            complain(&format!("nothing around `{point}` is {shown}\n{help}"), ExitCode::DataRefused)
+        }
     }
 }
 

@@ -7,12 +7,17 @@
 //! * [`scan`] asks who is there, [`identify`] what it is; both hear more than answers ([`symptoms`](explain)).
 //! * What can be judged without a device is pure: plausibility, physics, hypotheses about a register.
 
+mod answers;
 mod checks;
 mod commission;
+mod display;
+mod doctor;
 mod finding;
+mod hypotheses;
 mod identify;
 mod key;
 mod latency;
+mod live;
 mod place;
 mod plausible;
 mod ports;
@@ -23,12 +28,17 @@ mod settings;
 mod speak;
 mod symptoms;
 
+pub use answers::{Answers, DeviceAnswer, QUESTIONS};
 pub use checks::Known;
 pub use commission::{CommissionError, Order, commission};
+pub use display::{DisplayError, compare_with_display};
+pub use doctor::examine;
 pub use finding::{Finding, State, worst};
+pub use hypotheses::{ByteOrder, Hypothesis, Window, explain_display};
 pub use identify::{Candidate, Identity, Nameplate, identify, identify_among};
 pub use key::{KeyError, SigningKey};
 pub use latency::Latency;
+pub use live::{LiveRow, LiveView, Watched};
 pub use place::{HOSTS_MAX, Place, PlaceError};
 pub use plausible::Values;
 pub use ports::{SerialPort, serial_ports};
