@@ -83,7 +83,7 @@ fn judge(
         let asked = || book.iter().enumerate().filter(|(_, exchange)| covers(exchange, known));
         let measured = point.measured().ok().flatten();
         let held = asked().any(|(_, exchange)| exchange.sampled.is_some_and(|at| meter.truth(&point.point, at) == measured));
-        let last = asked().last().map(|(index, _)| index);
+        let last = asked().next_back().map(|(index, _)| index);
         match last.and_then(|index| outcomes.get_mut(index)) {
             Some(outcome) if held => outcome.right = 1,
             Some(outcome) => outcome.wrong = 1,
