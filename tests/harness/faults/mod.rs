@@ -1,7 +1,7 @@
 //! The fault matrix: a reader against devices that misbehave in every way the field knows, by the hundred thousand.
 //!
 //! Every register of a simulated device shows another number at every moment, so a value that was accepted as good either is what the
-//! device held when it was asked in this very poll, or it is *wrong*. The readers are the gateway's own [`Poller`], with everything
+//! device held when it was asked in this very poll, or it is *wrong*. The readers are the gateway's own `Poller`, with everything
 //! below it, and, to prove that the matrix can tell, a client that puts a timeout around each call of the Modbus crate and trusts it.
 //!
 //! A run is cut into shards with seeds of their own, so that it gives the same result on any number of cores.
