@@ -279,8 +279,7 @@ impl Bus {
         self.check_ghosts(request)?;
         if self.endpoint.framing() == Framing::Tcp {
             // What came unasked belongs to nothing that is asked now.
-            let quiet = line.quiet(Duration::ZERO, PATIENCE).await;
-            if quiet.is_err() || !line.take_dropped().is_empty() {
+            if line.drop_waiting().await.is_err() || !line.take_dropped().is_empty() {
                 self.close();
                 line = self.connected().await?;
             }

@@ -132,6 +132,27 @@ impl Line {
         self.state().echoes
     }
 
+    /// Drops what has arrived by now, without waiting for anything.
+    ///
+    /// * Errors: the connection broke.
+    pub(crate) async fn drop_waiting(&self) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            loop {
+                match state.poll_drop(cx) {
+                    Poll::Pending => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(err)) => return Poll::Ready(Err(err)),
+                }
+                // A peer that never stops is not waited for: what it sent is enough to close the connection.
+                if state.dropped.len() >= ARRIVED_BYTES_MAX {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        })
+        .await
+    }
+
     /// Drops what arrives until the line has been silent for a while.
     ///
     /// * Errors: the connection broke, or never fell silent within `patience`.
