@@ -9,8 +9,11 @@ use serde::Serialize;
 
 /// How far from the point's own address it is looked for.
 pub(super) const REACH: u16 = 3;
-/// A value that moves between the display and the question.
+/// A value that moves between the display and the question. With each change of the profile half as much is allowed: so many maps
+/// can be made up that one of them is within a hundredth of any number.
 const MOVES: f64 = 0.01;
+/// More than this changed is no explanation, it is a coincidence.
+const CHANGES_MAX: u32 = 9;
 /// Hypotheses in an answer.
 const RANKED_MAX: usize = 5;
 
@@ -102,11 +105,12 @@ pub fn explain_display(window: &Window, point: &Point, shown: f64, decimals: u32
                     for negated in [false, true] {
                         let value = scaled * 10_f64.powi(power) * if negated { -1.0 } else { 1.0 };
                         let error = (value - shown).abs();
-                        if error > half_digit + MOVES * shown.abs() || value == 0.0 {
+                        let changes = cost(point, offset, encoding, order, power, negated);
+                        let moves = MOVES * shown.abs() / f64::from(1_u32 << changes.min(CHANGES_MAX));
+                        if error > half_digit + moves || value == 0.0 || changes > CHANGES_MAX {
                             continue;
                         }
                         let drift = u32::from(error > half_digit) + u32::from(error > half_digit + MOVES / 4.0 * shown.abs());
-                        let changes = cost(point, offset, encoding, order, power, negated);
                         let says = describe(point, offset, encoding, order, power, negated);
                         let hypothesis = Hypothesis { offset, encoding: encoding.name(), order, power, negated, value, changes, says };
                         found.push((changes + drift, error, hypothesis));
