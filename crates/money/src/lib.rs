@@ -6,6 +6,7 @@
 mod amount;
 mod currency;
 mod price;
+mod rounding;
 mod split;
 
 pub use amount::{Money, MoneyError};

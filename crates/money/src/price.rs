@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, Money, MoneyError};
+use crate::{Currency, Money, MoneyError, rounding::nearest};
 
 /// A price for energy.
 ///
@@ -30,7 +30,7 @@ impl Price {
 ///
 /// The product is exact in integers: a decimal would be rounded to 28 places on the way, which is one rounding too many.
 ///
-/// * Units: `energy_wh` in watt-hours; may be negative, and so is the amount then. Half a minor unit goes away from zero.
+/// * Units: `energy_wh` in watt-hours; may be negative, and so is the amount then. Half a minor unit goes to the even neighbour.
 /// * Errors: [`MoneyError::Overflow`].
 pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
     let per_kwh = price.per_kwh.normalize();
@@ -38,9 +38,7 @@ pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
     let product = i128::from(energy_wh).checked_mul(per_kwh.mantissa()).and_then(|product| product.checked_mul(minor_units));
     let product = product.ok_or(MoneyError::Overflow)?;
     let divisor = 1_000 * 10_i128.pow(per_kwh.scale());
-    let (whole, rest) = (product / divisor, product % divisor);
-    let minor = whole + if rest.abs() >= divisor / 2 { rest.signum() } else { 0 };
-    i64::try_from(minor).map(|minor| Money::new(minor, price.currency)).map_err(|_too_large| MoneyError::Overflow)
+    i64::try_from(nearest(product, divisor)).map(|minor| Money::new(minor, price.currency)).map_err(|_too_large| MoneyError::Overflow)
 }
 
 #[cfg(test)]
@@ -49,15 +47,16 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn one_rounding_half_away_from_zero() {
+    fn one_rounding_half_to_even() {
         let price = Price::per_kwh(Decimal::new(1250, 4), Currency::Usd);
-        assert_eq!(charge(1_000, price).unwrap().minor, 13);
-        assert_eq!(charge(-1_000, price).unwrap().minor, -13);
+        assert_eq!(charge(1_000, price).unwrap().minor, 12, "12.5 cents");
+        assert_eq!(charge(-1_000, price).unwrap().minor, -12);
+        assert_eq!(charge(3_000, price).unwrap().minor, 38, "37.5 cents");
         assert_eq!(charge(83_456, price).unwrap().minor, 1_043);
         let even = Price::per_kwh(Decimal::new(45, 3), Currency::Usd);
         assert_eq!((charge(100, even).unwrap().minor, charge(-100, even).unwrap().minor), (0, 0), "0.45 cents");
-        assert_eq!((charge(1_000, even).unwrap().minor, charge(-1_000, even).unwrap().minor), (5, -5), "4.5 cents are not 4");
-        assert_eq!(charge(1_000, Price::per_kwh(Decimal::new(125, 1), Currency::Jpy)).unwrap().minor, 13, "a yen has no cents");
+        assert_eq!((charge(1_000, even).unwrap().minor, charge(-1_000, even).unwrap().minor), (4, -4), "4.5 cents");
+        assert_eq!(charge(1_000, Price::per_kwh(Decimal::new(125, 1), Currency::Jpy)).unwrap().minor, 12, "a yen has no cents");
         assert_eq!(charge(i64::MAX, Price::per_kwh(Decimal::MAX, Currency::Usd)), Err(MoneyError::Overflow));
     }
 
@@ -86,7 +85,7 @@ mod tests {
             let exact = i128::from(wh) * i128::from(mantissa) * 10_i128.pow(currency.minor_digits());
             let twice_off = 2 * (i128::from(amount.minor) * scale - exact);
             prop_assert!(twice_off.abs() <= scale);
-            prop_assert!(twice_off.abs() < scale || i128::from(amount.minor).abs() * scale > exact.abs(), "a half goes away from zero");
+            prop_assert!(twice_off.abs() < scale || amount.minor % 2 == 0, "a half goes to the even neighbour");
             prop_assert_eq!(charge(-wh, price).unwrap(), amount.checked_neg().unwrap());
         }
     }

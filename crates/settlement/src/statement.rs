@@ -206,7 +206,7 @@ impl Paper {
 impl Statement {
     /// Prices what was measured under the contract.
     ///
-    /// * Rounding: each price line once, half away from zero; then the billed share of their sum, once.
+    /// * Rounding: each price line once, half to even; then the billed share of their sum, once.
     /// * Errors: days outside the contract, figures that contradict one another, money that cannot be counted.
     pub fn settle(contract: &Contract, figures: Figures) -> Result<Self, SettleError> {
         let terms = contract.terms();
