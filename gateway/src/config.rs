@@ -9,6 +9,7 @@ mod tests;
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,6 +36,8 @@ pub struct Config {
     pub path: GatewayPath,
     /// Folder of the spool.
     pub data_dir: PathBuf,
+    /// Where the gateway says how it is, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// Where readings go.
     pub broker: BrokerConfig,
     /// Time between two sweeps, aligned to the wall clock; divides a day.

@@ -10,6 +10,7 @@
 //! it is durable there; what the broker acknowledges is flow control. Polling never waits for the uplink.
 
 mod config;
+mod local;
 mod modbus;
 mod poll;
 mod remote;
@@ -22,6 +23,7 @@ mod uplink;
 pub mod cli;
 
 pub use self::config::{BrokerConfig, BusConfig, CommandsConfig, Config, DeviceConfig, Reads, Slow, SpoolConfig};
+pub use local::ListenError;
 pub use modbus::{BusCounters, BusError, Caller, Endpoint, EndpointError, Framing, Listen, Open, Opening, Parity, Rs485, Stream};
 pub use poll::{Poller, Tick, probe};
 pub use remote::{PublicKey, Verb};

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    local::{self, ListenError},
     poll::{Sweep, sweep},
     remote::{self, COMMANDS_MAX, PROBES_MAX, Remote, Start},
     spool::{SharedSpool, Spool, SpoolError, SpoolOptions, write},
@@ -40,6 +41,9 @@ pub enum ServeError {
     /// The spool cannot be used.
     #[error("could not start the gateway")]
     Spool(#[source] SpoolError),
+    /// The local address cannot be listened on.
+    #[error("could not start the gateway")]
+    Listen(#[source] ListenError),
     /// A task of ours ended by itself: our bug.
     #[error("the {name} task ended unexpectedly")]
     Task {
@@ -52,7 +56,7 @@ impl ServeError {
     /// What the process exits with.
     pub fn exit_code(&self) -> daemon::ExitCode {
         match self {
-            Self::DataDir { .. } | Self::Spool(_) => daemon::ExitCode::DependencyDown,
+            Self::DataDir { .. } | Self::Spool(_) | Self::Listen(_) => daemon::ExitCode::DependencyDown,
             Self::Task { .. } => daemon::ExitCode::Bug,
         }
     }
@@ -102,6 +106,10 @@ async fn run(
     let data_dir = own.data_dir.clone();
     let unusable = |err| ServeError::DataDir { path: data_dir.clone(), err };
     std::fs::create_dir_all(&data_dir).map_err(unusable)?;
+    let listener = match own.listen {
+        Some(address) => Some(local::listen(address).await.map_err(ServeError::Listen)?),
+        None => None,
+    };
     let started = clock.now();
     let now_ms = u64::try_from(started.as_millisecond()).unwrap_or(0);
     let boot_id = ids.next_u64();
@@ -162,8 +170,17 @@ async fn run(
     };
     task("polling", Box::pin(sweep(polling, followed.clone(), wanted, stop.clone())));
     task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), committed)));
-    task("uplink", Box::pin(pump(Mqtt, delivery, followed, delivered, stop.clone())));
+    task("uplink", Box::pin(pump(Mqtt, delivery, followed.clone(), delivered, stop.clone())));
+    if let Some(listener) = listener {
+        task("local address", Box::pin(local::answer(listener, Arc::clone(status), stop.clone())));
+    }
+    let sweep_interval = {
+        let followed = followed.clone();
+        move || followed.borrow().config.interval
+    };
+    task("watchdog", Box::pin(local::watch(Arc::clone(status), sweep_interval, daemon::service::alive, stop.clone())));
     task("commands", Box::pin(obeying.run(ordered, stop.clone())));
+    daemon::service::ready();
 
     let ended = tokio::select! {
         biased;
@@ -172,6 +189,9 @@ async fn run(
         ended = tasks.join_next() => ended,
     };
     stop.cancel();
+    if asked.is_cancelled() {
+        daemon::service::stopping();
+    }
     if timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("a task did not stop in time and is given up; what was read is durable");
         tasks.shutdown().await;

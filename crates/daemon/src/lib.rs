@@ -3,6 +3,7 @@
 
 mod clock;
 mod exit;
+pub mod service;
 mod signal;
 mod tracing_setup;
 

@@ -4,6 +4,7 @@ mod broker;
 mod bus;
 mod commands;
 mod device;
+mod http;
 mod profiles;
 mod schedule;
 mod spool;
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use wire::GatewayPath;
 
-use self::{broker::RawBroker, bus::RawBus, commands::RawCommands, schedule::RawPoll, spool::RawSpool};
+use self::{broker::RawBroker, bus::RawBus, commands::RawCommands, http::RawHttp, schedule::RawPoll, spool::RawSpool};
 use super::Config;
 
 #[derive(Debug, Deserialize)]
@@ -30,6 +31,8 @@ pub(super) struct Raw {
     #[serde(default)]
     spool: RawSpool,
     commands: Option<RawCommands>,
+    #[serde(default)]
+    http: RawHttp,
     #[serde(default)]
     bus: Vec<RawBus>,
 }
@@ -58,6 +61,7 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
     let broker = broker::check(raw.broker, &raw.gateway.id, now, faults);
     let interval = schedule::check_interval("poll.interval", raw.poll.interval.unwrap_or(DurationText::from_secs(60)), faults);
     let spool = spool::check(&raw.spool, faults);
+    let listen = http::check(raw.http, faults);
     let commands = raw.commands.map(|raw| commands::check(raw, interval, faults));
     let gateway_name = format!("{}/{}/{}", raw.gateway.tenant, raw.gateway.facility, raw.gateway.id);
     let buses = bus::check(raw.bus, &gateway_name, &own_profiles, interval, faults);
@@ -68,6 +72,7 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
     Some(Config {
         path: GatewayPath { tenant: tenant?, facility: facility?, gateway: gateway? },
         data_dir: raw.gateway.data_dir,
+        listen: listen?,
         broker: broker?,
         interval: interval?,
         jitter_budget: raw.poll.jitter_budget.map_or(schedule::JITTER_BUDGET, Duration::from),
