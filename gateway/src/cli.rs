@@ -199,6 +199,7 @@ fn explain(err: &ServeError) -> String {
         ServeError::Spool(_) | ServeError::DataDir { .. } => {
             "\nhelp: see that the disk has room and that this user may write to gateway.data_dir"
         }
+        ServeError::Listen(_) => "\nhelp: give the page another http.listen, or stop the program that has the port",
         ServeError::Task { .. } => "\nhelp: this is a fault of ours; the log above says more",
     };
     format!("error: {}{help}", daemon::chain(err))

@@ -154,6 +154,8 @@ struct Inner {
     lost: BTreeMap<String, Timestamp>,
     started: Option<Timestamp>,
     progress: Progress,
+    /// Times at which buses could be due.
+    ticks: u64,
 }
 
 /// Which configuration has shown what. Each configuration that is followed has the next number.
@@ -324,6 +326,16 @@ impl Status {
             frames_dropped: counters.frames_dropped,
             alarms,
         }
+    }
+
+    /// A moment of the schedule has passed, whether a bus was due or not.
+    pub(crate) fn ticked(&self) {
+        self.inner().ticks += 1;
+    }
+
+    /// How many of them have.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.inner().ticks
     }
 
     pub(crate) fn missed(&self, sweeps: u64) {

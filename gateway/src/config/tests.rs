@@ -56,6 +56,15 @@ fn a_good_file_is_ready_to_poll() {
 }
 
 #[test]
+fn the_page_is_for_this_machine_alone_unless_an_address_is_spelled_out() {
+    let listen = |table: &str| Config::parse(Path::new("gateway.toml"), &format!("{GOOD}{table}")).unwrap().listen;
+    assert_eq!(listen(""), None);
+    assert_eq!(listen("[http]"), Some("127.0.0.1:7501".parse().unwrap()));
+    assert_eq!(listen("[http]\nlisten = \"0.0.0.0:80\""), Some("0.0.0.0:80".parse().unwrap()));
+    assert!(faults(&format!("{GOOD}[http]\nlisten = \"localhost\"")).contains("http.listen: `localhost` is not an address"));
+}
+
+#[test]
 fn the_example_is_a_configuration() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/gateway.toml");
     let config = Config::load(&path).unwrap();

@@ -23,7 +23,7 @@ pub(crate) use watchdog::watch;
 
 /// The address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("could not listen on {address} (http.listen): choose another port or stop the program that has it")]
+#[error("could not listen on {address} (http.listen)")]
 pub struct ListenError {
     address: SocketAddr,
     #[source]
@@ -81,7 +81,7 @@ fn reasons(now: &StatusSnapshot) -> Vec<String> {
 }
 
 async fn metrics_text(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&status.snapshot()))
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&status.snapshot(), &metrics::Process::now()))
 }
 
 async fn status_json(State(status): State<Arc<Status>>) -> Json<StatusSnapshot> {

@@ -12,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Sweeps that may be late before we are taken for stuck.
 const SWEEPS_LATE: u32 = 3;
 
-/// Says `alive` while sweeps are done, or missed knowingly, within `SWEEPS_LATE` times the time between two of them.
+/// Says `alive` while the schedule goes on, buses due or not: while a moment of it passes within `SWEEPS_LATE` times the time between two of them.
 pub(crate) async fn watch(status: Arc<Status>, sweep_interval: impl Fn() -> Duration, alive: impl Fn(), stop: CancellationToken) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -23,15 +23,14 @@ pub(crate) async fn watch(status: Arc<Status>, sweep_interval: impl Fn() -> Dura
             _ = looks.tick() => {}
         }
         let patience = sweep_interval() * SWEEPS_LATE + LOOK_EVERY;
-        let now = status.snapshot();
-        let due = now.sweeps + now.sweeps_missed;
-        if due != seen.0 {
-            seen = (due, Instant::now());
+        let ticks = status.ticks();
+        if ticks != seen.0 {
+            seen = (ticks, Instant::now());
         }
         if seen.1.elapsed() < patience {
             alive();
         } else {
-            tracing::error!(sweeps = now.sweeps, "no sweep for {} s: the service manager may start this gateway anew", patience.as_secs());
+            tracing::error!(ticks, "no sweep for {} s: the service manager may start this gateway anew", patience.as_secs());
         }
     }
 }
@@ -58,14 +57,14 @@ mod tests {
         ));
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            status.swept(&[]);
+            status.ticked();
         }
         let polling = said.load(Ordering::SeqCst);
         assert!(polling >= 29, "{polling}");
         tokio::time::sleep(Duration::from_secs(600)).await;
         let stuck = said.load(Ordering::SeqCst) - polling;
         assert!((18..=20).contains(&stuck), "{stuck}");
-        status.swept(&[]);
+        status.ticked();
         tokio::time::sleep(Duration::from_secs(20)).await;
         assert!(said.load(Ordering::SeqCst) > polling + stuck, "it works again, so it is alive again");
         stop.cancel();

@@ -96,6 +96,7 @@ pub(crate) async fn sweep(
         }
         let (clock_synced, monotonic) = (sweep.clock.is_set(), sweep.clock.monotonic());
         let devices = read_all(&buses, tick.at_ms, clock_synced).await;
+        sweep.status.ticked();
         if devices.is_empty() {
             continue;
         }

@@ -31,8 +31,7 @@ pub(super) struct Raw {
     #[serde(default)]
     spool: RawSpool,
     commands: Option<RawCommands>,
-    #[serde(default)]
-    http: RawHttp,
+    http: Option<RawHttp>,
     #[serde(default)]
     bus: Vec<RawBus>,
 }
@@ -61,7 +60,7 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
     let broker = broker::check(raw.broker, &raw.gateway.id, now, faults);
     let interval = schedule::check_interval("poll.interval", raw.poll.interval.unwrap_or(DurationText::from_secs(60)), faults);
     let spool = spool::check(&raw.spool, faults);
-    let listen = http::check(raw.http, faults);
+    let listen = raw.http.map(|raw| http::check(raw, faults));
     let commands = raw.commands.map(|raw| commands::check(raw, interval, faults));
     let gateway_name = format!("{}/{}/{}", raw.gateway.tenant, raw.gateway.facility, raw.gateway.id);
     let buses = bus::check(raw.bus, &gateway_name, &own_profiles, interval, faults);
@@ -69,10 +68,14 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
         Some(checked) => Some(checked?),
         None => None,
     };
+    let listen = match listen {
+        Some(checked) => Some(checked?),
+        None => None,
+    };
     Some(Config {
         path: GatewayPath { tenant: tenant?, facility: facility?, gateway: gateway? },
         data_dir: raw.gateway.data_dir,
-        listen: listen?,
+        listen,
         broker: broker?,
         interval: interval?,
         jitter_budget: raw.poll.jitter_budget.map_or(schedule::JITTER_BUDGET, Duration::from),
