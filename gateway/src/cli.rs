@@ -9,6 +9,7 @@ mod doctor;
 mod identify;
 mod live;
 mod probe;
+mod replay;
 mod report;
 mod scan;
 mod setup;
@@ -102,6 +103,9 @@ enum Command {
         #[command(subcommand)]
         device: device::Device,
     },
+    /// Have frames sent again that were delivered before
+    #[command(after_help = EXIT_CODES)]
+    Replay(replay::ReplayArgs),
     /// Keys for commands from afar, and commands signed with them
     #[command(name = "command")]
     Order {
@@ -157,6 +161,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Check { config, connect } => check(&runtime, &config, connect),
         Command::Device { device } => device::run(device),
         Command::Order { order } => command::run(order),
+        Command::Replay(args) => replay::run(&args),
         Command::Probe(args) => runtime.block_on(probe::probe(args)),
         Command::Scan(command) => runtime.block_on(scan::run(command, args.quiet)),
         Command::Identify(command) => runtime.block_on(identify::run(command)),

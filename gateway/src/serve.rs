@@ -136,7 +136,7 @@ async fn run(
     let restart = CancellationToken::new();
     let (configs, followed) = watch::channel(Arc::new(active));
     let (frames, written) = mpsc::channel(FRAMES_MAX);
-    let (committed, delivered) = watch::channel(counters.committed);
+    let (committed, delivered) = watch::channel(counters.deliverable);
     let (commands, ordered) = mpsc::channel(COMMANDS_MAX);
     let (probes, wanted) = mpsc::channel(PROBES_MAX);
 
@@ -169,7 +169,7 @@ async fn run(
         });
     };
     task("polling", Box::pin(sweep(polling, followed.clone(), wanted, stop.clone())));
-    task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), committed)));
+    task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), Arc::clone(clock), committed)));
     task("uplink", Box::pin(pump(Mqtt, delivery, followed.clone(), delivered, stop.clone())));
     if let Some(listener) = listener {
         task("local address", Box::pin(local::answer(listener, Arc::clone(status), stop.clone())));

@@ -15,7 +15,7 @@ use crate::{
     modbus::BusCounters,
     poll::is_failed,
     remote::{Active, Happened, Outbox},
-    spool::SpoolCounters,
+    spool::{SpoolCounters, SpoolEvent},
 };
 
 /// How long before its end a certificate is worth a word.
@@ -305,6 +305,12 @@ impl Status {
         if counters.frames_dropped > 0 {
             alarms.push(format!("{} frames were dropped from a full spool", counters.frames_dropped));
         }
+        if counters.points_left_out > 0 {
+            alarms.push(format!("{} points were left out of frames in a full spool", counters.points_left_out));
+        }
+        if counters.spool_alarm > 0 {
+            alarms.push(format!("undelivered frames fill more than {} % of the spool", counters.spool_alarm));
+        }
         if let Some(expires) = active.config.broker.tls.as_ref().and_then(|tls| tls.expires())
             && clock.is_set()
             && now + CERTIFICATE_NOTICE > expires
@@ -336,6 +342,17 @@ impl Status {
     /// How many of them have.
     pub(crate) fn ticks(&self) -> u64 {
         self.inner().ticks
+    }
+
+    /// Something happened to the spool that somebody should hear of.
+    pub(crate) fn spool_happened(&self, events: &[SpoolEvent], at: Timestamp) {
+        for event in events {
+            let happened = Happened { kind: event.code(), subject: "", urgency: event.urgency(), detail: event.to_string() };
+            self.outbox.raise(happened, at.as_millisecond());
+        }
+        if !events.is_empty() {
+            self.outbox.state_changed();
+        }
     }
 
     pub(crate) fn missed(&self, sweeps: u64) {

@@ -1,5 +1,7 @@
 //! Measuring with the release build.
 
+mod spool;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -21,9 +23,11 @@ pub(crate) struct Args {
     /// Of `faults`: how many requests are made.
     #[arg(long, default_value_t = 1_000_000)]
     exchanges: u64,
-    /// Of `faults`: what decides every fault.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Of `faults`, `power-cuts`: what decides every fault; the usual one when not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    spool: spool::Asked,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,6 +36,10 @@ enum Name {
     Demo,
     /// Wrong values among faulted exchanges with simulated meters.
     Faults,
+    /// Cuts of the power at every step of the gateway's spool.
+    PowerCuts,
+    /// A month without an uplink, and the way back.
+    Outage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,6 +53,8 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
     match args.name {
         Name::Demo => demo(args.output),
         Name::Faults => faults(args),
+        Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
+        Name::Outage => spool::outage(&args.spool, args.output),
     }
 }
 
@@ -81,7 +91,7 @@ fn demo(shown: Output) -> Result<(), Failure> {
 fn faults(args: &Args) -> Result<(), Failure> {
     run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "faults"]))?;
     say("reading devices that misbehave");
-    let (exchanges, seed) = (args.exchanges.to_string(), args.seed.to_string());
+    let (exchanges, seed) = (args.exchanges.to_string(), args.seed.unwrap_or(1).to_string());
     let mut bench = Command::new(target_dir()?.join("release/faults"));
     let text = output(bench.args(["--exchanges", &exchanges, "--seed", &seed]))?;
     if args.output == Output::Json {

@@ -37,6 +37,11 @@ pub(super) fn time(frame: &[u8]) -> Option<FrameTime> {
     FrameTime::decode(frame).ok().filter(|time| time.boot_id != 0 && time.monotonic_ms != 0)
 }
 
+/// The minute that a frame says it was polled at.
+pub(super) fn minute(frame: &[u8]) -> Option<i64> {
+    FrameTime::decode(frame).ok().map(|time| time.tick_ms)
+}
+
 impl Boots {
     /// Notes a frame that is taken now.
     pub(super) fn note(&mut self, seq: u64, frame: &[u8]) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wire::Urgency;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SpoolEvent {
@@ -54,9 +56,13 @@ impl SpoolEvent {
         }
     }
 
-    /// Whether something is worse than it was.
-    pub(crate) const fn is_alarm(&self) -> bool {
-        !matches!(self, Self::Filled { rising: false, .. })
+    /// How soon somebody should look.
+    pub(crate) const fn urgency(&self) -> Urgency {
+        match self {
+            Self::Filled { rising: false, .. } => Urgency::Info,
+            Self::Dropped { .. } | Self::Filled { level: 95.., .. } => Urgency::Alarm,
+            Self::Filled { .. } | Self::LeftOut { .. } | Self::Damaged { .. } => Urgency::Warning,
+        }
     }
 }
 

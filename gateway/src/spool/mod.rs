@@ -12,9 +12,11 @@
 //! spool/id                       sixteen bytes that name this spool to the collector
 //! spool/cursor                   what the collector confirmed (two slots)
 //! spool/segments/000…001.seg     records, see `record`
+//! spool/replay/                  what somebody asked to be sent again, see `again`
 //! spool/quarantine/              damaged bytes
 //! ```
 
+mod again;
 mod append;
 mod boot;
 mod class;
@@ -29,10 +31,11 @@ mod record;
 mod retention;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
-use event::SpoolEvent;
+pub(crate) use again::{Again, SpoolView};
+pub(crate) use event::SpoolEvent;
 pub(crate) use writer::{SharedSpool, write};
 
 use std::{
@@ -44,7 +47,7 @@ use std::{
 };
 
 use ids::SpoolId;
-use wire::Lost;
+use wire::{Lost, Urgency};
 
 use boot::Boots;
 use cursor::Cursor;
@@ -251,16 +254,15 @@ impl Spool {
     }
 
     /// Takes what happened since the last time and somebody should hear of.
-    #[cfg(test)]
     pub(crate) fn take_events(&mut self) -> Vec<SpoolEvent> {
         self.events.drain(..).collect()
     }
 
     fn tell(&mut self, event: SpoolEvent) {
-        if event.is_alarm() {
-            tracing::warn!(event = event.code(), "{event}");
-        } else {
-            tracing::info!(event = event.code(), "{event}");
+        match event.urgency() {
+            Urgency::Alarm => tracing::error!(event = event.code(), "{event}"),
+            Urgency::Warning => tracing::warn!(event = event.code(), "{event}"),
+            Urgency::Info => tracing::info!(event = event.code(), "{event}"),
         }
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
@@ -299,4 +301,5 @@ impl Spool {
 
 const SEGMENTS: &str = "segments";
 const QUARANTINE: &str = "quarantine";
+const REPLAY: &str = "replay";
 const ID: &str = "id";

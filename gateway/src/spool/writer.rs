@@ -5,13 +5,15 @@ use std::{
     time::Duration,
 };
 
+use daemon::Clock;
 use tokio::{
     sync::{mpsc, watch},
     task,
     time::{Instant, timeout, timeout_at},
 };
+use wire::SeqRange;
 
-use super::{Spool, SpoolCounters, SpoolError};
+use super::{Spool, SpoolCounters, SpoolError, SpoolEvent};
 use crate::{poll::Encoded, status::Status};
 
 /// Most frames made durable at once.
@@ -51,6 +53,8 @@ struct Outcome {
     refused_frames: u64,
     commit: Result<u64, SpoolError>,
     counters: SpoolCounters,
+    events: Vec<SpoolEvent>,
+    requests: Vec<SeqRange>,
 }
 
 /// Writes frames until their sender is gone. `committed` tells the uplink how far it may read.
@@ -62,6 +66,7 @@ pub(crate) async fn write(
     mut frames: mpsc::Receiver<Encoded>,
     commit_interval: Duration,
     status: Arc<Status>,
+    clock: Arc<dyn Clock>,
     committed: watch::Sender<u64>,
 ) {
     let mut open = true;
@@ -70,13 +75,18 @@ pub(crate) async fn write(
         match timeout(RETRY, frames.recv()).await {
             Ok(Some(frame)) => group.push(frame),
             Ok(None) => open = false,
-            Err(_elapsed) if status.snapshot().spool_fault.is_none() => continue,
+            Err(_elapsed) if status.snapshot().spool_fault.is_none() => {
+                send_again(&status, spool.with(Spool::take_requests).await);
+                continue;
+            }
             Err(_elapsed) => {}
         }
         if open && !group.is_empty() {
             open = gather(&mut frames, &mut group, commit_interval).await;
         }
-        let outcome = spool.with(move |spool| commit(spool, group)).await;
+        let mut outcome = spool.with(move |spool| commit(spool, group)).await;
+        status.spool_happened(&std::mem::take(&mut outcome.events), clock.now());
+        send_again(&status, std::mem::take(&mut outcome.requests));
         report(&status, outcome, &committed);
     }
     let lost = spool.lock().counters().waiting;
@@ -107,7 +117,15 @@ async fn gather(frames: &mut mpsc::Receiver<Encoded>, group: &mut Vec<Encoded>, 
 }
 
 fn commit(spool: &mut Spool, group: Vec<Encoded>) -> Outcome {
-    let mut outcome = Outcome { appended: Vec::new(), refused: None, refused_frames: 0, commit: Ok(0), counters: SpoolCounters::default() };
+    let mut outcome = Outcome {
+        appended: Vec::new(),
+        refused: None,
+        refused_frames: 0,
+        commit: Ok(0),
+        counters: SpoolCounters::default(),
+        events: Vec::new(),
+        requests: Vec::new(),
+    };
     for frame in group {
         match spool.append(&frame.bytes) {
             Ok(seq) => outcome.appended.push((seq, frame.points)),
@@ -119,7 +137,20 @@ fn commit(spool: &mut Spool, group: Vec<Encoded>) -> Outcome {
     }
     outcome.commit = spool.commit();
     outcome.counters = spool.counters();
+    outcome.events = spool.take_events();
+    outcome.requests = spool.take_requests();
     outcome
+}
+
+/// Hands on what somebody at the gateway wants to be sent again.
+fn send_again(status: &Status, requests: Vec<SeqRange>) {
+    for range in requests {
+        if status.outbox().replay(range) {
+            tracing::info!(first = range.first, last = range.last, "frames are sent again, as was asked here");
+        } else {
+            tracing::warn!(first = range.first, last = range.last, "too many ranges wait to be sent again; this one is left out");
+        }
+    }
 }
 
 fn report(status: &Status, outcome: Outcome, committed: &watch::Sender<u64>) {
@@ -153,6 +184,7 @@ mod tests {
         sync::atomic::{AtomicBool, Ordering},
     };
 
+    use daemon::SystemClock;
     use ids::SpoolId;
     use tokio::time::sleep;
 
@@ -170,7 +202,8 @@ mod tests {
         let (frames, taken) = mpsc::channel(4);
         let (committed, mut durable) = watch::channel(0);
         let status = Arc::new(Status::default());
-        let writing = tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), committed));
+        let writing =
+            tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), Arc::new(SystemClock), committed));
         // More than the channel holds: whoever polls is not held up by the disk.
         for _ in 0..40 {
             frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
@@ -186,5 +219,52 @@ mod tests {
         assert_eq!((told.frames_committed, told.last_seq, told.spool_fault), (40, 40, None));
         drop(frames);
         writing.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_happens_to_the_spool_is_said_and_what_is_asked_for_is_passed_on() {
+        let disk = MemoryDisk::default();
+        let (at, options) = (Path::new("spool"), SpoolOptions { bytes_max: 4 << 12, segment_bytes: 1 << 12 });
+        let spool = Spool::open_on(Arc::new(disk.clone()), at, options, || SpoolId::from_bytes([7; 16])).unwrap();
+        let spool = SharedSpool::new(spool);
+        let (frames, taken) = mpsc::channel(4);
+        let (committed, _durable) = watch::channel(0);
+        let status = Arc::new(Status::default());
+        let clock = Arc::new(SystemClock);
+        let writing = tokio::spawn(write(spool.clone(), taken, Duration::ZERO, Arc::clone(&status), clock, committed));
+        for number in 0..40_u8 {
+            frames.send(Encoded { bytes: (0..200).map(|at| at ^ number).collect(), points: 3 }).await.unwrap();
+        }
+        spool.with(|spool| spool.acknowledge(10)).await.unwrap();
+        disk.harm(&at.join("replay/1.json"), Some(br#"{"schema":"negawatt.replay/1","first":3,"last":30}"#.to_vec()));
+        drop(frames);
+        writing.await.unwrap();
+        let (_, channel, event) = status.outbox().next(Instant::now()).expect("an event waits");
+        let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+        assert_eq!((channel, event["kind"].as_str()), (wire::Channel::Event, Some("spool_filled")), "{event}");
+        assert!(status.snapshot().spool_alarm >= 50);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_left_here_is_handed_to_the_uplink() {
+        let disk = MemoryDisk::default();
+        let at = Path::new("spool");
+        let mut spool = Spool::open_on(Arc::new(disk.clone()), at, SpoolOptions::within(8 << 20), || SpoolId::from_bytes([7; 16])).unwrap();
+        for number in 0..20_u8 {
+            spool.append(&[number; 100]).unwrap();
+        }
+        spool.commit().unwrap();
+        spool.acknowledge(10).unwrap();
+        disk.harm(&at.join("replay/1.json"), Some(br#"{"schema":"negawatt.replay/1","first":3,"last":30}"#.to_vec()));
+        let (frames, taken) = mpsc::channel(4);
+        let (committed, _durable) = watch::channel(0);
+        let status = Arc::new(Status::default());
+        let writing =
+            tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), Arc::new(SystemClock), committed));
+        frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
+        drop(frames);
+        writing.await.unwrap();
+        assert_eq!(status.outbox().next_replay(), Some(SeqRange { first: 3, last: 10 }));
+        assert_eq!(status.outbox().next_replay(), None);
     }
 }

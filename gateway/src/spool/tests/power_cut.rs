@@ -215,11 +215,6 @@ fn assert_thinned(found: &[u8], taken: &[u8]) {
     assert_eq!((found.tick_ms, found.devices.len()), (taken.tick_ms, taken.devices.len()));
 }
 
-#[expect(clippy::disallowed_methods, reason = "how much is asked of a test is no setting of ours")]
-fn asked(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 #[test]
 fn power_cuts_lose_nothing_that_was_committed_and_invent_nothing() {
     let cuts_max = asked("NEGAWATT_POWER_CUTS").map_or(CUTS, |cuts| cuts.parse().expect("a number of cuts"));
@@ -257,22 +252,19 @@ fn power_cuts_lose_nothing_that_was_committed_and_invent_nothing() {
         assert!(tally.by_step.get(&step).is_some_and(|&count| count > 10), "{tally:?}");
     }
     assert!(tally.thinned > 0 && tally.made_room > 0 && tally.cuts_in_recovery > 0, "{tally:?}");
-    if let Some(path) = asked("NEGAWATT_BENCH_OUT") {
-        let figures = serde_json::json!({
-            "schema": "negawatt.bench.power-cuts/1",
-            "cuts": tally.cuts,
-            "cuts_in_recovery": tally.cuts_in_recovery,
-            "records_compared": tally.records,
-            // Each of these ends the test with the seed and the step, so a result that is written has none.
-            "committed_lost": 0,
-            "invented": 0,
-            "frames_without_dispensable_points": tally.thinned,
-            "seed": first_seed,
-            "lives": seed - first_seed,
-            "seconds": began.elapsed().as_secs_f64(),
-        });
-        std::fs::write(path, figures.to_string()).unwrap();
-    }
+    report(&serde_json::json!({
+        "schema": "negawatt.bench.power-cuts/1",
+        "cuts": tally.cuts,
+        "cuts_in_recovery": tally.cuts_in_recovery,
+        "records_compared": tally.records,
+        // Each of these ends the test with the seed and the step, so a result that is written has none.
+        "committed_lost": 0,
+        "invented": 0,
+        "frames_without_dispensable_points": tally.thinned,
+        "seed": first_seed,
+        "lives": seed - first_seed,
+        "seconds": began.elapsed().as_secs_f64(),
+    }));
 }
 
 #[test]

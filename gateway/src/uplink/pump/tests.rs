@@ -1,5 +1,7 @@
 //! The pump against a broker and a collector that lose things, in memory.
 
+mod outage;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
