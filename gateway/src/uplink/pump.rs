@@ -177,10 +177,17 @@ impl Pump {
         let mut state = interval(STATE_INTERVAL);
         state.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if release.is_some_and(|at| Instant::now() >= at) {
+                release = None;
+                visible = *committed.borrow_and_update();
+            }
             if let Err(leaving) = self.fill(&mut on, visible).await {
                 return leaving;
             }
             let due = [on.window.due(), self.outbox.due(), release].into_iter().flatten().min();
+            // The connection comes after what happens now and then: a broker that takes one frame after another always has
+            // something to tell, and what is read meanwhile would wait for the end of the backlog. And it comes before the
+            // deadline: what the collector said is heard before it counts as silent.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
@@ -188,12 +195,6 @@ impl Pump {
                     on.link.close(state).await;
                     return Leaving::Stopped;
                 }
-                event = on.link.event() => match event {
-                    Ok(event) => if let Err(leaving) = self.happened(&mut on, event).await {
-                        return leaving;
-                    },
-                    Err(err) => return Leaving::Link(err),
-                },
                 changed = committed.changed() => match changed {
                     Ok(()) if spread.is_zero() || release.is_some() || on.window.next(visible, Instant::now()).is_some() => {
                         if release.is_none() {
@@ -228,20 +229,19 @@ impl Pump {
                     on.state_due = true;
                 }
                 () = self.outbox.changed() => {}
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    let now = Instant::now();
-                    if release.is_some_and(|at| now >= at) {
-                        release = None;
-                        visible = *committed.borrow_and_update();
-                    }
-                    if on.window.tick(now) {
-                        tracing::debug!("the collector confirms nothing; the oldest frames are sent again");
-                        on.ready = Ready::default();
-                    }
-                }
                 _ = state.tick() => on.state_due = true,
                 _ = checkpoint.tick() => if let Err(err) = self.spool.with(|spool| spool.checkpoint()).await {
                     tracing::warn!(error = daemon::chain(&err), "some frames may be sent twice after a restart");
+                },
+                event = on.link.event() => match event {
+                    Ok(event) => if let Err(leaving) = self.happened(&mut on, event).await {
+                        return leaving;
+                    },
+                    Err(err) => return Leaving::Link(err),
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => if on.window.tick(Instant::now()) {
+                    tracing::debug!("the collector confirms nothing; the oldest frames are sent again");
+                    on.ready = Ready::default();
                 },
             }
         }
