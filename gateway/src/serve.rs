@@ -1,5 +1,7 @@
 //! The daemon: polls, writes and delivers until it is asked to stop.
 
+mod clock;
+
 use std::{future::Future, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use daemon::Clock;
@@ -168,6 +170,7 @@ async fn run(
             name
         });
     };
+    task("clock", Box::pin(clock::watch(Arc::clone(clock), Arc::clone(status), stop.clone())));
     task("polling", Box::pin(sweep(polling, followed.clone(), wanted, stop.clone())));
     task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), Arc::clone(clock), committed)));
     task("uplink", Box::pin(pump(Mqtt, delivery, followed.clone(), delivered, stop.clone())));

@@ -93,7 +93,8 @@ pub enum Urgency {
 pub struct GatewayEvent {
     /// [`EVENT_SCHEMA`].
     pub schema: String,
-    /// What: `device_lost`, `device_back`, `spool_fill`, `spool_fault`, `config_applied`, `config_rolled_back`, `clock` …
+    /// What: `device_lost`, `device_back`, `spool_filled`, `spool_dropped`, `publish_refused`, `config_applied`, `config_rolled_back`,
+    /// `clock_unset`, `clock_set`, `clock_jumped_back` …
     pub kind: String,
     /// To what: a device, or nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
