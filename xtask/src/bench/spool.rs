@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Output;
 use crate::{
@@ -16,24 +16,36 @@ pub(super) struct Asked {
     /// Of `power-cuts`: how many.
     #[arg(long, default_value_t = 10_000)]
     cuts: u64,
+    /// Of `power-cuts`: how many processes are killed while they write.
+    #[arg(long, default_value_t = 10_000)]
+    kills: u64,
     /// Of `outage`: how long, in minutes; 43200 is a month.
     #[arg(long, default_value_t = 43_200)]
     minutes: u64,
 }
 
+/// Cuts of the power on a disk in memory, and then kills of processes on the real one.
 pub(super) fn power_cuts(asked: &Asked, seed: Option<u64>, shown: Output) -> Result<(), Failure> {
-    let mut variables = vec![("NEGAWATT_POWER_CUTS", asked.cuts.to_string())];
-    variables.extend(seed.map(|seed| ("NEGAWATT_SEED", seed.to_string())));
-    measure("spool::tests::power_cut::power_cuts_lose_nothing_that_was_committed_and_invent_nothing", &variables, shown)
+    let seeded = |name: &'static str, count: u64| {
+        let mut variables = vec![(name, count.to_string())];
+        variables.extend(seed.map(|seed| ("NEGAWATT_SEED", seed.to_string())));
+        variables
+    };
+    let mut figures = measure(
+        "spool::tests::power_cut::power_cuts_lose_nothing_that_was_committed_and_invent_nothing",
+        &seeded("NEGAWATT_POWER_CUTS", asked.cuts),
+    )?;
+    figures.extend(measure("spool::tests::kill::what_a_killed_process_had_committed_is_there", &seeded("NEGAWATT_KILLS", asked.kills))?);
+    show(figures, shown)
 }
 
 pub(super) fn outage(asked: &Asked, shown: Output) -> Result<(), Failure> {
     let variables = [("NEGAWATT_OUTAGE_MINUTES", asked.minutes.to_string())];
-    measure("uplink::pump::tests::outage::after_an_outage_the_backlog_drains_and_live_frames_do_not_wait", &variables, shown)
+    show(measure("uplink::pump::tests::outage::after_an_outage_the_backlog_drains_and_live_frames_do_not_wait", &variables)?, shown)
 }
 
-/// Runs one test of the gateway and prints the figures that it leaves.
-fn measure(test: &str, variables: &[(&str, String)], shown: Output) -> Result<(), Failure> {
+/// Runs one test of the gateway and gives the figures that it leaves.
+fn measure(test: &str, variables: &[(&str, String)]) -> Result<Map<String, Value>, Failure> {
     let figures = target_dir()?.join("bench-spool.json");
     // Figures of another run must not be taken for those of this one.
     if figures.exists() {
@@ -46,11 +58,14 @@ fn measure(test: &str, variables: &[(&str, String)], shown: Output) -> Result<()
     command.stdout(std::io::stderr());
     run(&mut command)?;
     let text = std::fs::read_to_string(&figures).map_err(|err| Failure::new(format!("the test left no figures: {err}")))?;
+    serde_json::from_str(&text).map_err(|err| Failure::new(format!("the figures are no JSON object: {err}")))
+}
+
+fn show(figures: Map<String, Value>, shown: Output) -> Result<(), Failure> {
     if shown == Output::Json {
-        return print(&text);
+        return print(&Value::Object(figures).to_string());
     }
-    let value: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the figures are not JSON: {err}")))?;
-    for (name, figure) in value.as_object().into_iter().flatten() {
+    for (name, figure) in &figures {
         print(&format!("{:<48}{figure}", name.replace('_', " ")))?;
     }
     Ok(())

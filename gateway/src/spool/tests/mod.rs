@@ -5,6 +5,7 @@ mod damage;
 mod delivery;
 mod faults;
 pub(crate) mod fleet;
+mod kill;
 mod power_cut;
 mod wear;
 
