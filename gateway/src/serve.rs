@@ -117,12 +117,15 @@ async fn run(
     let boot_id = ids.next_u64();
     let folder = data_dir.join("spool");
     let options = SpoolOptions::on_disk(&data_dir, own.spool.bytes_max);
-    let commit_interval = own.spool.commit_interval;
     let new_id = Arc::clone(ids);
     let opening = tokio::task::spawn_blocking(move || Spool::open(&folder, options, || new_id.next::<SpoolId>(now_ms)));
-    let spool = opening.await.map_err(|_panicked| ServeError::Task { name: "spool" })?.map_err(ServeError::Spool)?;
+    let mut spool = opening.await.map_err(|_panicked| ServeError::Task { name: "spool" })?.map_err(ServeError::Spool)?;
     // The spool is locked now, so nobody else is in the data folder.
+    let own_bytes_max = own.spool.bytes_max;
     let Start { active, kept, base } = remote::start(own, status, &**clock).map_err(unusable)?;
+    if active.config.spool.bytes_max != own_bytes_max {
+        spool.allow(SpoolOptions::on_disk(&data_dir, active.config.spool.bytes_max).bytes_max).map_err(ServeError::Spool)?;
+    }
     let counters = spool.counters();
     status.started(started);
     status.committed(0, counters);
@@ -172,7 +175,7 @@ async fn run(
     };
     task("clock", Box::pin(clock::watch(Arc::clone(clock), Arc::clone(status), stop.clone())));
     task("polling", Box::pin(sweep(polling, followed.clone(), wanted, stop.clone())));
-    task("spool", Box::pin(write(spool, written, commit_interval, Arc::clone(status), Arc::clone(clock), committed)));
+    task("spool", Box::pin(write(spool, written, followed.clone(), Arc::clone(status), Arc::clone(clock), committed)));
     task("uplink", Box::pin(pump(Mqtt, delivery, followed.clone(), delivered, stop.clone())));
     if let Some(listener) = listener {
         task("local address", Box::pin(local::answer(listener, Arc::clone(status), stop.clone())));

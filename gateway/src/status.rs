@@ -48,6 +48,8 @@ pub struct StatusSnapshot {
     pub last_seq: u64,
     /// Every frame up to here is durable at the collector.
     pub acknowledged_seq: u64,
+    /// The oldest frame that is still here: delivered ones stay until their room is needed.
+    pub oldest_seq: u64,
     /// Frames that the collector has not confirmed.
     pub backlog: u64,
     /// Points left out of frames in a full spool before the collector had them.
@@ -429,6 +431,7 @@ impl Inner {
         let counters = &mut self.counters;
         counters.last_seq = spool.committed;
         counters.acknowledged_seq = spool.acknowledged;
+        counters.oldest_seq = spool.oldest;
         counters.backlog = spool.committed.saturating_sub(spool.acknowledged) + spool.waiting;
         counters.frames_dropped = spool.dropped;
         counters.points_left_out = spool.points_left_out;

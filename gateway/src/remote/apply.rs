@@ -177,9 +177,6 @@ fn fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
     if old.data_dir != new.data_dir {
         changed.push("gateway.data_dir");
     }
-    if old.spool != new.spool {
-        changed.push("the table [spool]");
-    }
     if changed.is_empty() {
         return Ok(());
     }

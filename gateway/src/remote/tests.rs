@@ -355,6 +355,32 @@ async fn a_file_read_again_and_again_while_time_flies_loses_no_minute_and_polls_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_spool_follows_a_file_that_is_read_again_and_a_command() {
+    const MIB: u64 = 1 << 20;
+    let mut site = site().await;
+    let toml = |max: &str| site.toml("\"v1\"", site.server.address()).replace("[spool]", &format!("[spool]\nmax = \"{max}\""));
+    std::fs::write(site.file(), toml("9MiB")).unwrap();
+    assert_eq!(site.order("reload", json!({})).await.outcome, Outcome::Done);
+    let allowed = async |minutes: i64, mib: u64| {
+        let begin = Instant::now();
+        let mut minute = minutes;
+        while site.status.snapshot().spool_bytes_max != mib * MIB {
+            assert!(begin.elapsed() < PATIENCE, "{:?}", site.status.snapshot());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            // The next frame tells.
+            site.clock.set_limit(at(minute));
+            minute += 1;
+        }
+    };
+    allowed(1, 9).await;
+    let reply = site.order("config", json!({ "version": 1, "toml": toml("5MiB") })).await;
+    assert_eq!(reply.outcome, Outcome::Done, "{reply:?}");
+    allowed(300, 5).await;
+    assert!(!site.status.snapshot().config_trial, "a smaller allowance counts when the configuration has proven itself");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_right_order_is_obeyed_and_only_once() {
     let mut site = site().await;
     let pong = site.order("ping", json!({})).await;
@@ -402,6 +428,11 @@ async fn orders_read_devices_and_send_frames_again() {
     let shown = site.meter.truth("v1", site.clock.now()).unwrap().decimal_text();
     assert_eq!(probed.result["points"], json!([{ "id": "v1", "value": shown, "unit": "V", "quality": "good" }]));
     assert_eq!(code(&site.order("probe", json!({ "device": "nobody" })).await), (Outcome::Refused, "unknown_device"));
+    let begin = Instant::now();
+    while site.status.snapshot().acknowledged_seq < 6 {
+        assert!(begin.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let sent = site.status.snapshot().frames_resent;
     assert_eq!(site.order("replay", json!({ "from": 2, "to": 4 })).await.result["frames"], 3);
     let begin = Instant::now();
@@ -409,7 +440,12 @@ async fn orders_read_devices_and_send_frames_again() {
         assert!(begin.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(code(&site.order("replay", json!({ "from": 4, "to": 99 })).await), (Outcome::Refused, "range"));
+    // Of what is not here, or not delivered, nothing: the answer says how much is left of the wish.
+    let clamped = site.order("replay", json!({ "from": 4, "to": u64::MAX })).await;
+    assert_eq!(clamped.result, json!({ "first": 4, "last": 6, "frames": 3, "whole": false }));
+    for (from, to) in [(99, 120), (0, 3), (4, 3)] {
+        assert_eq!(code(&site.order("replay", json!({ "from": from, "to": to })).await), (Outcome::Refused, "range"));
+    }
     let status = site.order("status", json!({})).await;
     assert_eq!((status.result["counters"]["sweeps"].as_u64(), status.result["facts"]["devices"].as_u64()), (Some(6), Some(1)));
     let who = site.order("identify", json!({})).await;

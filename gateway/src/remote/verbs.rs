@@ -17,6 +17,8 @@ use crate::{config::CommandsConfig, poll::Probe};
 
 /// Longest that a device may take to be read out of turn, sweeps that go first included.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Frames that one order may have sent again: a week of minutes.
+const REPLAY_FRAMES_MAX: u64 = 7 * 24 * 60;
 /// Longest that a restart waits for its answer to leave.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -123,15 +125,25 @@ impl Remote {
         })
     }
 
+    /// Sends frames once more, as far as they are here and were delivered: newer ones are sent without being asked for.
+    ///
+    /// At most [`REPLAY_FRAMES_MAX`] at once; the answer says how far it goes, and whoever wants more asks from there on.
     fn replay(&self, from: u64, to: u64) -> Result<Value, Refusal> {
-        let last = self.status.snapshot().last_seq;
-        if from == 0 || from > to || to > last {
-            return Err(Refusal::refused("range", format_args!("{from} to {to} is no range of frames; there are 1 to {last}")));
+        let known = self.status.snapshot();
+        let (oldest, newest) = (known.oldest_seq, known.acknowledged_seq);
+        if from == 0 || from > to {
+            return Err(Refusal::refused("range", format_args!("{from} to {to} is no range of frames")));
         }
-        if !self.status.outbox().replay(SeqRange { first: from, last: to }) {
+        let first = from.max(oldest);
+        let last = to.min(newest).min(first.saturating_add(REPLAY_FRAMES_MAX - 1));
+        if first > last {
+            let detail = format_args!("none of {from} to {to} can be sent again; here and delivered are {oldest} to {newest}");
+            return Err(Refusal::refused("range", detail));
+        }
+        if !self.status.outbox().replay(SeqRange { first, last }) {
             return Err(Refusal::refused("busy", "too many ranges wait to be sent again"));
         }
-        Ok(json!({ "first": from, "last": to, "frames": to - from + 1 }))
+        Ok(json!({ "first": first, "last": last, "frames": last - first + 1, "whole": first == from && last == to }))
     }
 
     async fn probe(&self, device: &str) -> Result<Value, Refusal> {

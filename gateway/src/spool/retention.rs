@@ -9,7 +9,7 @@
 use std::io;
 
 use super::{
-    Spool, SpoolEvent,
+    Spool, SpoolError, SpoolEvent,
     append::PENDING_BYTES_MAX,
     class::{self, Kept},
     record,
@@ -19,6 +19,28 @@ use super::{
 const PENDING_BYTES_HIGH: usize = PENDING_BYTES_MAX / 2;
 
 impl Spool {
+    /// Follows another disk allowance.
+    ///
+    /// What the collector has goes at once when it is too much now. What it does not have stays until the next segment
+    /// is begun: a figure that was mistyped can be put right in the meantime.
+    pub(crate) fn allow(&mut self, bytes_max: u64) -> Result<(), SpoolError> {
+        self.options.bytes_max = bytes_max;
+        self.shrink().map_err(|err| SpoolError::Write { path: self.folder.clone(), frames: 0, err })?;
+        self.note_fill();
+        Ok(())
+    }
+
+    fn shrink(&mut self) -> io::Result<()> {
+        while self.bytes() > self.options.bytes_max {
+            match self.spare.take() {
+                Some(spare) => self.disk.remove(&spare.path)?,
+                None if self.release_delivered()? => {}
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Makes room for another segment within the allowance.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
         let need = u64::try_from(self.options.segment_bytes).map_err(io::Error::other)?;

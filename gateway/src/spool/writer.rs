@@ -13,8 +13,8 @@ use tokio::{
 };
 use wire::SeqRange;
 
-use super::{Spool, SpoolCounters, SpoolError, SpoolEvent};
-use crate::{poll::Encoded, status::Status};
+use super::{Spool, SpoolCounters, SpoolError, SpoolEvent, SpoolOptions};
+use crate::{config::SpoolConfig, poll::Encoded, remote::Active, status::Status};
 
 /// Most frames made durable at once.
 const GROUP_FRAMES_MAX: usize = 1024;
@@ -60,17 +60,23 @@ struct Outcome {
 /// Writes frames until their sender is gone. `committed` tells the uplink how far it may read.
 ///
 /// A disk that refuses costs nothing at first: frames wait in memory and every group tries again. It is told once when
-/// it begins and once when it ends.
+/// it begins and once when it ends. Another configuration is followed within a second.
 pub(crate) async fn write(
     spool: SharedSpool,
     mut frames: mpsc::Receiver<Encoded>,
-    commit_interval: Duration,
+    mut configs: watch::Receiver<Arc<Active>>,
     status: Arc<Status>,
     clock: Arc<dyn Clock>,
     committed: watch::Sender<u64>,
 ) {
+    let mut settings = configs.borrow_and_update().config.spool;
     let mut open = true;
     while open {
+        if configs.has_changed().unwrap_or(false) {
+            let active = Arc::clone(&configs.borrow_and_update());
+            settings = follow(&spool, settings, &active).await;
+        }
+        let commit_interval = settings.commit_interval;
         let mut group = Vec::new();
         match timeout(RETRY, frames.recv()).await {
             Ok(Some(frame)) => group.push(frame),
@@ -93,6 +99,28 @@ pub(crate) async fn write(
     if lost > 0 {
         tracing::error!(frames = lost, "stopped while the disk refused these frames: they are gone");
     }
+}
+
+/// Follows another configuration. Gives the settings that hold now.
+///
+/// A smaller allowance may cost frames, so one that is on trial waits until it has proven itself: what is gone could not
+/// be brought back.
+async fn follow(spool: &SharedSpool, before: SpoolConfig, active: &Active) -> SpoolConfig {
+    let wanted = active.config.spool;
+    if wanted.bytes_max == before.bytes_max {
+        return wanted;
+    }
+    let (data_dir, trial) = (active.config.data_dir.clone(), active.facts.trial);
+    let followed = spool.with(move |spool| {
+        let bytes_max = SpoolOptions::on_disk(&data_dir, wanted.bytes_max).bytes_max;
+        if trial && bytes_max < spool.counters().bytes_max { None } else { Some(spool.allow(bytes_max)) }
+    });
+    match followed.await {
+        None => return SpoolConfig { bytes_max: before.bytes_max, ..wanted },
+        Some(Ok(())) => {}
+        Some(Err(err)) => tracing::warn!(error = daemon::chain(&err), "the spool could not be made smaller; the next segment tries again"),
+    }
+    wanted
 }
 
 /// Adds what else waits, or comes within the interval. Says whether more may come.
@@ -189,7 +217,52 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::spool::{SpoolOptions, disk::memory::MemoryDisk};
+    use crate::{config::Config, spool::disk::memory::MemoryDisk};
+
+    /// A configuration with this in its table `[spool]`.
+    fn active(spool: &str, trial: bool) -> Arc<Active> {
+        let text = format!(
+            "[gateway]\ntenant = \"acme\"\nfacility = \"hall\"\nid = \"gw-1\"\ndata_dir = \"data\"\n\
+             [broker]\nurl = \"mqtt://memory\"\n[spool]\n{spool}\n\
+             [[bus]]\nname = \"main\"\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n\
+             [[bus.device]]\nid = \"m\"\nunit = 1\nprofile = \"eastron-sdm630\"\n"
+        );
+        let config = Config::parse(Path::new("gateway.toml"), &text).unwrap_or_else(|faults| panic!("{faults}"));
+        let facts = wire::ConfigFacts { version: 0, hash: String::new(), trial, last: None };
+        Arc::new(Active { config, generation: 1, facts })
+    }
+
+    fn open(disk: &MemoryDisk, bytes_max: u64) -> SharedSpool {
+        let options = SpoolOptions::within(bytes_max);
+        SharedSpool::new(Spool::open_on(Arc::new(disk.clone()), Path::new("spool"), options, || SpoolId::from_bytes([7; 16])).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_configuration_is_followed_and_one_on_trial_takes_nothing_away() {
+        const MIB: u64 = 1 << 20;
+        let spool = open(&MemoryDisk::default(), 8 * MIB);
+        let (frames, taken) = mpsc::channel(4);
+        let (configs, followed) = watch::channel(active("max = \"8MiB\"", false));
+        let (committed, mut durable) = watch::channel(0);
+        let writing = tokio::spawn(write(spool.clone(), taken, followed, Arc::new(Status::default()), Arc::new(SystemClock), committed));
+        let mut allowed = Vec::new();
+        sleep(RETRY).await;
+        for (max, trial) in [("16MiB", true), ("4MiB", true), ("4MiB", false), ("12MiB", false)] {
+            configs.send_replace(active(&format!("max = \"{max}\""), trial));
+            sleep(2 * RETRY).await;
+            allowed.push(spool.lock().counters().bytes_max / MIB);
+        }
+        assert_eq!(allowed, [16, 16, 4, 12]);
+        // Frames are grouped for as long as it says now.
+        configs.send_replace(active("commit_interval = \"20s\"", false));
+        sleep(2 * RETRY).await;
+        let before = Instant::now();
+        frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
+        durable.wait_for(|seq| *seq == 1).await.unwrap();
+        assert_eq!(before.elapsed().as_secs(), 20);
+        drop(frames);
+        writing.await.unwrap();
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_told_and_everything_is_written_when_it_has_room_again() {
@@ -201,9 +274,9 @@ mod tests {
         disk.before(move |_, _| if refuse.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) });
         let (frames, taken) = mpsc::channel(4);
         let (committed, mut durable) = watch::channel(0);
+        let (_configs, followed) = watch::channel(active("", false));
         let status = Arc::new(Status::default());
-        let writing =
-            tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), Arc::new(SystemClock), committed));
+        let writing = tokio::spawn(write(SharedSpool::new(spool), taken, followed, Arc::clone(&status), Arc::new(SystemClock), committed));
         // More than the channel holds: whoever polls is not held up by the disk.
         for _ in 0..40 {
             frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
@@ -229,9 +302,10 @@ mod tests {
         let spool = SharedSpool::new(spool);
         let (frames, taken) = mpsc::channel(4);
         let (committed, _durable) = watch::channel(0);
+        let (_configs, followed) = watch::channel(active("", false));
         let status = Arc::new(Status::default());
         let clock = Arc::new(SystemClock);
-        let writing = tokio::spawn(write(spool.clone(), taken, Duration::ZERO, Arc::clone(&status), clock, committed));
+        let writing = tokio::spawn(write(spool.clone(), taken, followed, Arc::clone(&status), clock, committed));
         for number in 0..40_u8 {
             frames.send(Encoded { bytes: (0..200).map(|at| at ^ number).collect(), points: 3 }).await.unwrap();
         }
@@ -258,9 +332,9 @@ mod tests {
         disk.harm(&at.join("replay/1.json"), Some(br#"{"schema":"negawatt.replay/1","first":3,"last":30}"#.to_vec()));
         let (frames, taken) = mpsc::channel(4);
         let (committed, _durable) = watch::channel(0);
+        let (_configs, followed) = watch::channel(active("", false));
         let status = Arc::new(Status::default());
-        let writing =
-            tokio::spawn(write(SharedSpool::new(spool), taken, Duration::ZERO, Arc::clone(&status), Arc::new(SystemClock), committed));
+        let writing = tokio::spawn(write(SharedSpool::new(spool), taken, followed, Arc::clone(&status), Arc::new(SystemClock), committed));
         frames.send(Encoded { bytes: vec![1; 300], points: 3 }).await.unwrap();
         drop(frames);
         writing.await.unwrap();

@@ -86,6 +86,31 @@ fn what_the_collector_has_goes_first_and_costs_nothing() {
 }
 
 #[test]
+fn a_smaller_allowance_takes_at_once_what_the_collector_has_and_later_what_it_has_not() {
+    let disk = MemoryDisk::default();
+    let mut spool = open_with(&disk, SpoolOptions { bytes_max: 40 * 4096, segment_bytes: SEGMENT });
+    append_of(&mut spool, 200, meter_frame);
+    let half = spool.segments.get(spool.segments.len() / 2).unwrap().first;
+    spool.acknowledge(half).unwrap();
+    let before = spool.counters();
+    spool.allow(before.bytes / 4).unwrap();
+    let after = spool.counters();
+    assert!(before.bytes > after.bytes && after.bytes > after.bytes_max, "{before:?} {after:?}");
+    assert_eq!((after.oldest, after.dropped, after.points_left_out), (half, 0, 0));
+    assert_eq!(disk.seen().iter().filter(|(path, _)| path.starts_with(folder().join(SEGMENTS))).count(), spool.segments.len());
+    // With the next segment it counts for everything.
+    append_of(&mut spool, 20, meter_frame);
+    assert!(spool.counters().bytes <= after.bytes_max && spool.counters().points_left_out > 0);
+    // And more is followed at once.
+    let left_out = spool.counters().points_left_out;
+    spool.allow(80 * 4096).unwrap();
+    append_of(&mut spool, 100, meter_frame);
+    assert_eq!(spool.counters().points_left_out, left_out);
+    drop(spool);
+    assert_eq!(open_with(&disk, SMALL).counters().committed, 320);
+}
+
+#[test]
 fn once_the_allowance_is_used_hardly_more_is_written_than_is_kept() {
     let disk = MemoryDisk::default();
     let options = SpoolOptions { bytes_max: 4 << 16, segment_bytes: 1 << 16 };
