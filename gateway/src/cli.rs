@@ -9,6 +9,7 @@ mod doctor;
 mod identify;
 mod live;
 mod probe;
+mod profile;
 mod replay;
 mod report;
 mod scan;
@@ -159,7 +160,7 @@ pub fn run(args: Args) -> ExitCode {
     let code = match args.command {
         Command::Run { config, .. } => run_gateway(&runtime, &config),
         Command::Check { config, connect } => check(&runtime, &config, connect),
-        Command::Device { device } => device::run(device),
+        Command::Device { device } => runtime.block_on(device::run(device)),
         Command::Order { order } => command::run(order),
         Command::Replay(args) => replay::run(&args),
         Command::Probe(args) => runtime.block_on(probe::probe(args)),

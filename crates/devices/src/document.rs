@@ -44,6 +44,8 @@ pub(crate) struct Document {
     pub(crate) identify: Vec<IdentifyText>,
     /// What the answer to function 43/14 contains.
     pub(crate) identification: Option<String>,
+    /// What the answer to function 17 contains.
+    pub(crate) server_id: Option<String>,
     /// Whether it is found by its SunSpec marker.
     #[serde(default)]
     pub(crate) sunspec: bool,
@@ -135,6 +137,9 @@ pub(crate) enum ParityText {
 pub(crate) struct IdentifyText {
     pub(crate) address: u16,
     pub(crate) words: Vec<u16>,
+    /// Other contents that name it as well.
+    #[serde(default)]
+    pub(crate) or: Vec<Vec<u16>>,
 }
 
 #[derive(Debug, Deserialize)]

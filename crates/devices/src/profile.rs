@@ -105,6 +105,16 @@ pub struct Identify {
     pub table: Table,
     pub address: u16,
     pub words: Vec<u16>,
+    /// Contents of other variants with the same map; as many registers each.
+    pub or: Vec<Vec<u16>>,
+}
+
+impl Identify {
+    /// Whether registers with these contents name the model.
+    #[must_use]
+    pub fn fits(&self, found: &[u16]) -> bool {
+        self.words == found || self.or.iter().any(|words| words == found)
+    }
 }
 
 /// What one model of device is.
@@ -122,6 +132,7 @@ pub struct Profile {
     warnings: Vec<String>,
     texts: Vec<TextField>,
     identification: Option<String>,
+    server_id: Option<String>,
     sunspec: bool,
     max_registers: u16,
     bridge: u16,
@@ -177,7 +188,7 @@ impl Profile {
                 },
                 stop_bits: serial.stop_bits,
             }),
-            identify: document.identify.into_iter().map(|at| Identify { table, address: at.address, words: at.words }).collect(),
+            identify: document.identify.into_iter().map(|at| Identify { table, address: at.address, words: at.words, or: at.or }).collect(),
             id: document.id,
             manufacturer: document.manufacturer,
             products: document.products,
@@ -188,6 +199,7 @@ impl Profile {
             warnings: document.warning,
             texts,
             identification: document.identification,
+            server_id: document.server_id,
             sunspec: document.sunspec,
             max_registers: document.read.max_registers,
             bridge: document.read.bridge,
@@ -214,6 +226,16 @@ impl Profile {
         let mut text: String = self.text.lines().filter(|text| !is_base(text)).fold(line, |text, line| text + "\n" + line);
         text.push('\n');
         Self::parse(&text)
+    }
+
+    /// The same profile under another id.
+    ///
+    /// * Errors: the id is none.
+    pub fn named(&self, id: &str) -> Result<Self, ProfileError> {
+        // Keys of the file itself come before those of its tables.
+        let is_id = |line: &&str| line.split('=').next().is_some_and(|key| key.trim() == "id");
+        let line = self.text.lines().find(is_id).unwrap_or_default();
+        Self::parse(&self.text.replacen(line, &format!("id = {}", toml::Value::String(id.to_owned())), 1))
     }
 
     /// The name of the profile: `eastron-sdm630`.
@@ -281,6 +303,12 @@ impl Profile {
     #[must_use]
     pub fn identification(&self) -> Option<&str> {
         self.identification.as_deref()
+    }
+
+    /// A piece of the device's answer to function 17 that only this model has.
+    #[must_use]
+    pub fn server_id(&self) -> Option<&str> {
+        self.server_id.as_deref()
     }
 
     /// Whether it is found by its SunSpec marker.

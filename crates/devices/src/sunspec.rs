@@ -17,6 +17,10 @@ use crate::text::TextBytes;
 pub const SUNSPEC_BASES: [u16; 3] = [40_000, 50_000, 0];
 /// The marker: "SunS".
 pub const SUNSPEC_MARKER: [u16; 2] = [0x5375, 0x6E53];
+/// The numbers of models with floats are those of their twins with integers, and ten.
+const FLOATS_BEYOND: u16 = 10;
+/// Longest id of a profile.
+const ID_MAX: usize = 63;
 /// More models than any device has; a chain that is longer is none.
 pub const SUNSPEC_MODELS_MAX: usize = 64;
 
@@ -59,27 +63,83 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// A profile for every model of the chain that we know, in their order.
+    /// The models that are worth reading: those that we know, in their order.
     ///
-    /// * Errors: a model that is shorter than its number says.
-    pub fn profiles(&self) -> Result<Vec<Profile>, ProfileError> {
-        self.models.iter().filter(|at| model::knows(at.number)).map(|at| self.profile(*at, &[])).collect()
+    /// A model with floats whose twin with integers is there too says the same again, and its counters lose their last digits as
+    /// they grow: it is left out.
+    #[must_use]
+    pub fn known(&self) -> Vec<ModelAt> {
+        let is_there = |number: u16| self.models.iter().any(|at| at.number == number);
+        let says_more = |at: &&ModelAt| !model::is_float(at.number) || !is_there(at.number - FLOATS_BEYOND);
+        self.models.iter().filter(|at| model::knows(at.number)).filter(says_more).copied().collect()
     }
 
-    /// The profile of one model; where its registers were read, without the points that this device does not implement.
+    /// The profile of a device as it describes itself: all its models that are worth reading, as one device.
     ///
-    /// * Shape: `words` are the model's registers, its header included, or empty. What is there decides the typical scale factors
-    ///   and, where a factor is finer than usual, the step of the readings.
+    /// * Shape: a model and its registers, header included, or none of them. What is there leaves out the points that the device does
+    ///   not implement, and decides the typical scale factors and, where a factor is finer than usual, the step of the readings.
+    ///   The points of a second model carry its kind before their names: `meter_e_imp` of a meter in an inverter.
     /// * Points that count or that money is computed from always stay: a new meter has counted nothing yet.
-    /// * Errors: a model that we do not know, or that is shorter than its number says.
-    pub fn profile(&self, at: ModelAt, words: &[u16]) -> Result<Profile, ProfileError> {
-        let fault = |fault: String| ProfileError::Faults { id: format!("sunspec-{}", at.number), faults: vec![fault] };
-        let Some(known) = model::find(at.number) else { return Err(fault(format!("model {} is not known", at.number))) };
-        if at.length < known.length {
-            return Err(fault(format!("the device's model has {} registers, the model's definition {}", at.length, known.length)));
+    /// * Errors: a model that we do not know, or that is shorter than its number says; no model at all.
+    pub fn profile(&self, parts: &[(ModelAt, &[u16])]) -> Result<Profile, ProfileError> {
+        let mut known = Vec::with_capacity(parts.len());
+        for (at, words) in parts {
+            known.push((model::checked(*at).map_err(|fault| faulty(at.number, fault))?, *at, *words));
         }
-        Profile::parse(&known.text(self, at, words))
+        let Some((first, at, _)) = known.first().copied() else { return Err(faulty(0, "there is no model to read".to_owned())) };
+        let numbers: Vec<u16> = parts.iter().map(|(at, _)| at.number).collect();
+        Profile::parse(&first.text(self, at, &self.id_of(&numbers, at), &known))
     }
+
+    /// The registers by which a device says all this, the models' own left out: the way back, for simulated devices.
+    ///
+    /// * Shape: address and word, in the order of the addresses.
+    /// * Errors: `None` where a text does not fit its registers, or the chain leaves the register space or has holes.
+    #[must_use]
+    pub fn registers(&self) -> Option<Vec<(u16, u16)>> {
+        let common = &self.common;
+        let first = self.base.checked_add(4)?;
+        let length = self.models.first().map_or(Some(66), |at| at.address.checked_sub(first))?;
+        let mut words = vec![SUNSPEC_MARKER[0], SUNSPEC_MARKER[1], 1, length];
+        let texts = [(&common.manufacturer, 16), (&common.model, 16), (&common.options, 8), (&common.version, 8), (&common.serial, 16)];
+        for (text, registers) in texts {
+            words.extend(TextBytes::Both.encode(text.as_deref().unwrap_or_default(), registers)?);
+        }
+        words.resize(4 + usize::from(length), 0);
+        let mut told: Vec<(u16, u16)> = (self.base..=u16::MAX).zip(words).collect();
+        let mut next = first.checked_add(length)?;
+        for at in &self.models {
+            if at.address != next {
+                return None;
+            }
+            told.extend([(at.address, at.number), (at.address.checked_add(1)?, at.length)]);
+            next = at.address.checked_add(2)?.checked_add(at.length)?;
+        }
+        told.extend([(next, u16::MAX), (next.checked_add(1)?, 0)]);
+        Some(told)
+    }
+
+    /// The id of a profile: what it is and who made it, so that devices of two makers in one facility keep apart.
+    fn id_of(&self, numbers: &[u16], first: ModelAt) -> String {
+        let mut id = numbers.iter().fold("sunspec".to_owned(), |id, number| format!("{id}-{number}"));
+        let named = [&self.common.manufacturer, &self.common.model];
+        for letter in named.into_iter().flatten().flat_map(|text| std::iter::once('-').chain(text.chars())) {
+            match letter.to_ascii_lowercase() {
+                plain @ ('a'..='z' | '0'..='9') => id.push(plain),
+                _ if id.ends_with('-') => {}
+                _ => id.push('-'),
+            }
+        }
+        let one_of_several = numbers.len() == 1 && self.models.iter().filter(|other| other.number == first.number).count() > 1;
+        let place = if one_of_several { format!("-at-{}", first.address) } else { String::new() };
+        id.truncate(ID_MAX - place.len());
+        id.truncate(id.trim_end_matches('-').len());
+        id + &place
+    }
+}
+
+fn faulty(number: u16, fault: String) -> ProfileError {
+    ProfileError::Faults { id: format!("sunspec-{number}"), faults: vec![fault] }
 }
 
 #[cfg(test)]

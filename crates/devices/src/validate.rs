@@ -48,6 +48,17 @@ pub(crate) fn document(document: &Document, faults: &mut Vec<String>) {
     if !(1..=247).contains(&document.unit_id) {
         faults.push(format!("unit_id: {} is not in 1 to 247", document.unit_id));
     }
+    for rule in &document.identify {
+        let limit = usize::from(document.read.max_registers);
+        if rule.words.is_empty() || rule.words.len() > limit || rule.or.iter().any(|other| other.len() != rule.words.len()) {
+            faults.push(format!("identify {}: takes 1 to {limit} words, and as many in each alternative", rule.address));
+        }
+    }
+    for (key, text) in [("identification", &document.identification), ("server_id", &document.server_id)] {
+        if text.as_ref().is_some_and(|text| text.trim().len() < 3) {
+            faults.push(format!("{key}: a text of less than three characters names no model"));
+        }
+    }
     if document.points.is_empty() {
         faults.push("point: a profile without points reads nothing".to_owned());
     }

@@ -35,7 +35,7 @@ pub use fault::{Fault, Faults, Rule};
 pub use line::{Line, LineConfig};
 pub use link::Link;
 pub use load::{Interval, Load, LoadError};
-pub use meter::{Exception, Meter};
+pub use meter::{Exception, Meter, Nameplate, NoSuchModel};
 pub use mistake::Mistake;
 pub use series::{Series, SeriesError};
 pub use tcp::TcpServer;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use daemon::Clock;
-use devices::{Point, Profile, Table};
+use devices::{Discovery, Point, Profile, Table};
 use jiff::Timestamp;
 use units::{Measured, Unit};
 
@@ -40,6 +40,20 @@ impl Exception {
     }
 }
 
+/// Why there is no such SunSpec device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no device can be made of model {0} in this chain")]
+pub struct NoSuchModel(u16);
+
+/// What a device says of itself by functions of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nameplate {
+    /// Basic objects of function 43/14: maker, product code, revision. Without one, the function is refused.
+    pub objects: Vec<String>,
+    /// The text of function 17; refused where there is none.
+    pub server_id: Option<String>,
+}
+
 /// A simulated device. Its registers show what there is to measure at the clock's time.
 #[derive(Debug)]
 pub struct Meter {
@@ -48,6 +62,8 @@ pub struct Meter {
     clock: Arc<dyn Clock>,
     /// Registers with fixed contents: what names the model.
     fixed: BTreeMap<(Table, u16), u16>,
+    /// What it says of itself.
+    pub(crate) nameplate: Nameplate,
     /// What whoever installed it did wrong, and when.
     mistakes: Vec<Mistake>,
     installed: Timestamp,
@@ -106,7 +122,38 @@ impl Meter {
         }
         let installed = clock.now();
         let shown = Mutex::new(Shown::default());
-        Self { profile: Arc::new(profile.clone()), source, clock, fixed, mistakes: Vec::new(), installed, shown }
+        let (nameplate, mistakes) = (Nameplate::default(), Vec::new());
+        Self { profile: Arc::new(profile.clone()), source, clock, fixed, nameplate, mistakes, installed, shown }
+    }
+
+    /// A device on a load that says itself where its registers are: a SunSpec chain with one model of interest.
+    ///
+    /// * Errors: `said` has no such model, or cannot be said.
+    pub fn sunspec(said: &Discovery, number: u16, load: &Load, seed: u64, clock: Arc<dyn Clock>) -> Result<Self, NoSuchModel> {
+        let refused = || NoSuchModel(number);
+        let at = said.models.iter().find(|at| at.number == number).copied().ok_or_else(refused)?;
+        let whole = said.profile(&[(at, &[])]).map_err(|_faults| refused())?;
+        // Factors as devices of that size have them: powers in tens of watts, everything else by the step of its readings.
+        let mut words = vec![0; usize::from(at.length) + 2];
+        for point in whole.points() {
+            let power =
+                if matches!(point.unit, Unit::Watt | Unit::VoltAmpere | Unit::Var) { 1 } else { point.exponent - point.scale.exponent };
+            if let Some(word) = point.scale_factor.and_then(|factor| words.get_mut(usize::from(factor.address - at.address))) {
+                *word = i16::from(power).cast_unsigned();
+            }
+        }
+        let profile = said.profile(&[(at, &words)]).map_err(|_faults| refused())?;
+        let mut meter = Self::electrical(&profile, load, Grid::EUROPE, seed, 1_234_567, clock);
+        let said = said.registers().ok_or_else(refused)?;
+        meter.fixed.extend(said.into_iter().map(|(address, word)| ((Table::Holding, address), word)));
+        Ok(meter)
+    }
+
+    /// The same device, which says this of itself.
+    #[must_use]
+    pub fn with_nameplate(mut self, nameplate: Nameplate) -> Self {
+        self.nameplate = nameplate;
+        self
     }
 
     /// The same meter, installed wrongly from now on.

@@ -5,6 +5,11 @@ use jiff::Timestamp;
 
 use crate::meter::{Exception, Meter};
 
+const READ_IDENTIFICATION: u8 = 0x2B;
+const REPORT_SERVER_ID: u8 = 0x11;
+/// Whole texts only, and what fits into an answer.
+const TEXT_BYTES_MAX: usize = 60;
+
 /// Answers a request as a meter does: it may be read and not written.
 pub(crate) fn answer(meter: &Meter, request: &[u8]) -> Vec<u8> {
     answer_at(meter, request, meter.now())
@@ -16,6 +21,10 @@ pub(crate) fn answer_at(meter: &Meter, request: &[u8], at: Timestamp) -> Vec<u8>
     let table = match function {
         3 => Table::Holding,
         4 => Table::Input,
+        READ_IDENTIFICATION if !meter.nameplate.objects.is_empty() => return identification(&meter.nameplate.objects, arguments),
+        REPORT_SERVER_ID if meter.nameplate.server_id.is_some() && arguments.is_empty() => {
+            return server_id(meter.nameplate.server_id.as_deref().unwrap_or_default());
+        }
         _ => return exception(function, Exception::IllegalFunction.code()),
     };
     let &[a, b, c, d] = arguments else { return exception(function, Exception::IllegalValue.code()) };
@@ -29,6 +38,35 @@ pub(crate) fn answer_at(meter: &Meter, request: &[u8], at: Timestamp) -> Vec<u8>
         }
         Err(err) => exception(function, err.code()),
     }
+}
+
+/// The basic objects (Modbus application protocol V1.1b3, 6.21), all of them in one answer.
+fn identification(objects: &[String], arguments: &[u8]) -> Vec<u8> {
+    let &[0x0E, 1, first] = arguments else { return exception(READ_IDENTIFICATION, Exception::IllegalValue.code()) };
+    let texts: Vec<(u8, &[u8])> = (0..).zip(objects.iter().map(|text| cut(text))).filter(|(id, _)| *id >= first).take(3).collect();
+    if texts.is_empty() {
+        return exception(READ_IDENTIFICATION, Exception::IllegalAddress.code());
+    }
+    // Basic identification as a stream, nothing more to follow.
+    let mut pdu = vec![READ_IDENTIFICATION, 0x0E, 1, 1, 0, 0, u8::try_from(texts.len()).unwrap_or(3)];
+    for (id, text) in texts {
+        pdu.extend([id, u8::try_from(text.len()).unwrap_or(0)]);
+        pdu.extend(text);
+    }
+    pdu
+}
+
+/// The maker's id, a text and the status "runs" (6.13).
+fn server_id(text: &str) -> Vec<u8> {
+    let text = cut(text);
+    let mut pdu = vec![REPORT_SERVER_ID, u8::try_from(text.len() + 2).unwrap_or(2), 1];
+    pdu.extend(text);
+    pdu.push(0xFF);
+    pdu
+}
+
+fn cut(text: &str) -> &[u8] {
+    text.as_bytes().get(..TEXT_BYTES_MAX).unwrap_or(text.as_bytes())
 }
 
 /// The answer that refuses a request.

@@ -7,7 +7,8 @@ use daemon::ExitCode;
 use devices::{Expected, Origin, Profile, ProfileError};
 use serde_json::{Value, json};
 
-use super::{Output, complain, say};
+use super::{Output, complain, profile, say};
+use crate::modbus::Endpoint;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Device {
@@ -35,14 +36,20 @@ pub(super) enum Device {
         #[arg(long, value_enum, default_value_t = Output::Human)]
         output: Output,
     },
-    /// Make a profile from another program's register list; what it does not say is told on standard error
+    /// Make a profile from another program's register list or from what a device says of itself; what is not said is told on standard error
     Import {
         /// Whose list it is
         #[arg(long, value_enum)]
         from: From,
-        /// The list
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
+        /// The list; or where the device is, as `probe` takes it
+        #[arg(value_name = "FILE|URL")]
+        place: String,
+        /// Unit id of a device that describes itself
+        #[arg(long, value_name = "1-247", default_value_t = 1)]
+        unit: u8,
+        /// Which of its models, where it has several: 203
+        #[arg(long, value_name = "NUMBER")]
+        model: Option<u16>,
         /// Id of the new profile; the file's name if not given
         #[arg(long, value_name = "ID")]
         id: Option<String>,
@@ -60,14 +67,31 @@ pub(super) enum From {
     Mbmd,
     /// A meter template of evcc, in YAML
     Evcc,
+    /// A device that describes itself
+    Sunspec,
 }
 
-pub(super) fn run(device: Device) -> ExitCode {
+impl From {
+    /// The program it is a list of; none for a device that describes itself.
+    const fn origin(self) -> Option<Origin> {
+        match self {
+            Self::Telegraf => Some(Origin::Telegraf),
+            Self::Mbmd => Some(Origin::Mbmd),
+            Self::Evcc => Some(Origin::Evcc),
+            Self::Sunspec => None,
+        }
+    }
+}
+
+pub(super) async fn run(device: Device) -> ExitCode {
     match device {
         Device::List { output } => list(output),
         Device::Show { id, output } => show(&id, output),
         Device::Lint { file, output } => lint(&file, output),
-        Device::Import { from, file, id, output } => import(from, &file, id, output),
+        Device::Import { from, place, unit, model, id, output } => match from.origin() {
+            Some(origin) => import(origin, Path::new(&place), id, output),
+            None => describe(&place, (unit, model), id, output).await,
+        },
     }
 }
 
@@ -252,15 +276,37 @@ fn lint(file: &Path, output: Output) -> ExitCode {
     }
 }
 
-fn import(from: From, file: &Path, id: Option<String>, output: Output) -> ExitCode {
+/// The profile of a device that says itself where its registers are.
+async fn describe(place: &str, (unit, model): (u8, Option<u16>), id: Option<String>, output: Output) -> ExitCode {
+    let endpoint = match Endpoint::parse(place) {
+        Ok(endpoint) => endpoint,
+        Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
+    };
+    let profile = match profile::described(&endpoint, unit, model).await {
+        Ok(profile) => profile,
+        Err(code) => return code,
+    };
+    let profile = match id.map(|id| profile.named(&id)) {
+        None => profile,
+        Some(Ok(named)) => named,
+        Some(Err(err)) => return complain(&format!("error: {}", daemon::chain(&err)), ExitCode::Usage),
+    };
+    let answer = match output {
+        Output::Human => profile.text().trim_end().to_owned(),
+        Output::Json => {
+            let lost: [&str; 0] = [];
+            let (id, hash) = (profile.id(), profile.hash_hex());
+            json!({ "schema": "negawatt.device-import/1", "id": id, "hash": hash, "profile": profile.text(), "lost": lost, "faults": lost })
+                .to_string()
+        }
+    };
+    tell(&answer)
+}
+
+fn import(origin: Origin, file: &Path, id: Option<String>, output: Output) -> ExitCode {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(err) => return complain(&format!("error: {} cannot be read: {err}", file.display()), ExitCode::Usage),
-    };
-    let origin = match from {
-        From::Telegraf => Origin::Telegraf,
-        From::Mbmd => Origin::Mbmd,
-        From::Evcc => Origin::Evcc,
     };
     let stem =
         || file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-"));
@@ -308,7 +354,7 @@ mod tests {
         assert!(shown.starts_with("orno-we504  ORNO OR-WE-504\nkind        power-meter, 1 phases\nconfidence  medium\n"), "{shown}");
         assert!(shown.contains("\nwarning     Powers are unsigned"), "{shown}");
         assert!(shown.ends_with("\n  e_imp          holding     7  u32      kWh        billing"), "{shown}");
-        assert_eq!(run(Device::Show { id: "nonsense".to_owned(), output: Output::Json }), ExitCode::Usage);
-        assert_eq!(run(Device::Lint { file: PathBuf::from("/nowhere"), output: Output::Human }), ExitCode::Usage);
+        assert_eq!(show("nonsense", Output::Json), ExitCode::Usage);
+        assert_eq!(lint(Path::new("/nowhere"), Output::Human), ExitCode::Usage);
     }
 }

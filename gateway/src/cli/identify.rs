@@ -41,7 +41,14 @@ pub(super) async fn run(args: IdentifyArgs) -> ExitCode {
     let identity = identify(&endpoint, args.unit).await;
     let best = identity.best().map(|best| best.profile.as_str());
     let printed = match args.output {
-        Output::Human => human(&identity),
+        Output::Human => {
+            let place = format!("'{}' --unit {}", args.endpoint, args.unit);
+            let next = identity.best().map(|best| match best.text {
+                Some(_) => format!("\nnext: negawatt-gateway device import --from sunspec {place} > {}.toml", best.profile),
+                None => format!("\nnext: negawatt-gateway probe {place} --device {}", best.profile),
+            });
+            human(&identity) + &next.unwrap_or_default()
+        }
         Output::Json => {
             let report = Report { schema: "negawatt.identify/1", url: &args.endpoint, unit: args.unit, best, identity: &identity };
             serde_json::to_string(&report).expect("lists and texts become JSON")
@@ -66,7 +73,8 @@ pub(super) fn human(identity: &Identity) -> String {
         lines.push(format!("server id        {text}"));
     }
     if let Some(plate) = &identity.sunspec {
-        lines.push(format!("SunSpec at {:<5} {} {}, serial {}", plate.base, plate.manufacturer, plate.model, plate.serial));
+        let version = if plate.version.is_empty() { String::new() } else { format!(", version {}", plate.version) };
+        lines.push(format!("SunSpec at {:<5} {} {}, serial {}{version}", plate.base, plate.manufacturer, plate.model, plate.serial));
     }
     for candidate in &identity.candidates {
         let sure = if candidate.certain { "certain".to_owned() } else { format!("score {}", candidate.score) };

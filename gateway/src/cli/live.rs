@@ -9,12 +9,11 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use config::DurationText;
 use daemon::ExitCode;
-use devices::Profile;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::time::Instant;
 
 use self::screen::{Screen, plain};
-use super::{complain, say};
+use super::{complain, profile, say};
 use crate::{modbus::Endpoint, setup::Watched};
 
 /// How often keys are looked at.
@@ -29,7 +28,7 @@ pub(super) struct LiveArgs {
     /// Unit id; the profile's factory setting when not given
     #[arg(long, value_name = "1-247")]
     unit: Option<u8>,
-    /// Profile of the device, such as eastron-sdm630
+    /// Profile of the device: eastron-sdm630, a file of your own, or sunspec where the device describes itself
     #[arg(long, value_name = "PROFILE")]
     device: String,
     /// Time between two readings
@@ -48,12 +47,11 @@ pub(super) async fn run(args: LiveArgs) -> ExitCode {
         Ok(endpoint) => endpoint,
         Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
     };
-    let Some(profile) = devices::find(&args.device) else {
-        let known: Vec<&str> = devices::builtin().iter().map(Profile::id).collect();
-        return complain(&format!("error: there is no profile `{}`\nhelp: one of {}", args.device, known.join(", ")), ExitCode::Usage);
+    let (profile, unit) = match profile::named(&args.device, &endpoint, args.unit).await {
+        Ok((profile, unit)) => (profile, unit),
+        Err(code) => return code,
     };
-    let unit = args.unit.unwrap_or_else(|| profile.unit_id());
-    let watched = match Watched::new(&endpoint, unit, profile) {
+    let watched = match Watched::new(&endpoint, unit, &profile) {
         Ok(watched) => watched,
         Err(err) => return complain(&format!("error: {err}"), ExitCode::Bug),
     };

@@ -5,7 +5,7 @@ use devices::Profile;
 use serde::Serialize;
 use units::{Measured, Quality};
 
-use super::{Output, complain, say};
+use super::{Output, complain, profile, say};
 use crate::{
     modbus::{BusError, Endpoint},
     setup::{DisplayError, Hypothesis, compare_with_display},
@@ -20,7 +20,7 @@ pub(super) struct ProbeArgs {
     /// Unit id; the profile's factory setting when not given
     #[arg(long, value_name = "1-247")]
     unit: Option<u8>,
-    /// Profile of the device, such as eastron-sdm630
+    /// Profile of the device: eastron-sdm630, a file of your own, or sunspec where the device describes itself
     #[arg(long, value_name = "PROFILE")]
     device: String,
     /// Ask why this point differs from what the display shows; needs --shown
@@ -54,21 +54,20 @@ pub(super) async fn probe(args: ProbeArgs) -> ExitCode {
         Ok(endpoint) => endpoint,
         Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
     };
-    let Some(profile) = devices::find(&args.device) else {
-        let known: Vec<&str> = devices::builtin().iter().map(Profile::id).collect();
-        return complain(&format!("error: there is no profile `{}`\nhelp: one of {}", args.device, known.join(", ")), ExitCode::Usage);
+    let (profile, unit) = match profile::named(&args.device, &endpoint, args.unit).await {
+        Ok((profile, unit)) => (profile, unit),
+        Err(code) => return code,
     };
-    let unit = args.unit.unwrap_or_else(|| profile.unit_id());
     if let (Some(point), Some(shown)) = (&args.point, &args.shown) {
-        return compare(&endpoint, unit, profile, (point, shown), args.output).await;
+        return compare(&endpoint, unit, &profile, (point, shown), args.output).await;
     }
-    let points = match crate::poll::probe(&endpoint, unit, profile).await {
+    let points = match crate::poll::probe(&endpoint, unit, &profile).await {
         Ok(points) => points,
         Err(err) => return complain(&explain(&err, &endpoint), ExitCode::DependencyDown),
     };
     let printed = match args.output {
-        Output::Human => human(&points, profile),
-        Output::Json => json(&points, profile),
+        Output::Human => human(&points, &profile),
+        Output::Json => json(&points, &profile),
     };
     match say(&printed) {
         Ok(()) => ExitCode::Ok,

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{Output, complain, say};
+use super::{Output, complain, profile, say};
 use crate::setup::{Event, Place, PlaceReport, Thoroughness, scan};
 
 /// Events between the engine and the progress line.
@@ -125,7 +125,13 @@ fn human(reports: &[PlaceReport]) -> String {
         for device in &report.devices {
             let setting = device.settings.map_or_else(|| device.framing.to_owned(), |setting| setting.to_string());
             let what = device.identity.as_ref().map_or_else(String::new, |identity| match (identity.best(), identity.candidates.len()) {
-                (Some(best), _) => format!("  {}", best.profile),
+                (Some(best), _) => {
+                    let plate = identity
+                        .sunspec
+                        .as_ref()
+                        .map(|plate| format!(" ({} {}, serial {})", plate.manufacturer, plate.model, plate.serial));
+                    format!("  {}{}", best.profile, plate.unwrap_or_default())
+                }
                 (None, 0) => "  no known profile fits".to_owned(),
                 (None, _) => {
                     let names: Vec<&str> = identity.candidates.iter().map(|candidate| candidate.profile.as_str()).collect();
@@ -148,7 +154,8 @@ fn human(reports: &[PlaceReport]) -> String {
         lines.extend(report.findings.iter().map(|finding| format!("  {}", finding.text().replace('\n', "\n  "))));
     }
     if let Some(device) = reports.iter().flat_map(|report| &report.devices).next() {
-        let profile = device.identity.as_ref().and_then(|identity| identity.best()).map_or("PROFILE", |best| best.profile.as_str());
+        let best = device.identity.as_ref().and_then(|identity| identity.best());
+        let profile = best.map_or("PROFILE", |best| if best.text.is_some() { profile::SUNSPEC } else { &best.profile });
         lines.push(format!("next: negawatt-gateway probe '{}' --unit {} --device {profile}", device.url, device.unit));
     }
     lines.join("\n")

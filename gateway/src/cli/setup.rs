@@ -8,7 +8,8 @@ use std::{
 use daemon::ExitCode;
 use tokio::sync::mpsc;
 
-use super::{complain, say};
+use super::{complain, profile, say};
+use crate::modbus::Endpoint;
 use crate::setup::{Answers, DeviceAnswer, FoundDevice, Place, QUESTIONS, SERIAL_PATIENCE, Thoroughness, scan};
 
 const EVENTS_MAX: usize = 16;
@@ -19,7 +20,7 @@ pub(super) struct SetupArgs {
     /// The configuration to write; an existing file is never overwritten
     #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
     out: PathBuf,
-    /// Answers in TOML: tenant, facility, gateway, broker, data_dir and [[device]] with id, url, unit, profile
+    /// Answers in TOML: tenant, facility, gateway, broker, data_dir, profiles and [[device]] with id, url, unit, profile
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
     /// Whose facility it is
@@ -70,16 +71,31 @@ pub(super) async fn run(args: SetupArgs) -> ExitCode {
     if let Err(err) = complete(&mut answers, asks, &mut io::stdin().lock(), &mut io::stderr().lock()) {
         return complain(&format!("error: the answers could not be read: {err}"), ExitCode::Usage);
     }
+    if let Err(code) = ask_themselves(&mut answers).await {
+        return code;
+    }
+    let kept = match answers.keep_profiles(&args.out) {
+        Ok(kept) => kept,
+        Err(err) => return complain(&format!("error: {}", daemon::chain(&err)), ExitCode::DependencyDown),
+    };
     let text = match answers.configuration(&args.out) {
         Ok(text) => text,
-        Err(faults) => return complain(&faults, ExitCode::Configuration),
+        Err(faults) => {
+            kept.undo();
+            return complain(&faults, ExitCode::Configuration);
+        }
     };
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&args.out);
     if let Err(err) = written.and_then(|mut file| file.write_all(text.as_bytes())) {
+        kept.undo();
         let help = "help: name another file with --out; an existing one is never overwritten";
         return complain(&format!("error: {} could not be written: {err}\n{help}", args.out.display()), ExitCode::DependencyDown);
     }
-    match say(&format!("{}: {} devices", args.out.display(), answers.device.len())) {
+    let profiles = match (&answers.profiles, kept.count()) {
+        (Some(folder), count @ 1..) => format!(", {count} profiles of devices that describe themselves in {}", folder.display()),
+        _ => String::new(),
+    };
+    match say(&format!("{}: {} devices{profiles}", args.out.display(), answers.device.len())) {
         Ok(()) => complain(&format!("next: negawatt-gateway check --config {} --connect", args.out.display()), ExitCode::Ok),
         Err(code) => code,
     }
@@ -131,9 +147,26 @@ async fn find_devices(ports: &[String], answers: &mut Answers, asks: bool) -> Re
     Ok(())
 }
 
+/// Asks those devices what they are that are said to know it.
+async fn ask_themselves(answers: &mut Answers) -> Result<(), ExitCode> {
+    for device in answers.device.iter_mut().filter(|device| device.profile == profile::SUNSPEC) {
+        let endpoint = Endpoint::parse(&device.url).map_err(|err| complain(&format!("error: {err}"), ExitCode::Configuration))?;
+        let described = profile::described(&endpoint, device.unit, None).await?;
+        device.profile = described.id().to_owned();
+        device.text = Some(described.text().to_owned());
+    }
+    Ok(())
+}
+
 fn proposed(device: &FoundDevice, number: usize) -> Option<DeviceAnswer> {
     let best = device.identity.as_ref()?.best()?;
-    Some(DeviceAnswer { id: format!("meter-{number}"), url: device.url.clone(), unit: device.unit, profile: best.profile.clone() })
+    Some(DeviceAnswer {
+        id: format!("meter-{number}"),
+        url: device.url.clone(),
+        unit: device.unit,
+        profile: best.profile.clone(),
+        text: best.text.clone(),
+    })
 }
 
 /// Fills in what is not answered yet: by asking, or by what usually does.
@@ -174,7 +207,7 @@ mod tests {
 
     fn device() -> DeviceAnswer {
         let (url, profile) = ("tcp://10.0.0.7:502".to_owned(), "eastron-sdm630".to_owned());
-        DeviceAnswer { id: "meter-1".to_owned(), url, unit: 1, profile }
+        DeviceAnswer { id: "meter-1".to_owned(), url, unit: 1, profile, text: None }
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! From answers to a configuration: what a guided setup asks, and the file it writes.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use config::Faults;
 use serde::Deserialize;
 
-use crate::{config::Config, modbus::Endpoint};
+use crate::{
+    config::Config,
+    modbus::{Caller, Endpoint, Framing, Listen},
+};
 
 /// What has to be known before a gateway can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -21,6 +28,8 @@ pub struct Answers {
     pub broker: Option<String>,
     /// Folder of the spool.
     pub data_dir: Option<String>,
+    /// Folder of profiles of one's own.
+    pub profiles: Option<PathBuf>,
     /// The devices, found or known.
     #[serde(default)]
     pub device: Vec<DeviceAnswer>,
@@ -36,8 +45,11 @@ pub struct DeviceAnswer {
     pub url: String,
     /// Its unit id.
     pub unit: u8,
-    /// What it is.
+    /// What it is: a profile, or `sunspec` for a device that describes itself.
     pub profile: String,
+    /// The profile file, where the device has described itself and it is not in the folder yet.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 /// A question, its key in an answers file, and an answer that usually does.
@@ -82,8 +94,11 @@ impl Answers {
         let mut text = String::from("# Written by `negawatt-gateway setup`; every key is explained in the example configuration.\n\n");
         let mut line = |args: std::fmt::Arguments<'_>| writeln!(text, "{args}").expect("writing to a string cannot fail");
         line(format_args!("[gateway]\ntenant = {}\nfacility = {}", given(&self.tenant), given(&self.facility)));
-        line(format_args!("id = {}\ndata_dir = {}\n", given(&self.gateway), given(&self.data_dir)));
-        line(format_args!("[broker]\nurl = {}\n\n[poll]\ninterval = \"60s\"", given(&self.broker)));
+        line(format_args!("id = {}\ndata_dir = {}", given(&self.gateway), given(&self.data_dir)));
+        if let Some(folder) = &self.profiles {
+            line(format_args!("profiles = {}", quoted(&folder.display().to_string())));
+        }
+        line(format_args!("\n[broker]\nurl = {}\n\n[poll]\ninterval = \"60s\"", given(&self.broker)));
         // One connection serves all devices behind it.
         let mut buses: BTreeMap<String, Vec<&DeviceAnswer>> = BTreeMap::new();
         for device in &self.device {
@@ -94,13 +109,24 @@ impl Answers {
             match Endpoint::parse(&url) {
                 Ok(Endpoint::Tcp(address)) => line(format_args!("kind = \"tcp\"\naddress = {}", quoted(&address))),
                 Ok(Endpoint::RtuOverTcp(address)) => line(format_args!("kind = \"rtu-over-tcp\"\naddress = {}", quoted(&address))),
-                _ => serial(&url, &mut line),
+                Ok(Endpoint::Listen(listen)) => dials_in(&listen, &mut line),
+                Ok(Endpoint::Rtu { .. }) | Err(_) => serial(&url, &mut line),
             }
             for DeviceAnswer { id, unit, profile, .. } in devices {
                 line(format_args!("\n[[bus.device]]\nid = {}\nunit = {unit}\nprofile = {}", quoted(id), quoted(profile)));
             }
         }
         text
+    }
+}
+
+fn dials_in(listen: &Listen, line: &mut impl FnMut(std::fmt::Arguments<'_>)) {
+    let framing = if listen.framing == Framing::Tcp { "tcp" } else { "rtu" };
+    line(format_args!("kind = \"tcp-listen\"\naddress = {}\nframing = \"{framing}\"", quoted(&listen.address)));
+    match &listen.caller {
+        Caller::Any => {}
+        Caller::Peer(peer) => line(format_args!("peer = \"{peer}\"")),
+        Caller::Hello(hello) => line(format_args!("hello = {}", quoted(&String::from_utf8_lossy(hello)))),
     }
 }
 
@@ -128,6 +154,7 @@ mod tests {
             url: url.to_owned(),
             unit,
             profile: profile.to_owned(),
+            text: None,
         };
         let some = |text: &str| Some(text.to_owned());
         Answers {
@@ -136,10 +163,13 @@ mod tests {
             gateway: some("gw-1"),
             broker: some("mqtt://broker.example.com:1883"),
             data_dir: some("/var/lib/negawatt-gateway"),
+            profiles: None,
             device: vec![
                 device("main", "tcp://192.168.1.20:502", 1, "eastron-sdm630"),
                 device("heat-pump", "rtu:///dev/ttyUSB0?baud=2400&parity=none", 1, "eastron-sdm120"),
                 device("climate", "rtu:///dev/ttyUSB0?baud=2400&parity=none", 2, "xy-md02"),
+                device("pump-house", "listen://0.0.0.0:5020?framing=rtu&hello=MODEM-7", 1, "eastron-sdm120"),
+                device("well", "listen://0.0.0.0:5021?framing=tcp&peer=10.0.0.7", 1, "abb-b23"),
             ],
         }
     }
@@ -149,7 +179,7 @@ mod tests {
         let text = answers().configuration(Path::new("gateway.toml")).unwrap();
         insta::assert_snapshot!(text);
         let config = Config::parse(Path::new("gateway.toml"), &text).unwrap();
-        assert_eq!((config.buses.len(), config.devices().count()), (2, 3));
+        assert_eq!((config.buses.len(), config.devices().count()), (4, 5));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a device is: what it says of itself, and which map makes sense of its registers.
 //!
-//! Registers that name the model settle it. Where there are none, each known map is tried on the device: most are refused or give
-//! nonsense at their first register, and those that are left are ranked by how well their values belong together.
+//! A description of its own (SunSpec), registers or texts that name the model settle it. Where there are none, each known map is tried
+//! on the device: most are refused or give nonsense at their first register, and those that are left are ranked by how well their
+//! values belong together.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,6 +13,7 @@ use super::{
     plausible::score,
     reader::{Reader, Reads, values},
     speak::{Heard, Sound, Speaker},
+    sunspec::{Described, walk},
 };
 use crate::modbus::{BusError, Endpoint};
 
@@ -20,9 +22,6 @@ const PATIENCE: Duration = Duration::from_millis(400);
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// Candidates in an answer.
 const CANDIDATES_MAX: usize = 5;
-/// Where SunSpec puts its marker, and the marker: "SunS".
-const SUNSPEC_BASES: [u16; 3] = [40_000, 50_000, 0];
-const SUNSPEC_MARKER: [u16; 2] = [0x5375, 0x6E53];
 /// Points that tell whether a map fits, the most telling first.
 const TELLING: [&str; 22] = [
     "f",
@@ -73,8 +72,14 @@ pub struct Nameplate {
     pub manufacturer: String,
     /// Model.
     pub model: String,
+    /// Version of its program.
+    #[serde(default)]
+    pub version: String,
     /// Serial number.
     pub serial: String,
+    /// Numbers of the models it has, the common one left out.
+    #[serde(default)]
+    pub models: Vec<u16>,
 }
 
 /// A profile that may be the right one.
@@ -83,15 +88,26 @@ pub struct Nameplate {
 pub struct Candidate {
     /// Profile id.
     pub profile: String,
-    /// Whether registers name this model.
+    /// Whether the device names this model.
     pub certain: bool,
     /// How well its values belong together.
     pub score: i32,
     /// Why, for people.
     pub because: Vec<String>,
+    /// The profile file, where the device described itself and no profile of ours is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 impl Identity {
+    /// How the device names the model of a profile, if it does.
+    fn names(&self, profile: &Profile) -> Option<String> {
+        let in_objects = profile.identification().filter(|text| self.objects.iter().any(|said| said.contains(text)));
+        let in_server_id = || profile.server_id().filter(|text| self.server_id.as_ref().is_some_and(|said| said.contains(text)));
+        let says = in_objects.map(|text| (text, "43/14")).or_else(|| in_server_id().map(|text| (text, "17")));
+        says.map(|(text, function)| format!("it calls itself {text} (function {function})"))
+    }
+
     /// The profile to propose, where one stands out.
     #[must_use]
     pub fn best(&self) -> Option<&Candidate> {
@@ -119,14 +135,21 @@ pub async fn identify_among(endpoint: &Endpoint, unit: u8, profiles: &[&Profile]
         }
     }
     let mut trial = Trial { reader: Reader::new(endpoint, unit, TIMEOUT, Duration::from_millis(10)), read: BTreeMap::new() };
-    for base in SUNSPEC_BASES {
-        if trial.registers(3, base, 2).await.as_deref() == Some(&SUNSPEC_MARKER) {
-            identity.sunspec = trial.nameplate(base).await;
-            break;
+    let described = walk(&mut trial.reader).await;
+    if let Ok(described) = &described {
+        identity.sunspec = Some(described.nameplate());
+        if let Some(candidate) = trial.by_itself(described, profiles).await {
+            identity.candidates.push(candidate);
         }
     }
+    let described = !identity.candidates.is_empty();
     for profile in profiles {
-        if let Some(candidate) = trial.try_on(profile).await {
+        // A general map of devices that describe themselves is of no use beside the description.
+        let is_known = identity.candidates.iter().any(|candidate| candidate.profile == profile.id());
+        if is_known || (described && profile.is_sunspec()) {
+            continue;
+        }
+        if let Some(candidate) = trial.try_on(profile, &identity).await {
             identity.candidates.push(candidate);
         }
     }
@@ -183,51 +206,66 @@ impl Trial {
         Some(block.decode(&words).map(read).collect())
     }
 
-    async fn nameplate(&mut self, base: u16) -> Option<Nameplate> {
-        // Common model: id, length, maker, model (16 words each), options, version (8 each), serial number (16).
-        let words = self.registers(3, base.checked_add(4)?, 64).await?;
-        let text = |range: std::ops::Range<usize>| text_of(words.get(range).unwrap_or_default());
-        Some(Nameplate { base, manufacturer: text(0..16), model: text(16..32), serial: text(48..64) })
+    /// What the device is by its own description; a profile of the caller's that reads it alike stands for it.
+    async fn by_itself(&mut self, described: &Described, profiles: &[&Profile]) -> Option<Candidate> {
+        let whole = described.profile(None);
+        let whole = whole.map_err(|err| tracing::debug!(error = daemon::chain(&err), "a description is of no use")).ok()?;
+        let is_it = |own: &&&Profile| own.has_map_of(&whole) || (own.id() == whole.id() && agrees(own, &whole));
+        let own = profiles.iter().find(is_it).copied();
+        let profile = own.unwrap_or(&whole);
+        let (score, mut because) = score(&values(&self.telling(profile).await));
+        because.insert(0, format!("the device says so itself: SunSpec {}", described.parts()));
+        let text = own.is_none().then(|| whole.text().to_owned());
+        Some(Candidate { profile: profile.id().to_owned(), certain: true, score, because, text })
+    }
+
+    /// The points of a profile that tell whether it fits.
+    async fn telling(&mut self, profile: &Profile) -> Reads {
+        let telling: Vec<&str> = TELLING.into_iter().filter(|id| profile.point(id).is_some()).collect();
+        let mut reads = Reads::new();
+        for block in profile.plan(&telling).iter().flat_map(|plan| &plan.blocks) {
+            reads.extend(self.block(block).await.unwrap_or_default());
+        }
+        reads
     }
 
     /// Reads a device through a map.
     ///
     /// * Errors: `None` where the device refuses, or the first value is nonsense.
-    async fn try_on(&mut self, profile: &Profile) -> Option<Candidate> {
+    async fn try_on(&mut self, profile: &Profile, said: &Identity) -> Option<Candidate> {
+        let says = said.names(profile);
         let rules = profile.identify();
         let mut named = !rules.is_empty();
         for rule in rules {
             let count = u16::try_from(rule.words.len()).ok()?;
-            if self.registers(rule.table.function(), rule.address, count).await.as_ref() != Some(&rule.words) {
+            if !self.registers(rule.table.function(), rule.address, count).await.is_some_and(|found| rule.fits(&found)) {
                 named = false;
                 break;
             }
         }
-        if !rules.is_empty() && !named {
+        if !rules.is_empty() && !named && says.is_none() {
             return None;
         }
-        let telling: Vec<&str> = TELLING.into_iter().filter(|id| profile.point(id).is_some()).collect();
-        let gate = profile.plan(telling.get(..1)?).ok()?;
+        let named = named || says.is_some();
+        let gate = TELLING.into_iter().find(|id| profile.point(id).is_some())?;
+        let gate = profile.plan(&[gate]).ok()?;
         let first = self.block(gate.blocks.first()?).await;
         let plausible = first.is_some_and(|reads| score(&values(&reads)).0 > 0);
         if !plausible && !named {
             return None;
         }
-        let mut reads = Reads::new();
-        for block in &profile.plan(&telling).ok()?.blocks {
-            reads.extend(self.block(block).await.unwrap_or_default());
-        }
-        let (score, mut because) = score(&values(&reads));
+        let (score, mut because) = score(&values(&self.telling(profile).await));
         if named {
-            because.insert(0, "its registers name the model".to_owned());
+            because.insert(0, says.unwrap_or_else(|| "its registers name the model".to_owned()));
         }
-        (named || score > 0).then(|| Candidate { profile: profile.id().to_owned(), certain: named, score, because })
+        (named || score > 0).then(|| Candidate { profile: profile.id().to_owned(), certain: named, score, because, text: None })
     }
 }
 
-fn text_of(words: &[u16]) -> String {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-    readable(&bytes)
+/// Whether what both have lies in the same registers; a device may implement more today than when it was described.
+fn agrees(own: &Profile, described: &Profile) -> bool {
+    let place = |point: &devices::Point| (point.address, point.encoding, point.scale_factor.map(|factor| factor.address));
+    own.points().iter().all(|point| described.point(&point.id).is_none_or(|other| place(other) == place(point)))
 }
 
 /// The readable part of some bytes.
@@ -283,7 +321,8 @@ mod tests {
     #[test]
     fn models_with_the_same_registers_are_one_candidate() {
         let profiles: Vec<&Profile> = devices::builtin().iter().collect();
-        let candidate = |profile: &str| Candidate { profile: profile.to_owned(), certain: false, score: 9, because: Vec::new() };
+        let candidate =
+            |profile: &str| Candidate { profile: profile.to_owned(), certain: false, score: 9, because: Vec::new(), text: None };
         let kept = without_twins(["eastron-sdm120", "eastron-sdm230", "eastron-sdm630"].map(candidate).to_vec(), &profiles);
         let told: Vec<(&str, &[String])> = kept.iter().map(|kept| (kept.profile.as_str(), kept.because.as_slice())).collect();
         assert_eq!(told, [("eastron-sdm120", &["eastron-sdm230 has the same registers".to_owned()][..]), ("eastron-sdm630", &[])]);
@@ -291,7 +330,8 @@ mod tests {
 
     #[test]
     fn the_best_candidate_stands_out_or_there_is_none() {
-        let candidate = |profile: &str, certain, score| Candidate { profile: profile.to_owned(), certain, score, because: Vec::new() };
+        let candidate =
+            |profile: &str, certain, score| Candidate { profile: profile.to_owned(), certain, score, because: Vec::new(), text: None };
         let best = |candidates| Identity { candidates, ..Identity::default() }.best().map(|best| best.profile.clone());
         assert_eq!(best(vec![candidate("a", false, 9), candidate("b", false, 5)]), Some("a".to_owned()));
         assert_eq!(best(vec![candidate("a", false, 9), candidate("b", false, 9)]), None);

@@ -58,16 +58,33 @@ pub(super) fn knows(number: u16) -> bool {
     find(number).is_some()
 }
 
+/// A model where a device has it.
+///
+/// * Errors: it is not known, or shorter than its number says.
+pub(super) fn checked(at: ModelAt) -> Result<&'static Model, String> {
+    let known = find(at.number).ok_or_else(|| format!("model {} is not known", at.number))?;
+    if at.length < known.length {
+        return Err(format!("the device's model {} has {} registers, the model's definition {}", at.number, at.length, known.length));
+    }
+    Ok(known)
+}
+
+/// Whether the model is one of floats.
+pub(super) fn is_float(number: u16) -> bool {
+    find(number).is_some_and(|model| model.point.iter().any(|point| point.encoding == "f32"))
+}
+
 impl Model {
-    /// The profile of this model where a device has it, as a profile file.
-    pub(super) fn text(&self, found: &Discovery, at: ModelAt, words: &[u16]) -> String {
+    /// The profile file of a device whose first model is this one at `at`, with the points of all its models.
+    pub(super) fn text(&self, found: &Discovery, at: ModelAt, id: &str, parts: &[(&Self, ModelAt, &[u16])]) -> String {
         let common = &found.common;
         let maker = common.manufacturer.as_deref().unwrap_or("unknown (SunSpec)");
         let product = common.model.as_deref().unwrap_or("unknown");
         let version = common.version.as_deref().map(|version| format!(", version {version}")).unwrap_or_default();
+        let sources: Vec<&str> = parts.iter().flat_map(|(model, ..)| model.source.iter().map(String::as_str)).collect();
         // Texts are printable ASCII, hence only these two need care in TOML.
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        let mut text = format!("id = \"sunspec-{}-at-{}\"\n", at.number, at.address);
+        let mut text = format!("id = {}\n", quoted(id));
         let mut line = |key: &str, value: &str| {
             text.push_str(key);
             text.push_str(" = ");
@@ -78,7 +95,7 @@ impl Model {
         line("products", &format!("[{}]", quoted(product)));
         line("kind", &quoted(&self.kind));
         line("phases", phases(at.number));
-        line("source", &format!("[{}]", quoted(&format!("{}; discovered on the device{version}", self.source.join("; ")))));
+        line("source", &format!("[{}]", quoted(&format!("{}; discovered on the device{version}", sources.join("; ")))));
         line("confidence", "\"high\"");
         line("sunspec", "true");
         line("table", "\"holding\"");
@@ -86,8 +103,18 @@ impl Model {
         line("base", &at.address.to_string());
         line("read", "{ max_registers = 125, bridge = 50 }");
         line("point", "[");
-        for point in self.point.iter().filter(|point| point.is_there(words)) {
-            point.write(words, &mut text).expect("writing to a string cannot fail");
+        for (index, (model, part, words)) in parts.iter().enumerate() {
+            let alike = parts.iter().take(index + 1).filter(|(other, ..)| other.kind == model.kind).count();
+            let kind = model.kind.trim_start_matches("power-");
+            let prefix = match (index, alike) {
+                (0, _) => String::new(),
+                (_, 1) => format!("{kind}_"),
+                _ => format!("{kind}{alike}_"),
+            };
+            let shift = part.address.saturating_sub(at.address);
+            for point in model.point.iter().filter(|point| point.is_there(words)) {
+                point.write(&prefix, shift, words, &mut text).expect("writing to a string cannot fail");
+            }
         }
         text.push_str("]\n");
         text
@@ -121,8 +148,8 @@ impl ModelPoint {
         !factor_missing && !value
     }
 
-    fn write(&self, words: &[u16], text: &mut String) -> std::fmt::Result {
-        write!(text, "  {{ id = {:?}, label = {:?}, address = {}", self.id, self.label, self.offset)?;
+    fn write(&self, prefix: &str, shift: u16, words: &[u16], text: &mut String) -> std::fmt::Result {
+        write!(text, "  {{ id = \"{prefix}{}\", label = {:?}, address = {}", self.id, self.label, self.offset + shift)?;
         write!(text, ", type = {:?}, unit = {:?}", self.encoding, self.unit)?;
         if let Some(scale) = &self.scale {
             write!(text, ", scale = {scale:?}")?;
@@ -136,7 +163,7 @@ impl ModelPoint {
             write!(text, ", invalid = [{invalid:?}]")?;
         }
         if let Some(offset) = self.factor {
-            write!(text, ", scale_factor = {{ address = {offset}, typical = {} }}", factor.unwrap_or(0))?;
+            write!(text, ", scale_factor = {{ address = {}, typical = {} }}", offset + shift, factor.unwrap_or(0))?;
         }
         if let Some(group) = &self.group {
             write!(text, ", group = {group:?}")?;

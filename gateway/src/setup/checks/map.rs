@@ -77,6 +77,13 @@ pub(super) fn fits_best(evidence: &Evidence<'_>) -> Finding {
             format!("configure profile = \"{}\"", named.profile),
         );
     }
+    if mine.is_some_and(|mine| mine.text.is_some()) {
+        return Finding::red(
+            "model",
+            format!("the device describes itself, and its registers are no longer where {id} reads them"),
+            "describe it again: `device import --from sunspec URL`, and put the file into gateway.profiles",
+        );
+    }
     match evidence.identity.candidates.first() {
         Some(best) if best.profile != id && best.score >= my_score + CLEARLY => Finding::amber(
             "model",
