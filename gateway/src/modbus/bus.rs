@@ -13,19 +13,16 @@ use super::{
     backoff::BackOff,
     counters::BusCounters,
     endpoint::{Endpoint, Open},
-    framing::{FrameFault, Framing, holds_answer},
+    error::BusError,
+    framing::{FrameFault, Framing},
     line::Line,
+    owed::Owed,
 };
 
 /// Longest silence that is waited for after a fault.
 const SILENCE_AFTER_FAULT_MAX: Duration = Duration::from_secs(1);
 /// How long a line may keep talking before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For how many timeouts an unanswered request may still be answered, and for how long at least: devices are busy for seconds.
-const GHOST_TIMEOUTS: u32 = 11;
-const GHOST_LIFE_MIN: Duration = Duration::from_secs(10);
-/// Unanswered requests that are remembered; the oldest make room.
-const GHOSTS_MAX: usize = 64;
 /// Answers that are remembered, and for how long, to know one that is repeated behind a later question.
 const RECENT_MAX: usize = 8;
 const RECENT_LIFE: Duration = Duration::from_secs(2);
@@ -37,100 +34,6 @@ const RECONNECT_CEILING: Duration = Duration::from_secs(30);
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Unanswered requests in a row, to whatever units, after which a serial connection is opened anew.
 const SILENT_TO_REOPEN: u32 = 8;
-
-/// Why a read failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BusError {
-    /// The connection or port could not be opened.
-    #[error("could not connect to {endpoint}")]
-    Connect {
-        /// The bus.
-        endpoint: Endpoint,
-        /// What the system said.
-        #[source]
-        err: io::Error,
-    },
-    /// The last attempt to connect failed a moment ago.
-    #[error("{endpoint} is left alone for another {left_ms} ms after it could not be reached")]
-    Resting {
-        /// The bus.
-        endpoint: Endpoint,
-        /// Until the next attempt.
-        left_ms: u128,
-    },
-    /// No answer.
-    #[error("unit {unit} on {endpoint} gave no answer within {timeout_ms} ms")]
-    Silent {
-        /// The unit id.
-        unit: u8,
-        /// The bus.
-        endpoint: Endpoint,
-        /// How long was waited.
-        timeout_ms: u128,
-    },
-    /// The device answered that it will not.
-    #[error("unit {unit} on {endpoint} refused to read {count} registers at {address} with function {function}: {exception}")]
-    Refused {
-        /// The unit id.
-        unit: u8,
-        /// The bus.
-        endpoint: Endpoint,
-        /// Function code.
-        function: u8,
-        /// First register.
-        address: u16,
-        /// How many.
-        count: u16,
-        /// Its reason.
-        exception: ExceptionCode,
-    },
-    /// The connection broke, or what came is not Modbus.
-    #[error("the exchange with unit {unit} on {endpoint} failed")]
-    Broken {
-        /// The unit id.
-        unit: u8,
-        /// The bus.
-        endpoint: Endpoint,
-        /// What happened.
-        #[source]
-        err: io::Error,
-    },
-    /// An earlier request of the same length is still unanswered: an answer now could belong to either.
-    #[error("unit {unit} on {endpoint} still owes an answer that could be taken for this one")]
-    Ambiguous {
-        /// The unit id.
-        unit: u8,
-        /// The bus.
-        endpoint: Endpoint,
-    },
-}
-
-impl BusError {
-    /// Whether asking again at once, unchanged, may succeed.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Silent { .. } | Self::Broken { .. } => true,
-            Self::Refused { exception, .. } => matches!(
-                exception,
-                ExceptionCode::Acknowledge
-                    | ExceptionCode::ServerDeviceBusy
-                    | ExceptionCode::GatewayPathUnavailable
-                    | ExceptionCode::GatewayTargetDevice
-            ),
-            Self::Connect { .. } | Self::Resting { .. } | Self::Ambiguous { .. } => false,
-        }
-    }
-
-    /// Whether nobody could be asked, because the bus itself cannot be reached.
-    pub fn is_of_bus(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Resting { .. })
-    }
-
-    /// Whether another request may succeed all the same.
-    pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Refused { .. }) && !self.is_transient() || matches!(self, Self::Ambiguous { .. })
-    }
-}
 
 /// A read of registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,17 +50,9 @@ pub(crate) struct Request {
 
 impl Request {
     /// All that an answer on a serial line says about its question.
-    fn shape(&self) -> (u8, u8, u16) {
+    pub(super) fn shape(&self) -> (u8, u8, u16) {
         (self.unit, self.function, self.count)
     }
-}
-
-/// A request whose answer may still come.
-#[derive(Debug)]
-struct Ghost {
-    request: Request,
-    asked: Instant,
-    until: Instant,
 }
 
 /// An answer that was handed on.
@@ -178,11 +73,15 @@ pub(crate) struct Bus {
     dirty: bool,
     /// An answer to what was asked before this moment is old, even where the question is the same.
     fresh_from: Instant,
-    ghosts: Vec<Ghost>,
+    owed: Owed,
     recent: VecDeque<Recent>,
     /// Who was talked to last, and the least silence before somebody else is.
     last_unit: Option<u8>,
     foreign_gap: Duration,
+    /// Behind the network address there is a serial line.
+    converter: bool,
+    /// Of the newest request; no other one for a long time had it.
+    number: u16,
     silent_in_row: u32,
     reopen_at: Option<Instant>,
     back_off: BackOff,
@@ -212,10 +111,12 @@ impl Bus {
             context: None,
             dirty: false,
             fresh_from: Instant::now(),
-            ghosts: Vec::new(),
+            owed: Owed::default(),
             recent: VecDeque::new(),
             last_unit: None,
             foreign_gap: Duration::ZERO,
+            converter: false,
+            number: 0,
             silent_in_row: 0,
             reopen_at: None,
             back_off,
@@ -230,6 +131,19 @@ impl Bus {
     /// Some devices take a while to see that a frame was not for them (volkszaehler/mbmd#333).
     pub(crate) fn set_foreign_gap(&mut self, gap: Duration) {
         self.foreign_gap = gap;
+    }
+
+    /// Says that behind the network address there is a converter with a serial line.
+    ///
+    /// Many of them put the number of the newest question on whatever the line delivers, so the number proves nothing, and the fences
+    /// of a serial line stand here too.
+    pub(crate) fn set_converter(&mut self, converter: bool) {
+        self.converter = converter;
+    }
+
+    /// Whether an answer is told from others by what a serial line says about it.
+    fn is_serial(&self) -> bool {
+        self.converter || self.endpoint.framing() == Framing::Rtu
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -260,55 +174,63 @@ impl Bus {
     ///
     /// Runs to its end: dropping the future half way would leave an answer behind.
     pub(crate) async fn read(&mut self, request: Request) -> Result<Vec<u16>, BusError> {
-        let words = self.exchange(request).await?;
-        if !self.is_repeated(request, &words) {
-            self.remember(request, &words);
-            return Ok(words);
+        let began = Instant::now();
+        let mut words = self.exchange(request).await?;
+        if self.is_repeated(request, &words) {
+            // The same words as another question got a moment ago: an echo of that answer, or truly the same. A late copy
+            // does not come twice.
+            self.counters.repeated += 1;
+            self.dirty = true;
+            words = self.exchange(request).await?;
         }
-        // The same words as another question got a moment ago: an echo of that answer, or truly the same. A late copy
-        // does not come twice.
-        self.counters.repeated += 1;
-        self.dirty = true;
-        let words = self.exchange(request).await?;
+        // As many answers as the device owes may be to older questions; the one after them is not.
+        let mut answers = 1;
+        while answers <= self.owed.doubts(request, self.fresh_from) {
+            self.counters.doubted += 1;
+            words = self.exchange(request).await?;
+            answers += 1;
+        }
+        self.dirty |= self.owed.settle(request, began, answers > 1);
         self.remember(request, &words);
         Ok(words)
     }
 
     async fn exchange(&mut self, request: Request) -> Result<Vec<u16>, BusError> {
         let mut line = self.connected().await?;
-        self.check_ghosts(request)?;
-        if self.endpoint.framing() == Framing::Tcp {
-            // What came unasked belongs to nothing that is asked now.
-            if line.drop_waiting().await.is_err() || !line.take_dropped().is_empty() {
-                self.close();
-                line = self.connected().await?;
-            }
-        }
-        if self.endpoint.framing() == Framing::Rtu {
+        self.check_owed(request)?;
+        if self.is_serial() {
             let foreign = self.last_unit.is_some_and(|unit| unit != request.unit);
             let gap = if foreign { request.gap.max(self.foreign_gap) } else { request.gap };
             let after_fault = request.timeout.min(SILENCE_AFTER_FAULT_MAX);
             let silence = if self.dirty { after_fault.max(gap) } else { gap }.max(self.endpoint.frame_silence());
             let quiet = line.quiet(silence, PATIENCE).await;
-            self.hear_ghosts(&line);
+            self.hear_owed(&line);
             if let Err(err) = quiet {
                 self.broke();
                 return Err(BusError::Broken { unit: request.unit, endpoint: self.endpoint.clone(), err });
             }
             self.dirty = false;
             // What was heard meanwhile may have settled it, or not.
-            self.check_ghosts(request)?;
+            self.check_owed(request)?;
+        } else if line.drop_waiting().await.is_err() || !line.take_dropped().is_empty() {
+            // What came unasked belongs to nothing that is asked now.
+            self.close();
+            line = self.connected().await?;
         }
         self.last_unit = Some(request.unit);
         let on_the_line = self.endpoint.line_time(8 + 5 + 2 * u64::from(request.count));
         let asked = Instant::now();
-        line.begin(request.timeout + on_the_line);
+        self.number = self.number.wrapping_add(1);
+        line.begin(request.timeout + on_the_line, self.number);
         self.counters.exchanges += 1;
         let answer = self.call(&line, request).await;
         let err = match answer {
             Ok(Ok(words)) if words.len() == usize::from(request.count) => {
-                self.answered(request, asked);
-                self.latency = asked.elapsed().saturating_sub(on_the_line + self.endpoint.frame_silence().max(SETTLE_MIN));
+                if self.is_serial() {
+                    self.hear_owed(&line);
+                }
+                self.silent_in_row = 0;
+                self.latency = asked.elapsed().saturating_sub(on_the_line + self.settle_time());
                 self.counters.answered += 1;
                 return Ok(words);
             }
@@ -318,6 +240,10 @@ impl Bus {
             Ok(Err(exception)) => {
                 self.silent_in_row = 0;
                 self.counters.refused += 1;
+                // A refusal does not say of what. Where something older was open, this question may be answered yet.
+                if self.owed.doubts(request, self.fresh_from) > 0 {
+                    self.owed.add(request, asked);
+                }
                 return Err(self.refused(request, exception));
             }
             Err(tokio_modbus::Error::Transport(err)) => err,
@@ -326,34 +252,31 @@ impl Bus {
         Err(self.failed(&line, request, asked, err))
     }
 
-    /// A device answers in order: whatever it was asked before in another shape, it will not answer any more.
-    fn answered(&mut self, request: Request, asked: Instant) {
-        self.silent_in_row = 0;
-        // This may have been the late answer to the first asking. Then the other one is still to come, and nobody knows what it will
-        // look like: the line must be silent for longer before the next question.
-        self.dirty |= self.ghosts.iter().any(|ghost| ghost.request.shape() == request.shape() && ghost.asked < asked);
-        self.ghosts.retain(|ghost| ghost.request.unit != request.unit || ghost.request.shape() == request.shape() || ghost.asked >= asked);
+    /// The silence behind an answer before it is believed.
+    fn settle_time(&self) -> Duration {
+        if self.is_serial() { self.endpoint.frame_silence().max(SETTLE_MIN) } else { Duration::ZERO }
     }
 
     /// Looks for answers that came too late in what was dropped: they will not come again.
-    fn hear_ghosts(&mut self, line: &Line) {
+    fn hear_owed(&mut self, line: &Line) {
         let heard = line.take_dropped();
-        if heard.is_empty() {
-            return;
-        }
-        let found = self.ghosts.iter().position(|ghost| {
-            let (unit, function, count) = ghost.request.shape();
-            u8::try_from(2 * count).is_ok_and(|bytes| holds_answer(unit, function, bytes, &heard))
-        });
-        if let Some(ghost) = found.map(|index| self.ghosts.remove(index)) {
+        for (unit, late) in self.owed.hear(self.endpoint.framing(), &heard) {
             self.counters.late += 1;
-            self.lateness = Some((ghost.request.unit, ghost.asked.elapsed()));
+            self.lateness = Some((unit, late));
         }
+    }
+
+    fn check_owed(&mut self, request: Request) -> Result<(), BusError> {
+        if self.owed.forbids(request, self.fresh_from) {
+            self.counters.ambiguous += 1;
+            return Err(BusError::Ambiguous { unit: request.unit, endpoint: self.endpoint.clone() });
+        }
+        Ok(())
     }
 
     /// Whether the very words were the answer to another question of the same shape a moment ago.
     fn is_repeated(&mut self, request: Request, words: &[u16]) -> bool {
-        if self.endpoint.framing() == Framing::Tcp {
+        if !self.is_serial() {
             return false;
         }
         self.recent.retain(|recent| recent.at.elapsed() < RECENT_LIFE);
@@ -362,7 +285,7 @@ impl Bus {
     }
 
     fn remember(&mut self, request: Request, words: &[u16]) {
-        if self.endpoint.framing() == Framing::Tcp {
+        if !self.is_serial() {
             return;
         }
         self.recent.retain(|recent| (recent.request.shape(), recent.request.address) != (request.shape(), request.address));
@@ -407,8 +330,8 @@ impl Bus {
                 self.back_off.succeed();
                 self.counters.opened += 1;
                 // Whoever used the port before us may still be owed an answer.
-                self.dirty = self.endpoint.framing() == Framing::Rtu;
-                let line = Line::new(stream, self.endpoint.framing(), self.endpoint.frame_silence().max(SETTLE_MIN));
+                self.dirty = self.is_serial();
+                let line = Line::new(stream, self.endpoint.framing(), self.settle_time());
                 self.line = Some(line.clone());
                 Ok(line)
             }
@@ -425,12 +348,8 @@ impl Bus {
         let silent = err.kind() == io::ErrorKind::TimedOut;
         let misunderstood = err.kind() == io::ErrorKind::InvalidData;
         self.silent_in_row = if silent { self.silent_in_row + 1 } else { 0 };
-        if self.ghosts.len() == GHOSTS_MAX {
-            self.ghosts.remove(0);
-        }
         // Behind a connection there may be a serial line of its own, so this holds for both framings.
-        let life = (request.timeout * GHOST_TIMEOUTS).max(GHOST_LIFE_MIN);
-        self.ghosts.push(Ghost { request, asked, until: Instant::now() + life });
+        self.owed.add(request, asked);
         if self.endpoint.framing() == Framing::Tcp {
             self.close();
         } else if !(silent || misunderstood) {
@@ -459,20 +378,6 @@ impl Bus {
     fn refused(&self, request: Request, exception: ExceptionCode) -> BusError {
         let Request { unit, function, address, count, .. } = request;
         BusError::Refused { unit, endpoint: self.endpoint.clone(), function, address, count, exception }
-    }
-
-    fn check_ghosts(&mut self, request: Request) -> Result<(), BusError> {
-        let now = Instant::now();
-        self.ghosts.retain(|ghost| ghost.until > now);
-        let takes_for = |ghost: &Ghost| {
-            let old = ghost.request.address != request.address || ghost.asked < self.fresh_from;
-            ghost.request.shape() == request.shape() && old
-        };
-        if self.ghosts.iter().any(takes_for) {
-            self.counters.ambiguous += 1;
-            return Err(BusError::Ambiguous { unit: request.unit, endpoint: self.endpoint.clone() });
-        }
-        Ok(())
     }
 
     /// Closes a port that failed, and leaves it closed for a moment.

@@ -21,6 +21,8 @@ pub struct BusCounters {
     pub late: u64,
     /// Answers word for word as that to another question a moment before; asked again.
     pub repeated: u64,
+    /// Answers that could have been to older questions; asked again.
+    pub doubted: u64,
     /// Requests not sent because an older answer could have been taken for theirs.
     pub ambiguous: u64,
     /// How often the adapter let us hear our own request.

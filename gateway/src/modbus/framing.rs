@@ -179,12 +179,21 @@ pub(crate) fn check_before(before: &[u8], request: &[u8]) -> Result<(), FrameFau
     if noise <= NOISE_BYTES_MAX { Ok(()) } else { Err(FrameFault::Damaged) }
 }
 
-/// Whether the bytes hold a whole right answer of this shape.
-pub(crate) fn holds_answer(unit: u8, function: u8, bytes: u8, heard: &[u8]) -> bool {
+/// Whether the bytes hold a whole right answer, or refusal, of this unit id, function and number of bytes.
+pub(crate) fn holds_answer(framing: Framing, (unit, function, bytes): (u8, u8, u8), heard: &[u8]) -> bool {
     let expected = Expected { transaction: 0, unit, function, bytes };
     (0..heard.len()).any(|start| {
         let rest = heard.get(start..).unwrap_or_default();
-        answer_length(expected, rest).and_then(|length| rest.get(..length)).is_some_and(is_whole)
+        match framing {
+            Framing::Rtu => answer_length(expected, rest).and_then(|length| rest.get(..length)).is_some_and(is_whole),
+            Framing::Tcp => match rest {
+                [_, _, 0, 0, high, low, body @ ..] => {
+                    let length = usize::from(u16::from_be_bytes([*high, *low]));
+                    body.get(..length).is_some_and(|body| check_body(expected, body).is_ok())
+                }
+                _ => false,
+            },
+        }
     })
 }
 

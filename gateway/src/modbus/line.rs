@@ -10,6 +10,7 @@
 //! that silence anyhow.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::{Future, poll_fn},
     io, mem,
@@ -50,8 +51,11 @@ enum Stage {
 struct State {
     stream: Box<dyn Stream>,
     framing: Framing,
-    /// The silence behind an answer.
+    /// The silence behind an answer; none where it is believed at once.
     settle: Duration,
+    /// On a network: the number that the request travels under, and the one that the Modbus crate gave it.
+    number: [u8; 2],
+    given: [u8; 2],
     request: Vec<u8>,
     expected: Option<Expected>,
     arrived: Vec<u8>,
@@ -77,12 +81,14 @@ impl fmt::Debug for Line {
 }
 
 impl Line {
-    /// * `settle`: how long a serial line is silent between two frames.
+    /// * `settle`: how long a serial line is silent behind an answer; zero for a network.
     pub(crate) fn new(stream: Box<dyn Stream>, framing: Framing, settle: Duration) -> Self {
         Self(Arc::new(Mutex::new(State {
             stream,
             framing,
             settle,
+            number: [0; 2],
+            given: [0; 2],
             request: Vec::new(),
             expected: None,
             arrived: Vec::new(),
@@ -100,9 +106,11 @@ impl Line {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a request that must be answered within `timeout`.
-    pub(crate) fn begin(&self, timeout: Duration) {
+    /// Begins a request that must be answered within `timeout`. On a network it travels under this number, as the Modbus crate begins
+    /// to count anew with each connection.
+    pub(crate) fn begin(&self, timeout: Duration, number: u16) {
         let mut state = self.state();
+        state.number = number.to_be_bytes();
         state.request.clear();
         state.expected = None;
         state.answer.clear();
@@ -122,8 +130,7 @@ impl Line {
     /// What was heard and was no answer, since the last time.
     pub(crate) fn take_dropped(&self) -> Vec<u8> {
         let mut state = self.state();
-        let unfinished = mem::take(&mut state.arrived);
-        state.drop_bytes(&unfinished);
+        state.drop_unfinished();
         mem::take(&mut state.dropped)
     }
 
@@ -158,6 +165,7 @@ impl Line {
     /// * Errors: the connection broke, or never fell silent within `patience`.
     pub(crate) async fn quiet(&self, silence: Duration, patience: Duration) -> io::Result<()> {
         let limit = Instant::now() + patience;
+        self.state().drop_unfinished();
         loop {
             let due = self.state().last_activity + silence;
             match timeout_at(due, poll_fn(|cx| self.state().poll_drop(cx))).await {
@@ -189,6 +197,12 @@ impl State {
         let (chunk, read) = ready!(self.poll_more(cx))?;
         self.drop_bytes(chunk.get(..read).unwrap_or_default());
         Poll::Ready(Ok(()))
+    }
+
+    /// What arrived so far is no answer any more; the rest of it may follow.
+    fn drop_unfinished(&mut self) {
+        let unfinished = mem::take(&mut self.arrived);
+        self.drop_bytes(&unfinished);
     }
 
     fn drop_bytes(&mut self, bytes: &[u8]) {
@@ -232,13 +246,14 @@ impl State {
         if let Some(taken) = self.framing.take(expected, &self.request, &mut self.arrived)? {
             self.echoes += u64::from(taken.before.starts_with(&self.request));
             self.drop_bytes(&taken.before);
-            if self.framing == Framing::Tcp {
-                self.answer = taken.answer;
-                self.expected = None;
+            self.found = taken.answer;
+            if self.framing == Framing::Rtu {
+                check_before(&taken.before, &self.request)?;
+            }
+            if self.settle.is_zero() {
+                self.hand_on();
                 return Ok(());
             }
-            check_before(&taken.before, &self.request)?;
-            self.found = taken.answer;
             self.stage = Stage::Settling;
             return self.settle();
         }
@@ -263,12 +278,32 @@ impl State {
             Stage::Waiting => Err(io::ErrorKind::TimedOut.into()),
             Stage::Damaged => Err(io::Error::new(io::ErrorKind::InvalidData, FrameFault::Damaged)),
             Stage::Settling => {
-                self.answer = mem::take(&mut self.found);
-                self.expected = None;
+                self.hand_on();
                 self.arrived.clear();
                 Ok(())
             }
         }
+    }
+
+    fn hand_on(&mut self) {
+        self.answer = mem::take(&mut self.found);
+        self.expected = None;
+        if self.framing == Framing::Tcp {
+            for (byte, given) in self.answer.iter_mut().zip(self.given) {
+                *byte = given;
+            }
+        }
+    }
+
+    /// The bytes of a request as they travel: under our own number.
+    fn numbered(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut numbered = bytes.to_vec();
+        let (at, number) = (self.request.len(), self.number);
+        for ((byte, number), given) in numbered.iter_mut().zip(number.iter().skip(at)).zip(self.given.iter_mut().skip(at)) {
+            *given = *byte;
+            *byte = *number;
+        }
+        numbered
     }
 
     /// What `progress` says, unless the deadline has passed.
@@ -297,9 +332,10 @@ impl AsyncRead for Line {
 impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        let progress = Pin::new(&mut *state.stream).poll_write(cx, bytes);
+        let numbered = if state.framing == Framing::Tcp { Cow::Owned(state.numbered(bytes)) } else { Cow::Borrowed(bytes) };
+        let progress = Pin::new(&mut *state.stream).poll_write(cx, &numbered);
         let written = ready!(state.within_deadline(cx, progress))?;
-        state.request.extend_from_slice(bytes.get(..written).unwrap_or_default());
+        state.request.extend_from_slice(numbered.get(..written).unwrap_or_default());
         state.expected = state.framing.expected(&state.request);
         state.last_activity = Instant::now();
         Poll::Ready(Ok(written))

@@ -211,7 +211,29 @@ async fn an_answer_to_an_earlier_poll_is_old_even_to_the_same_question() {
     // A device answers in order: whatever it answers now, the old answer will not come any more.
     assert_eq!(bus.read(ask(50, 4)).await.unwrap(), truth(50, 4));
     assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
-    assert_eq!((bus.counters().silent, bus.counters().ambiguous, bus.counters().answered), (1, 1, 2));
+    // And as it may answer it in another length than asked for, the first question after it is asked twice.
+    assert_eq!((bus.counters().silent, bus.counters().ambiguous, bus.counters().doubted, bus.counters().answered), (1, 1, 1, 3));
+    script.abort();
+}
+
+#[tokio::test]
+async fn an_old_answer_of_another_length_than_asked_for_is_not_believed() {
+    let (mut bus, mut peers) = rtu_bus();
+    let script = tokio::spawn(async move {
+        let mut peer = peers.recv().await.unwrap();
+        rtu_request(&mut peer).await;
+        rtu_request(&mut peer).await;
+        // Two registers fewer than the first question asked for, as many as the second one.
+        peer.write_all(&rtu(&pdu(1, 0, 4))).await.unwrap();
+        answer_well(&mut peer).await;
+        answer_well(&mut peer).await;
+        peer
+    });
+    assert!(matches!(bus.read(ask(0, 6)).await, Err(BusError::Silent { .. })));
+    bus.begin_poll();
+    assert_eq!(bus.read(ask(50, 4)).await.unwrap(), truth(50, 4));
+    assert_eq!(bus.read(ask(60, 2)).await.unwrap(), truth(60, 2));
+    assert_eq!((bus.counters().doubted, bus.counters().answered), (1, 3));
     script.abort();
 }
 
@@ -353,6 +375,47 @@ mod strangers {
                 prop_assert!(said.windows(frame.len()).any(|window| window == frame), "made up");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_not_used_again_on_the_next_connection() {
+    let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
+    let script = tokio::spawn(async move {
+        let mut request = [0; 12];
+        let mut first = peers.recv().await.unwrap();
+        first.read_exact(&mut request).await.unwrap();
+        let old = tcp([request[0], request[1]], &[1, 4, 4, 0, 7, 0, 8]);
+        let mut second = peers.recv().await.unwrap();
+        second.read_exact(&mut request).await.unwrap();
+        // A converter that hands the old answer to whoever is there.
+        second.write_all(&old).await.unwrap();
+        second.write_all(&tcp([request[0], request[1]], &pdu(1, 0, 2))).await.unwrap();
+        second
+    });
+    assert!(matches!(bus.read(ask(0, 2)).await, Err(BusError::Silent { .. })));
+    assert_eq!(bus.read(ask(0, 2)).await.unwrap(), truth(0, 2));
+    script.abort();
+}
+
+#[tokio::test]
+async fn behind_a_converter_a_second_answer_spoils_the_first() {
+    for converter in [true, false] {
+        let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
+        bus.set_converter(converter);
+        let script = tokio::spawn(async move {
+            let mut peer = peers.recv().await.unwrap();
+            let mut request = [0; 12];
+            peer.read_exact(&mut request).await.unwrap();
+            let number = [request[0], request[1]];
+            peer.write_all(&tcp(number, &pdu(1, 0, 2))).await.unwrap();
+            sleep(Duration::from_millis(3)).await;
+            peer.write_all(&tcp(number, &[1, 4, 4, 0, 7, 0, 8])).await.unwrap();
+            peers.recv().await
+        });
+        let read = bus.read(ask(0, 2)).await;
+        assert_eq!(matches!(read, Err(BusError::Broken { .. })), converter, "{read:?}");
+        script.abort();
     }
 }
 

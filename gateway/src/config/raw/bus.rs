@@ -101,6 +101,7 @@ pub(super) struct RawBus {
     hello: Option<String>,
     phase: Option<RawPhase>,
     foreign_gap: Option<DurationText>,
+    converter: Option<bool>,
     pub(super) timeout: Option<DurationText>,
     pub(super) gap: Option<DurationText>,
     interval: Option<DurationText>,
@@ -174,11 +175,17 @@ pub(super) fn check(
             devices.extend(device::check(&key, device, &raw, own_interval.unwrap_or(interval), own_profiles, faults));
         }
         let rs485 = check_rs485(&key, &raw, faults);
+        if raw.converter.is_some() && raw.is_serial() {
+            let fault = Fault::at(format_args!("{key}.converter"), "this bus is a serial line, whatever carries it");
+            faults.add(fault.help("remove the line: it is for Modbus TCP"));
+        }
+        // A meter with a network port of its own is alone behind its address.
+        let converter = !raw.is_serial() && raw.converter.unwrap_or(units.len() > 1);
         let least = if raw.is_serial() { FOREIGN_GAP } else { Duration::ZERO };
         let foreign_gap = raw.foreign_gap.map_or(least, Duration::from);
         if let (Some(name), Some(endpoint), Some(interval)) = (name, endpoint, own_interval.unwrap_or(interval)) {
             let phase = check_phase(&key, raw.phase.as_ref(), &format!("{gateway}/{name}"), interval, faults);
-            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, devices });
+            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, converter, devices });
         }
     }
     faults.is_empty().then_some(buses)
