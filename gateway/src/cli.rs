@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod identify;
 mod live;
+mod pair;
 mod probe;
 mod profile;
 mod replay;
@@ -31,6 +32,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     config::Config,
+    modbus::Endpoint,
     serve::{ServeError, serve},
     status::Status,
     uplink::Mqtt,
@@ -92,6 +94,9 @@ enum Command {
     /// Prove that a device reads right: identity, physics, latency; leaves a signed record
     #[command(after_help = EXIT_CODES)]
     Commission(commission::CommissionArgs),
+    /// Make a code for a browser that wants to see the gateway's page, or end every session
+    #[command(after_help = EXIT_CODES)]
+    Pair(pair::PairArgs),
     /// Show a commissioning record and check its signature
     #[command(after_help = EXIT_CODES)]
     Report(report::ReportArgs),
@@ -141,6 +146,9 @@ Exit codes:
   69  something we depend on is down: a device, the broker, the disk
   78  the configuration is wrong; starting again cannot help";
 
+/// Threads for work that blocks, which is the disk and little else.
+const BLOCKING_MAX: usize = 16;
+
 /// Does what was asked, and says how it ended.
 pub fn run(args: Args) -> ExitCode {
     let verbosity = match (args.quiet, args.verbose) {
@@ -153,10 +161,11 @@ pub fn run(args: Args) -> ExitCode {
         _ => LogFormat::Text,
     };
     daemon::init_tracing(verbosity, log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(err) => return complain(&format!("error: could not start: {err}"), ExitCode::DependencyDown),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(BLOCKING_MAX).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(err) => return complain(&format!("error: could not start: {err}"), ExitCode::DependencyDown),
+        };
     let code = match args.command {
         Command::Run { config, .. } => run_gateway(&runtime, &config),
         Command::Check { config, connect } => check(&runtime, &config, connect),
@@ -170,6 +179,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Setup(command) => runtime.block_on(setup::run(command)),
         Command::Doctor(command) => runtime.block_on(doctor::run(command)),
         Command::Live(command) => runtime.block_on(live::run(command)),
+        Command::Pair(command) => pair::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Key(command) => commission::key(&command),
     };
@@ -231,8 +241,22 @@ async fn try_everything(config: &Config) -> ExitCode {
     let broker = format!("{}:{}", config.broker.host, config.broker.port);
     let reached = Mqtt::try_connect(&config.broker).await.map_err(|err| daemon::chain(&err));
     let mut lines = vec![(format!("broker {broker}"), reached)];
+    if let Some(address) = config.listen {
+        let (note, free) = match crate::local::listen(address).await {
+            Err(err) if err.is_in_use() => (" (in use, by the gateway if it runs)", Ok(())),
+            other => ("", other.map(drop).map_err(|err| daemon::chain(&err))),
+        };
+        lines.push((format!("page {address}{note}"), free));
+    }
     for bus in &config.buses {
+        let opened = bus.endpoint.stream().await.map(drop);
+        let is_open = opened.is_ok();
+        lines.push((format!("bus {} at {}", bus.name, bus.endpoint), opened.map_err(|err| cannot_open(&bus.endpoint, &err))));
         for device in &bus.devices {
+            if !is_open {
+                lines.push((format!("device {}", device.id), Err(format!("not asked, as bus {} is closed", bus.name))));
+                continue;
+            }
             let read = crate::poll::probe(&bus.endpoint, device.unit, &device.profile).await;
             lines.push((format!("device {}", device.id), read.map(drop).map_err(|err| daemon::chain(&err))));
         }
@@ -251,6 +275,18 @@ async fn try_everything(config: &Config) -> ExitCode {
         }
     }
     code
+}
+
+/// Why a bus is closed, and what to do.
+fn cannot_open(endpoint: &Endpoint, err: &io::Error) -> String {
+    let next = match (err.kind(), endpoint) {
+        (io::ErrorKind::PermissionDenied, _) => "; add this user to the group dialout and log in again",
+        (io::ErrorKind::NotFound, Endpoint::Rtu { .. }) => "; plug the adapter in: `scan` lists the ports there are",
+        (io::ErrorKind::ResourceBusy, _) => "; stop the gateway that has it",
+        (_, Endpoint::Rtu { .. }) => "; if a gateway runs, it has the port",
+        _ => "; check address, port and cable",
+    };
+    format!("{err}{next}")
 }
 
 /// Data, on standard output. A reader that went away is no fault of ours.

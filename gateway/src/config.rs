@@ -52,7 +52,9 @@ pub struct Config {
     pub buses: Vec<BusConfig>,
     /// The file it was loaded from, to be read again.
     pub(crate) file: Option<PathBuf>,
-    /// SHA-256 of its text.
+    /// Its text.
+    pub(crate) text: Arc<str>,
+    /// SHA-256 of it.
     pub(crate) text_hash: [u8; 32],
 }
 
@@ -250,7 +252,7 @@ impl Config {
 
     fn parse_at(file: &Path, text: &str, now: Option<Timestamp>) -> Result<Self, Faults> {
         let parsed: Self = config::parse(file, text, HINTS, |raw, faults| raw::validate(raw, now, faults))?;
-        Ok(Self { text_hash: Sha256::digest(text.as_bytes()).into(), ..parsed })
+        Ok(Self { text: text.into(), text_hash: Sha256::digest(text.as_bytes()).into(), ..parsed })
     }
 
     /// SHA-256 of the text it was made of.

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    local::{self, ListenError},
+    local::{self, ListenError, Local, Pairing},
     poll::{Sweep, sweep},
-    remote::{self, COMMANDS_MAX, PROBES_MAX, Remote, Start},
+    remote::{self, COMMANDS_MAX, PROBES_MAX, PROPOSALS_MAX, Remote, Start},
     spool::{SharedSpool, Spool, SpoolError, SpoolOptions, write},
     status::Status,
     uplink::{Identity, Mqtt, Pump, pump},
@@ -26,7 +26,7 @@ use crate::{
 /// Frames between the sweep and the spool. Polling waits when the disk is this far behind.
 const FRAMES_MAX: usize = 256;
 /// Longest that stopping may take; what is read is durable long before.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why the gateway could not run on.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +144,18 @@ async fn run(
     let (committed, delivered) = watch::channel(counters.deliverable);
     let (commands, ordered) = mpsc::channel(COMMANDS_MAX);
     let (probes, wanted) = mpsc::channel(PROBES_MAX);
+    let (proposals, proposed) = mpsc::channel(PROPOSALS_MAX);
+    let page = Local {
+        status: Arc::clone(status),
+        clock: Arc::clone(clock),
+        configs: followed.clone(),
+        spool: spool.clone(),
+        probes: probes.clone(),
+        proposals,
+        pairing: Arc::new(Pairing::of(&data_dir)),
+        stop: stop.clone(),
+        jobs: local::Jobs::default(),
+    };
 
     let polling = Sweep { clock: Arc::clone(clock), boot_id, frames, status: Arc::clone(status) };
     let delivery = Pump {
@@ -165,6 +177,7 @@ async fn run(
         restart: restart.clone(),
         trial: None,
         staged: None,
+        proposals: proposed,
     };
     let mut tasks = JoinSet::new();
     let mut task = |name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>| {
@@ -178,7 +191,8 @@ async fn run(
     task("spool", Box::pin(write(spool, written, followed.clone(), Arc::clone(status), Arc::clone(clock), committed)));
     task("uplink", Box::pin(pump(Mqtt, delivery, followed.clone(), delivered, stop.clone())));
     if let Some(listener) = listener {
-        task("local address", Box::pin(local::answer(listener, Arc::clone(status), stop.clone())));
+        status.latest().want();
+        task("local address", Box::pin(local::answer(listener, page, stop.clone())));
     }
     let sweep_interval = {
         let followed = followed.clone();

@@ -12,6 +12,7 @@ use serde::Serialize;
 use wire::{DeviceReading, GatewayFacts, Urgency};
 
 use crate::{
+    local::Latest,
     modbus::BusCounters,
     poll::is_failed,
     remote::{Active, Happened, Outbox},
@@ -144,6 +145,7 @@ struct Jitter {
 pub struct Status {
     inner: Mutex<Inner>,
     outbox: Outbox,
+    latest: Latest,
 }
 
 #[derive(Debug, Default)]
@@ -239,6 +241,21 @@ impl Status {
         }
     }
 
+    /// What every point showed last.
+    pub(crate) fn latest(&self) -> &Latest {
+        &self.latest
+    }
+
+    /// When this run began.
+    pub(crate) fn started_at(&self) -> Option<Timestamp> {
+        self.inner().started
+    }
+
+    /// Devices that do not answer, and since when.
+    pub(crate) fn lost(&self) -> BTreeMap<String, Timestamp> {
+        self.inner().lost.clone()
+    }
+
     /// What the gateway has to say beside its readings.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -294,7 +311,11 @@ impl Status {
         inner.lost.retain(|lost, _| active.config.devices().any(|device| device.id.as_str() == lost));
         inner.counters.config_version = active.facts.version;
         inner.counters.config_trial = active.facts.trial;
+        let is_bus = |bus: &BusStatus| active.config.buses.iter().any(|known| known.name.as_str() == bus.bus);
+        inner.counters.buses.retain(is_bus);
         drop(inner);
+        let read: BTreeMap<&str, &[String]> = active.config.devices().map(|device| (device.id.as_str(), device.points())).collect();
+        self.latest.retain(|device, point| read.get(device).is_some_and(|points| points.iter().any(|id| id == point)));
         self.outbox.state_changed();
     }
 
@@ -362,6 +383,7 @@ impl Status {
     }
 
     pub(crate) fn swept(&self, devices: &[DeviceReading]) {
+        self.latest.note(devices);
         let points = || devices.iter().flat_map(|device| &device.points);
         let count = |number: usize| u64::try_from(number).unwrap_or(0);
         let counters = &mut self.inner().counters;

@@ -97,6 +97,8 @@ async fn it_polls_without_a_broker_and_stops_when_asked() {
     let tried = output(&["check", "--config", path, "--connect"]).await;
     assert_eq!(tried.status.code(), Some(69));
     assert!(text(&tried.stdout).contains("failed  broker 127.0.0.1:1") && text(&tried.stdout).contains("ok      device main"));
+    let bus = format!("ok      bus main at tcp://{}", server.address());
+    assert!(text(&tried.stdout).contains(&bus), "{}", text(&tried.stdout));
 
     let running = program(&["run", "--config", path]).stderr(Stdio::piped()).spawn().unwrap();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
@@ -111,6 +113,65 @@ async fn it_polls_without_a_broker_and_stops_when_asked() {
     let told = text(&stopped.stderr);
     assert!(told.contains("gateway `acme/hall/gw-1` started") && told.contains("gateway stopped"), "{told}");
     assert!(told.contains("readings are kept here until the collector can be reached"), "{told}");
+}
+
+/// A device that takes every connection and every question and never says a word, and a broker of the same kind.
+async fn mute() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stops_within_five_seconds_whoever_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _meter, _) = meter("eastron-sdm630").await;
+    let (device, broker) = (mute().await, mute().await);
+    let path = folder.path().join("gateway.toml");
+    let toml = format!(
+        "{}[[bus]]\nname = \"stuck\"\nkind = \"tcp\"\naddress = \"{device}\"\ntimeout = \"30s\"\n\
+         [[bus.device]]\nid = \"stuck\"\nunit = 1\nprofile = \"eastron-sdm630\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
+        configuration(folder.path(), &server.address().to_string()).replace("127.0.0.1:1\"", &format!("{broker}\""))
+    );
+    std::fs::write(&path, toml).unwrap();
+    let running = program(&["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    // In the middle of waiting for a device that has thirty seconds to answer.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = Instant::now();
+    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
+    let stopped = tokio::task::spawn_blocking(move || running.wait_with_output().unwrap()).await.unwrap();
+    let took = asked.elapsed();
+    let told = text(&stopped.stderr);
+    println!("stopped after {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(5), "{took:?}: {told}");
+    assert_eq!(stopped.status.code(), Some(0), "{told}");
+    assert!(told.contains("gateway stopped") && told.contains("a task did not stop in time"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_printed_for_a_gateway_that_has_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    let without = configuration(folder.path(), "127.0.0.1:1502");
+    std::fs::write(&path, &without).unwrap();
+    let path = path.to_str().unwrap();
+    let refused = output(&["pair", "--config", path]).await;
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(text(&refused.stderr).contains("has no page"), "{}", text(&refused.stderr));
+    std::fs::write(path, format!("{without}[http]\n")).unwrap();
+    let made = output(&["pair", "--config", path]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let printed = text(&made.stdout);
+    let code = printed.lines().next().unwrap().strip_prefix("code   ").unwrap();
+    assert!(code.len() == 9 && printed.contains("http://127.0.0.1:7501/") && printed.contains("10 minutes"), "{printed}");
+    let revoked = output(&["pair", "--config", path, "--revoke", "--output", "json"]).await;
+    assert_eq!(text(&revoked.stdout).trim(), r#"{"schema":"negawatt.pairing-revoked/1","sessions":0}"#);
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 
 mod clock;
 mod exit;
+mod recent;
 pub mod service;
 mod signal;
 mod tracing_setup;
 
 pub use clock::{Clock, SystemClock};
 pub use exit::{ExitCode, chain};
+pub use recent::{LogLine, recent_log};
 pub use signal::shutdown_signal;
 pub use tracing_setup::{LogError, LogFormat, Verbosity, init_tracing, set_log};
 

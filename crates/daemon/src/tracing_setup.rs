@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
+use crate::recent::Recent;
+
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
@@ -53,7 +55,7 @@ pub fn set_log(text: &str) -> Result<(), LogError> {
     if changed { Ok(()) } else { Err(LogError::NotStarted) }
 }
 
-/// Starts logging to standard error. `NEGAWATT_LOG` overrules the verbosity, in the syntax of `tracing` filters.
+/// Starts logging to standard error; the newest lines are also kept for [`recent_log`](crate::recent_log). `NEGAWATT_LOG` overrules the verbosity, in the syntax of `tracing` filters.
 ///
 /// Later calls do nothing: tests and the demo start several roles in one process.
 pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
@@ -66,8 +68,8 @@ pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
     let (filter, change) = reload::Layer::<EnvFilter, Registry>::new(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match format {
-        LogFormat::Text => Registry::default().with(filter).with(lines).try_init(),
-        LogFormat::Json => Registry::default().with(filter).with(lines.json()).try_init(),
+        LogFormat::Text => Registry::default().with(filter).with(Recent).with(lines).try_init(),
+        LogFormat::Json => Registry::default().with(filter).with(Recent).with(lines.json()).try_init(),
     };
     if started.is_err() || FILTER.set(Box::new(move |filter| change.reload(filter).is_ok())).is_err() {
         tracing::debug!("logging was already started");

@@ -19,7 +19,7 @@ fn help_says_what_there_is() {
     let mut help = String::new();
     let mut program = Program::command().term_width(100);
     help.push_str(&program.render_long_help().to_string());
-    for name in ["run", "check", "probe", "scan", "identify", "setup", "doctor", "live", "commission", "report", "key", "replay"] {
+    for name in ["run", "check", "probe", "scan", "identify", "setup", "doctor", "live", "commission", "report", "key", "replay", "pair"] {
         let sub = program.find_subcommand_mut(name).unwrap();
         help.push_str(&format!("\n--- {name}\n{}", sub.clone().term_width(100).render_long_help()));
     }

@@ -56,6 +56,12 @@ fn a_good_file_is_ready_to_poll() {
 }
 
 #[test]
+fn a_password_in_the_address_is_refused_and_not_repeated() {
+    let told = faults(&GOOD.replace("mqtt://localhost", "mqtt://gw:s3cret@localhost"));
+    assert!(told.contains("broker.url: who logs in does not belong into the address") && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
 fn the_page_is_for_this_machine_alone_unless_an_address_is_spelled_out() {
     let listen = |table: &str| Config::parse(Path::new("gateway.toml"), &format!("{GOOD}{table}")).unwrap().listen;
     assert_eq!(listen(""), None);

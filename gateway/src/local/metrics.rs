@@ -65,11 +65,11 @@ fn buses(page: &mut Page, buses: &[BusStatus]) {
         "Devices that do not answer and are asked now and then only.",
         devices().filter(|device| device.lost).count(),
     );
-    let sum = |of: fn(&BusCounters) -> u64| buses.iter().map(|bus| of(&bus.counters)).sum::<u64>();
+    let sum = |of: Counted| buses.iter().map(|bus| of(&bus.counters)).sum::<u64>();
     page.counter("exchanges_total", "Requests sent on buses.", sum(|bus| bus.exchanges));
     page.counter("exchanges_answered_total", "Those of them that brought registers.", sum(|bus| bus.answered));
     page.family("exchange_faults_total", "counter", "What went wrong on buses, by kind; a request can meet several.");
-    let faults: [(&str, fn(&BusCounters) -> u64); 7] = [
+    let faults: [(&str, Counted); 7] = [
         ("ambiguous", |bus| bus.ambiguous),
         ("damaged", |bus| bus.damaged),
         ("doubled", |bus| bus.doubled),
@@ -84,6 +84,9 @@ fn buses(page: &mut Page, buses: &[BusStatus]) {
     page.counter("connections_opened_total", "Ports and connections opened.", sum(|bus| bus.opened));
     page.counter("connections_broken_total", "Ports and connections that broke.", sum(|bus| bus.broken));
 }
+
+/// One of the counters of a bus.
+type Counted = fn(&BusCounters) -> u64;
 
 /// Microseconds as seconds, exactly.
 fn seconds(us: u64) -> String {

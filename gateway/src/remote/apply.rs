@@ -16,6 +16,8 @@ pub(crate) struct Trial {
     generation: u64,
     deadline: Instant,
     before: Arc<Active>,
+    /// Whether the collector must confirm something for it to stay.
+    uplink: bool,
 }
 
 /// What the state says of a configuration.
@@ -26,10 +28,11 @@ pub(super) fn facts(config: &Config, version: u64, trial: bool, versions: &Versi
 /// A configuration that is kept and not yet followed.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    config: Config,
-    version: u64,
-    before: Arc<Active>,
-    confirm_within: Duration,
+    pub(super) config: Config,
+    pub(super) version: u64,
+    pub(super) before: Arc<Active>,
+    pub(super) confirm_within: Duration,
+    pub(super) uplink: bool,
 }
 
 /// Longest that a new configuration waits for the answer to whoever sent it.
@@ -102,20 +105,25 @@ impl Remote {
         }
         self.kept.versions.stage(version, text, &self.base).map_err(|err| Refusal::failed("disk", err))?;
         let config = Config { file: before.config.file.clone(), ..config };
-        self.staged = Some(Staged { config, version, before, confirm_within: rules.confirm_within });
+        self.staged = Some(Staged { config, version, before, confirm_within: rules.confirm_within, uplink: true });
         Ok(json!({ "version": version, "trial": true, "confirm_within_s": rules.confirm_within.as_secs() }))
     }
 
     /// Follows what was staged, once the answer has left: the way to the broker may be another afterwards.
     pub(super) async fn begin_trial(&mut self) {
-        let Some(Staged { config, version, before, confirm_within }) = self.staged.take() else { return };
+        let Some(Staged { config, version, before, confirm_within, uplink }) = self.staged.take() else { return };
         let deadline = Instant::now() + ANSWER;
         while !self.status.outbox().is_empty() && Instant::now() < deadline {
             sleep(ANSWER / 50).await;
         }
         let generation = self.follow(config, version, true);
-        self.trial = Some(Trial { version, generation, deadline: Instant::now() + confirm_within, before });
-        tracing::info!(config.version = version, "a configuration came by command and is on trial");
+        self.trial = Some(Trial { version, generation, deadline: Instant::now() + confirm_within, before, uplink });
+        tracing::info!(config.version = version, "a configuration is on trial");
+    }
+
+    /// The version that is on trial or about to be.
+    pub(super) fn on_trial(&self) -> Option<u64> {
+        self.trial.as_ref().map(|trial| trial.version).or(self.staged.as_ref().map(|staged| staged.version))
     }
 
     /// Looks whether the configuration on trial has proven itself, or has had its time.
@@ -123,7 +131,8 @@ impl Remote {
         let Some(trial) = &self.trial else { return };
         let progress = self.status.progress();
         let connected = self.status.snapshot().connected;
-        if connected && progress.swept >= trial.generation && progress.acknowledged >= trial.generation {
+        let delivers = !trial.uplink || (connected && progress.acknowledged >= trial.generation);
+        if delivers && progress.swept >= trial.generation {
             self.keep();
         } else if now >= trial.deadline {
             let reason = if progress.swept < trial.generation {
@@ -169,13 +178,16 @@ impl Remote {
 }
 
 /// What cannot change while a gateway runs.
-fn fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
+pub(super) fn fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
     let mut changed = Vec::new();
     if old.path != new.path {
         changed.push("gateway.tenant, gateway.facility and gateway.id");
     }
     if old.data_dir != new.data_dir {
         changed.push("gateway.data_dir");
+    }
+    if old.listen != new.listen {
+        changed.push("the table [http]");
     }
     if changed.is_empty() {
         return Ok(());

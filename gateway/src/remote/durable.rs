@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Writes a file whole, durably, in place of the one before.
-pub(super) fn place(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn place(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let draft = folder.join(format!("{name}.new"));
     let mut file = File::create(&draft)?;
@@ -18,7 +18,7 @@ pub(super) fn place(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Reads a file, if there is one.
-pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -7,8 +7,9 @@
 //! ```
 
 mod apply;
-mod durable;
+pub(crate) mod durable;
 mod keys;
+mod local;
 mod outbox;
 mod seen;
 mod verbs;
@@ -30,6 +31,7 @@ use wire::{
 };
 
 pub use keys::PublicKey;
+pub(crate) use local::{PROPOSALS_MAX, Proposal};
 pub(crate) use outbox::{Happened, Outbox};
 pub use verbs::Verb;
 
@@ -117,6 +119,8 @@ pub(crate) struct Remote {
     pub(crate) restart: CancellationToken,
     pub(crate) trial: Option<Trial>,
     pub(crate) staged: Option<Staged>,
+    /// Configurations from whoever stands beside the gateway.
+    pub(crate) proposals: mpsc::Receiver<Proposal>,
 }
 
 /// Decides which configuration a gateway starts with, of its own and those that came by command.
@@ -156,6 +160,7 @@ impl Remote {
                 },
                 _ = judge.tick(), if self.trial.is_some() => self.judge(Instant::now()),
                 Some(received) = commands.recv() => self.obey(received).await,
+                Some(proposal) = self.proposals.recv() => self.consider(proposal).await,
             }
         }
     }

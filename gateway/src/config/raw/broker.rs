@@ -35,6 +35,10 @@ pub(super) fn check(raw: RawBroker, gateway: &str, now: Option<Timestamp>, fault
     let scheme = raw.url.split_once("://").filter(|(scheme, _)| plain.contains(scheme) || secure.contains(scheme));
     let is_secure = scheme.is_some_and(|(scheme, _)| secure.contains(&scheme));
     let address = match scheme {
+        // Not repeated: a name may have its password with it.
+        Some((_, address)) if address.contains('@') => {
+            Err(Fault::at("broker.url", "who logs in does not belong into the address").help("write broker.username and broker.password"))
+        }
         Some((_, address)) => {
             let address = address.trim_end_matches('/');
             let port = if is_secure { 8_883 } else { 1_883 };

@@ -83,6 +83,7 @@ pub(super) fn validate(raw: Raw, now: Option<Timestamp>, faults: &mut Faults) ->
         commands,
         buses: buses?,
         file: None,
+        text: "".into(),
         text_hash: [0; 32],
     })
 }
