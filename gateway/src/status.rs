@@ -251,11 +251,6 @@ impl Status {
         self.inner().started
     }
 
-    /// Devices that do not answer, and since when.
-    pub(crate) fn lost(&self) -> BTreeMap<String, Timestamp> {
-        self.inner().lost.clone()
-    }
-
     /// What the gateway has to say beside its readings.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox

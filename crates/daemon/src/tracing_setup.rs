@@ -1,6 +1,6 @@
 //! How a process talks: log lines on standard error, data on standard output.
 
-use std::sync::OnceLock;
+use std::{io::IsTerminal as _, sync::OnceLock};
 
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
@@ -55,6 +55,13 @@ pub fn set_log(text: &str) -> Result<(), LogError> {
     if changed { Ok(()) } else { Err(LogError::NotStarted) }
 }
 
+/// Whether standard error is a terminal, and nobody asked for no colour.
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is asked of the environment of every program, whatever its configuration")]
+fn coloured() -> bool {
+    let refused = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
+}
+
 /// Starts logging to standard error; the newest lines are also kept for [`recent_log`](crate::recent_log). `NEGAWATT_LOG` overrules the verbosity, in the syntax of `tracing` filters.
 ///
 /// Later calls do nothing: tests and the demo start several roles in one process.
@@ -66,7 +73,8 @@ pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
     };
     let filter = EnvFilter::try_from_env("NEGAWATT_LOG").unwrap_or_else(|_unset| EnvFilter::new(default));
     let (filter, change) = reload::Layer::<EnvFilter, Registry>::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A journal keeps colours as noise.
+    let lines = tracing_subscriber::fmt::layer().with_ansi(coloured()).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => Registry::default().with(filter).with(Recent).with(lines).try_init(),
         LogFormat::Json => Registry::default().with(filter).with(Recent).with(lines.json()).try_init(),

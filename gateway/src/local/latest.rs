@@ -79,6 +79,14 @@ impl Latest {
         });
     }
 
+    /// Devices that gave nothing when they were asked last, and when each gave something.
+    pub(crate) fn silent(&self) -> Vec<(String, Option<i64>)> {
+        let last_ms = |device: &Device| device.points.iter().filter_map(|point| Some(point.value?.1)).max();
+        let devices = self.devices();
+        let silent = devices.iter().filter(|(_, device)| device.quality.severity() == Severity::Bad);
+        silent.map(|(name, device)| (name.clone(), last_ms(device))).collect()
+    }
+
     /// What is known of a device, if it was ever read.
     pub(crate) fn device(&self, name: &str) -> Option<Device> {
         self.devices().get(name).cloned()
@@ -137,6 +145,7 @@ mod tests {
         let (value, at_ms) = pump.points[0].value.unwrap();
         assert_eq!((value.decimal_text().as_str(), at_ms), ("230.1", 1_000));
         assert_eq!((pump.asked_ms, pump.points[0].quality), (2_000, Quality::SILENT));
+        assert_eq!(latest.silent(), [("pump".to_owned(), Some(1_000))]);
         latest.retain(|device, point| (device, point) != ("pump", "v1"));
         assert!(latest.device("pump").is_none());
     }

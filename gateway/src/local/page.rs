@@ -118,7 +118,7 @@ pub(super) fn findings(findings: &[Finding]) -> Markup {
                     span class=(class(finding.state)) { (finding.state.word()) }
                     div {
                         p { (finding.says) }
-                        p.quiet { (finding.check) @if let Some(next) = &finding.next { " · next: " (next) } }
+                        @if !finding.check.is_empty() { p.quiet { (finding.check) @if let Some(next) = &finding.next { " · next: " (next) } } }
                     }
                 }
             }

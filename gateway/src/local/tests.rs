@@ -218,7 +218,7 @@ async fn a_paired_browser_sees_and_does_and_can_be_sent_away() {
     }
     // What the meter shows.
     let page = stand.get("/devices/boiler").await.body;
-    let shown = page.split("<td>v1").nth(1).and_then(|rest| rest.split("<td class=\"number\">").nth(1)?.split('<').next()).unwrap();
+    let shown = page.split("<td>v1").nth(1).and_then(|rest| rest.split("<td class=\"number\">").nth(1)?.split(" V<").next()).unwrap();
     let told: Vec<String> = (0..20)
         .filter_map(|back| stand.meter.truth("v1", SystemClock.now() - SignedDuration::from_secs(back)))
         .map(units::Measured::decimal_text)

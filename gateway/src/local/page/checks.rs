@@ -68,7 +68,7 @@ pub(in crate::local) async fn checks(
         }
         @if let Some(job) = local.jobs.of(Kind::Check) { (outcome(&local, &job)) }
         p.quiet { "For a signed record with identity and latency, stop the gateway and use " code { "negawatt-gateway commission" } "." }
-        h2 { "This machine" }
+        @if running.is_none() || local.jobs.of(Kind::Machine).is_some() { h2 { "This machine" } }
         @if running.is_none() {
             form method="post" action="/checks/machine" { (key(&token)) p { button type="submit" { "Examine clock, disk, ports and broker" } } }
         }

@@ -64,6 +64,7 @@ fn body(local: &Local, token: &Token, text: &str, notice: Option<&Notice>) -> Ma
             p.notice { "It stays when a device has given a value with it, and the collector has confirmed something where the broker was connected before. Otherwise the one before is followed again." }
             pre { (text) }
         } @else {
+            h2 { "Change it" }
             form method="post" action="/configuration" {
                 (key(token))
                 p {

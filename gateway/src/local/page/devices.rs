@@ -39,15 +39,17 @@ fn table(local: &Local, bus: &BusConfig, status: Option<&BusStatus>) -> Markup {
     let known = |device: &DeviceConfig| status.and_then(|bus| bus.devices.iter().find(|known| known.device == device.id.as_str())).cloned();
     html! {
         section aria-label={ "bus " (bus.name) } {
+            h3 { "Bus " (bus.name) }
+            p.quiet {
+                (bus.endpoint) ", every " (bus.interval.as_secs()) " s"
+                @if let Some(bus) = status {
+                    ": " (grouped(bus.counters.exchanges)) " requests, " (grouped(bus.counters.silent)) " without an answer, "
+                    (grouped(bus.counters.damaged)) " damaged, " (grouped(bus.counters.refused)) " refused; opened "
+                    (grouped(bus.counters.opened)) " times, broken " (grouped(bus.counters.broken))
+                }
+            }
             div.scroll tabindex="0" role="region" aria-label={ "devices of bus " (bus.name) } {
                 table {
-                    caption {
-                        "Bus " strong { (bus.name) } ", " (bus.endpoint) ", every " (bus.interval.as_secs()) " s"
-                        @if let Some(bus) = status {
-                            ": " (grouped(bus.counters.exchanges)) " requests, " (grouped(bus.counters.silent)) " without an answer, "
-                            (grouped(bus.counters.damaged)) " damaged, " (grouped(bus.counters.refused)) " refused"
-                        }
-                    }
                     thead { tr {
                         th scope="col" { "Device" } th scope="col" { "State" } th scope="col" { "Asked" }
                         th.number scope="col" { "Unit id" } th scope="col" { "Profile" } th.number scope="col" { "Answers in (p99)" }
@@ -63,12 +65,12 @@ fn row(local: &Local, device: &DeviceConfig, status: &DeviceStatus) -> Markup {
     let latest = local.status.latest().device(device.id.as_str());
     html! {
         tr {
-            td { a href={ "/devices/" (device.id) } { (device.id) } }
+            td.name { a href={ "/devices/" (device.id) } { (device.id) } }
             td {
                 @match &latest {
-                    _ if status.lost => span.bad { "does not answer" },
                     None => span.quiet { "not read yet" },
-                    Some(latest) if latest.quality.severity() == Severity::Bad => span.bad { (latest.quality) },
+                    Some(_) if status.lost => span.bad { "lost" },
+                    Some(latest) if latest.quality.severity() == Severity::Bad => span.bad { "silent" },
                     Some(_) => span.good { "answers" },
                 }
             }
@@ -113,13 +115,12 @@ fn values(now: jiff::Timestamp, device: &DeviceConfig, points: &[Point]) -> Mark
         div.scroll tabindex="0" role="region" aria-label="values" {
             table {
                 caption { "What every point showed last" }
-                thead { tr { th scope="col" { "Point" } th.number scope="col" { "Value" } th scope="col" { "Unit" } th scope="col" { "Quality" } th scope="col" { "Read" } } }
+                thead { tr { th scope="col" { "Point" } th.number scope="col" { "Value" } th scope="col" { "Read" } th scope="col" { "Quality" } } }
                 tbody { @for point in points { tr {
                     td { (point.id) @if is_billed(point) { " " span.quiet { "(billed)" } } }
-                    td.number { @match point.value { Some((value, _)) => (value.decimal_text()), None => "-" } }
-                    td { @if let Some((value, _)) = point.value { (value.unit.symbol()) } }
-                    td.bad[point.quality.severity() == Severity::Bad].look[point.quality.severity() == Severity::Uncertain] { (point.quality) }
+                    td.number { @match point.value { Some((value, _)) => { (value.decimal_text()) " " (value.unit.symbol()) }, None => "-" } }
                     td.time { @match point.value { Some((_, at_ms)) => (age(at_ms, now)), None => "never" } }
+                    td.bad[point.quality.severity() == Severity::Bad].look[point.quality.severity() == Severity::Uncertain] { (point.quality) }
                 } } }
             }
         }

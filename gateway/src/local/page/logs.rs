@@ -38,17 +38,14 @@ pub(in crate::local) async fn logs(
         @if lines.is_empty() {
             p.quiet { "Nothing was said yet." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="log" {
-                table {
-                    caption { "The newest first; older ones are in the journal of the machine" }
-                    thead { tr { th scope="col" { "Time (UTC)" } th scope="col" { "Level" } th scope="col" { "What happened" } } }
-                    tbody { @for line in &lines { tr {
-                        td.time { (line.at.strftime("%m-%d %H:%M:%S")) }
-                        td.bad[line.is_error()].look[line.is_urgent() && !line.is_error()] { (line.level.as_str().to_ascii_lowercase()) }
-                        td.words { (line.text) }
-                    } } }
+            p.quiet { "The newest first; older ones are in the journal of the machine." }
+            ul.log { @for line in &lines { li {
+                small {
+                    (line.at.strftime("%Y-%m-%d %H:%M:%S UTC")) " "
+                    span.bad[line.is_error()].look[line.is_urgent() && !line.is_error()] { (line.level.as_str().to_ascii_lowercase()) }
                 }
-            }
+                (line.text)
+            } } }
         }
     };
     local.frame("/logs", "Log", Some(10), &token).page(StatusCode::OK, &body)

@@ -29,8 +29,15 @@ pub(in crate::local) async fn overview(Extracted(local): Extracted<Arc<Local>>, 
 /// What strangers see: health without a name in it, and where the code goes.
 pub(in crate::local) fn stranger(local: &Local, status: StatusCode, refused: Option<&str>) -> Response {
     let frame = Frame { tab: "/", title: "Negawatt gateway", refresh: None, session: None, gateway: None, now: local.clock.now() };
-    let health: Vec<Finding> =
-        health(local).into_iter().map(|finding| Finding { says: in_words(finding.state).to_owned(), next: None, ..finding }).collect();
+    let health: Vec<Finding> = health(local)
+        .into_iter()
+        .map(|finding| Finding {
+            says: format!("{}: {}", finding.check, in_words(finding.state)),
+            check: String::new(),
+            next: None,
+            ..finding
+        })
+        .collect();
     let body = html! {
         section aria-labelledby="health" {
             h2 id="health" { "Health" }
@@ -55,7 +62,7 @@ pub(in crate::local) fn stranger(local: &Local, status: StatusCode, refused: Opt
 fn known(local: &Local) -> Markup {
     let now = local.status.snapshot();
     let active = local.active();
-    let lost = local.status.lost();
+    let silent = local.status.latest().silent();
     let devices = active.config.devices().count();
     let started = local.status.started_at();
     html! {
@@ -75,14 +82,17 @@ fn known(local: &Local) -> Markup {
                 div { dt { "frames that wait" } dd { (grouped(now.backlog)) } }
                 div { dt { "spool" } dd { (bytes(now.spool_bytes)) } }
                 div { dt { "poll begins late by (p99)" } dd { (now.jitter.p99_us / 1_000) " ms" } }
-                div { dt { "devices" } dd { (devices - lost.len().min(devices)) " of " (devices) } }
+                div { dt { "devices" } dd { (devices - silent.len().min(devices)) " of " (devices) } }
                 div { dt { "program" } dd { (env!("CARGO_PKG_VERSION")) } }
             }
         }
-        @if !lost.is_empty() {
-            section aria-labelledby="lost" {
-                h2 id="lost" { "Devices that do not answer" }
-                ul { @for (device, since) in &lost { li { a href={ "/devices/" (device) } { (device) } ", lost " (age(since.as_millisecond(), local.clock.now())) } } }
+        @if !silent.is_empty() {
+            section aria-labelledby="silent" {
+                h2 id="silent" { "Devices that do not answer" }
+                ul { @for (device, last_ms) in &silent { li {
+                    a href={ "/devices/" (device) } { (device) } ", "
+                    @match last_ms { Some(at_ms) => { "last value " (age(*at_ms, local.clock.now())) }, None => "no value since the start" }
+                } } }
             }
         }
     }
@@ -111,16 +121,16 @@ pub(in crate::local) fn health(local: &Local) -> Vec<Finding> {
 
 fn polling(local: &Local, now: &StatusSnapshot) -> Finding {
     let devices = local.active().config.devices().count();
-    let lost = local.status.lost().len();
+    let silent = local.status.latest().silent().len();
     if now.sweeps == 0 {
         return Finding::grey("polling", "no device was polled yet", Some("wait for the next full minute"));
     }
-    match lost {
+    match silent {
         0 => Finding::green("polling", format!("{devices} of {devices} devices answer")),
-        _ if lost == devices => {
+        _ if silent >= devices => {
             Finding::red("polling", format!("0 of {devices} devices answer"), "see supply and cable of the bus, then the page of devices")
         }
-        _ => Finding::amber("polling", format!("{} of {devices} devices answer", devices - lost.min(devices)), "see below which do not"),
+        _ => Finding::amber("polling", format!("{} of {devices} devices answer", devices - silent), "see below which do not"),
     }
 }
 

@@ -41,7 +41,7 @@ pub(in crate::local) async fn scan(Extracted(local): Extracted<Arc<Local>>, Exte
             }
         }
         @if let Some(job) = local.jobs.of(Kind::Scan) { (outcome(&local, &job)) }
-        h2 { "Identify" }
+        @if running.is_none() || local.jobs.of(Kind::Identify).is_some() { h2 { "Identify" } }
         @if running.is_none() {
             form method="post" action="/identify" {
                 (key(&token))
