@@ -91,11 +91,16 @@ struct FoundPoint {
     word_order: &'static str,
     byte_order: &'static str,
     scale: String,
+    /// Contents that mean "no value".
+    invalid: &'static [&'static str],
 }
 
 impl Found {
     fn lose(&mut self, what: impl Into<String>) {
-        self.lost.push(what.into());
+        let what = what.into();
+        if !self.lost.contains(&what) {
+            self.lost.push(what);
+        }
     }
 
     /// Two names of theirs may be one of ours.
@@ -118,7 +123,7 @@ impl Found {
         let mut unsure = Vec::new();
         let mut points = String::new();
         for point in &self.points {
-            let unit = unit_of(&point.id);
+            let unit = unit_of(origin, &point.id);
             if unit.is_empty() && !point.id.starts_with("pf") {
                 unsure.push(point.id.clone());
             }
@@ -126,9 +131,11 @@ impl Found {
             let scale = if point.scale == "1" { String::new() } else { format!(", scale = {}", quoted(&point.scale)) };
             let resolution = if float { format!(", resolution = {}", quoted(&resolution(&point.scale))) } else { String::new() };
             let bytes = if point.byte_order == "low-first" { ", byte_order = \"low-first\"" } else { "" };
+            let markers = point.invalid.iter().map(|marker| format!("\"{marker}\"")).collect::<Vec<_>>().join(", ");
+            let invalid = if markers.is_empty() { String::new() } else { format!(", invalid = [{markers}]") };
             writeln!(
                 points,
-                "  {{ id = {}, label = {}, table = \"{}\", address = {}, type = \"{}\", word_order = \"{}\"{bytes}, unit = \"{unit}\"{scale}{resolution} }},",
+                "  {{ id = {}, label = {}, table = \"{}\", address = {}, type = \"{}\", word_order = \"{}\"{bytes}, unit = \"{unit}\"{scale}{resolution}{invalid} }},",
                 quoted(&point.id),
                 quoted(&point.label),
                 point.table,
@@ -179,7 +186,7 @@ fn id_of(name: &str) -> String {
         "frequency" => "f",
         "cosphi" | "power_factor" => "pf",
         "import" | "import_energy" | "energy" => "e_imp",
-        "export" | "export_energy" => "e_exp",
+        "export" | "export_energy" | "returnenergy" => "e_exp",
         "sum" | "total_energy" => "e_sum",
         "temperature" => "temperature",
         _ => "",
@@ -197,12 +204,18 @@ fn id_of(name: &str) -> String {
     if plain.is_empty() { "point".to_owned() } else { plain }
 }
 
-/// The unit that goes without saying: nothing else is called that.
-fn unit_of(id: &str) -> &'static str {
+/// The unit that goes without saying: nothing else is called that, or the program has one unit for it.
+fn unit_of(origin: Origin, id: &str) -> &'static str {
+    let of_phase = |stem: &str| id.strip_prefix(stem).is_some_and(|phase| matches!(phase, "1" | "2" | "3"));
     match id {
-        "v1" | "v2" | "v3" => "V",
-        "i1" | "i2" | "i3" => "A",
         "f" => "Hz",
+        _ if of_phase("v") => "V",
+        _ if of_phase("i") => "A",
+        // What evcc and mbmd make of a register is always in watts and kilowatt-hours.
+        _ if origin == Origin::Telegraf => "",
+        _ if id == "p" || of_phase("p") => "W",
+        "e_imp" | "e_exp" | "e_sum" => "kWh",
+        _ if of_phase("e_imp") || of_phase("e_exp") => "kWh",
         _ => "",
     }
 }

@@ -324,7 +324,7 @@ fn all_faults_of_a_profile_come_at_once() {
             "point b: unknown unit \"furlong\"",
             "vector c: no such point",
             "vector c: say either value or absent = true",
-            "id: \"Bad\" is not lower-case letters, digits and dashes",
+            "id: \"Bad\" is not lower-case letters, digits and dashes, at most 63 of them",
             "source: name where the register map comes from",
             "read.max_registers: 200 is not in 1 to 125",
         ]

@@ -34,7 +34,7 @@ fn byte_order(text: WordOrderText) -> ByteOrder {
 pub(crate) fn document(document: &Document, faults: &mut Vec<String>) {
     let id_is_plain = document.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if document.id.is_empty() || document.id.len() > 63 || document.id.starts_with('-') || !id_is_plain {
-        faults.push(format!("id: {:?} is not lower-case letters, digits and dashes", document.id));
+        faults.push(format!("id: {:?} is not lower-case letters, digits and dashes, at most 63 of them", document.id));
     }
     if document.source.is_empty() {
         faults.push("source: name where the register map comes from".to_owned());

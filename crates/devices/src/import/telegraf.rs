@@ -1,4 +1,8 @@
 //! `inputs.modbus` of a Telegraf configuration: the register, the request and the metric style.
+//!
+//! Source: Telegraf, `plugins/inputs/modbus`: its documentation of the three styles and how it normalises types and byte orders.
+
+use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
@@ -20,7 +24,18 @@ pub(super) fn read(text: &str) -> Result<Found, ImportError> {
 
 fn one(input: &Table, found: &mut Found) {
     let number = |key: &str| input.get(key).and_then(Value::as_integer);
-    found.unit_id = number("slave_id");
+    let unit_of = |part: &Table| part.get("slave_id").and_then(Value::as_integer);
+    let (requests, metrics) = (tables(input, "request"), tables(input, "metric"));
+    found.unit_id = number("slave_id").or_else(|| requests.iter().chain(&metrics).find_map(|part| unit_of(part)));
+    let mut others = BTreeSet::new();
+    let ours = found.unit_id;
+    let mut is_ours = |part: &Table| match unit_of(part) {
+        Some(unit) if Some(unit) != ours => {
+            others.insert(unit);
+            false
+        }
+        _ => true,
+    };
     if let Some(baud) = number("baud_rate") {
         let parity = match input.get("parity").and_then(Value::as_str) {
             Some("E") => "even",
@@ -31,20 +46,27 @@ fn one(input: &Table, found: &mut Found) {
     }
     for (key, table) in [("holding_registers", "holding"), ("input_registers", "input")] {
         for field in tables(input, key) {
-            point(field, table, field.get("data_type"), field.get("byte_order"), found);
+            let written = field.get("data_type").and_then(Value::as_str).unwrap_or_default();
+            // In this style, and only in it, FLOAT32 is an old name for integers whose decimals are in the scale.
+            let kind = if written == "FLOAT32" { "UFIXED" } else { written };
+            point(field, table, kind, field.get("byte_order"), found);
         }
     }
-    for request in tables(input, "request") {
+    for request in requests.into_iter().filter(|request| is_ours(request)) {
         let table = request.get("register").and_then(Value::as_str).unwrap_or("holding").to_owned();
         for field in tables(request, "fields") {
-            point(field, &table, field.get("type"), request.get("byte_order"), found);
+            point(field, &table, field.get("type").and_then(Value::as_str).unwrap_or_default(), request.get("byte_order"), found);
         }
     }
-    for metric in tables(input, "metric") {
+    for metric in metrics.into_iter().filter(|metric| is_ours(metric)) {
         for field in tables(metric, "fields") {
             let table = field.get("register").and_then(Value::as_str).unwrap_or("holding").to_owned();
-            point(field, &table, field.get("type"), metric.get("byte_order"), found);
+            point(field, &table, field.get("type").and_then(Value::as_str).unwrap_or_default(), metric.get("byte_order"), found);
         }
+    }
+    if !others.is_empty() {
+        let list = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        found.lose(format!("registers of unit {list}: one profile is one device, that of the first unit"));
     }
     for key in ["coils", "discrete_inputs"] {
         if !tables(input, key).is_empty() {
@@ -57,8 +79,11 @@ fn tables<'a>(table: &'a Table, key: &str) -> Vec<&'a Table> {
     table.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table).collect()
 }
 
-fn point(field: &Table, table: &str, data_type: Option<&Value>, order: Option<&Value>, found: &mut Found) {
+fn point(field: &Table, table: &str, written: &str, order: Option<&Value>, found: &mut Found) {
     let name = field.get("name").and_then(Value::as_str).unwrap_or("unnamed");
+    if field.get("omit").and_then(Value::as_bool) == Some(true) {
+        return;
+    }
     let table = match table {
         "holding" => "holding",
         "input" => "input",
@@ -78,7 +103,6 @@ fn point(field: &Table, table: &str, data_type: Option<&Value>, order: Option<&V
     let Some(address) = address.and_then(|address| u16::try_from(address).ok()) else {
         return found.lose(format!("{name}: no register address"));
     };
-    let written = data_type.and_then(Value::as_str).unwrap_or("nothing");
     // FIXED and UFIXED are integers whose decimals are in the scale.
     let words = field.get("address").and_then(Value::as_array).map_or(1, Vec::len);
     let encoding = match (written, words) {
@@ -90,13 +114,14 @@ fn point(field: &Table, table: &str, data_type: Option<&Value>, order: Option<&V
         ("UINT64", _) | ("UFIXED", 4) => "u64",
         ("FLOAT32" | "FLOAT32-IEEE", _) => "f32",
         ("FLOAT64" | "FLOAT64-IEEE", _) => "f64",
+        ("", _) => return found.lose(format!("{name}: it has no type")),
         _ => return found.lose(format!("{name}: type {written} is not understood")),
     };
     let (word_order, byte_order) = match order.and_then(Value::as_str).unwrap_or("ABCD") {
         "AB" | "ABCD" | "ABCDEFGH" => ("high-first", "high-first"),
         "CDAB" | "GHEFCDAB" => ("low-first", "high-first"),
-        "BA" | "BADC" | "BADCFEHG" => ("high-first", "low-first"),
-        "DCBA" | "HGFEDCBA" => ("low-first", "low-first"),
+        "BADC" | "BADCFEHG" => ("high-first", "low-first"),
+        "BA" | "DCBA" | "HGFEDCBA" => ("low-first", "low-first"),
         other => return found.lose(format!("{name}: byte order {other} is not understood")),
     };
     let factor = match field.get("scale") {
@@ -105,10 +130,22 @@ fn point(field: &Table, table: &str, data_type: Option<&Value>, order: Option<&V
         Some(Value::Float(scale)) => *scale,
         // Telegraf reads whole numbers too; those of a scale are small.
         Some(Value::Integer(scale)) => i32::try_from(*scale).map_or(f64::NAN, f64::from),
+        // Some write their numbers as texts.
+        Some(Value::String(scale)) => scale.parse().unwrap_or(f64::NAN),
         Some(_) => f64::NAN,
     };
     let Some(scale) = scale_of(factor, matches!(encoding, "f32" | "f64")) else {
         return found.lose(format!("{name}: a scale of {factor} cannot be carried over exactly"));
     };
-    found.points.push(FoundPoint { id: id_of(name), label: name.to_owned(), table, address, encoding, word_order, byte_order, scale });
+    found.points.push(FoundPoint {
+        id: id_of(name),
+        label: name.to_owned(),
+        table,
+        address,
+        encoding,
+        word_order,
+        byte_order,
+        scale,
+        invalid: &[],
+    });
 }

@@ -69,8 +69,46 @@ fn an_mbmd_list_becomes_a_profile() {
     let points: Vec<(&str, u16)> = profile.points().iter().map(|point| (point.id.as_str(), point.address)).collect();
     assert_eq!(points, [("v1", 0), ("i1", 6), ("p", 52), ("e_exp", 74)]);
     assert!(profile.points().iter().all(|point| point.encoding == Encoding::F32 && point.table == Table::Input));
+    assert_eq!(profile.point("e_exp").unwrap().unit.symbol(), "kWh");
     let two = text.replace("Transform: ", "Transform: RTUUint16ToFloat64, ");
     assert!(matches!(import(Origin::Mbmd, "own-meter", "meter.go", &two), Err(ImportError::Nothing { .. })));
+}
+
+#[test]
+fn an_mbmd_meter_with_a_helper_for_each_type_becomes_a_profile() {
+    let text = "
+        ops := Opcodes{
+            VoltageL1: 0x5B00,
+            Cosphi: 0x5B3A,
+            Import: 0x5000,
+            THD: 0x6000,
+        }
+func (p *OwnProducer) snip(iec Measurement, readlen uint16, transform RTUTransform, scaler ...float64) Operation {
+        FuncCode: ReadHoldingReg, Transform: MakeScaledTransform(transform, scaler[0]),
+}
+func (p *OwnProducer) snip16i(iec Measurement, scaler ...float64) Operation {
+        return p.snip(iec, 1, RTUInt16ToFloat64, scaler...)
+}
+func (p *OwnProducer) snip32u(iec Measurement, scaler ...float64) Operation {
+        return p.snip(iec, 2, RTUUint32ToFloat64, scaler...)
+}
+func (p *OwnProducer) Produce() (res []Operation) {
+        for _, op := range []Measurement{
+            VoltageL1, Import,
+        } {
+            res = append(res, p.snip32u(op, 10))
+        }
+        for _, op := range []Measurement{Cosphi} {
+            res = append(res, p.snip16i(op, 1000))
+        }
+}
+";
+    let imported = import(Origin::Mbmd, "own-meter", "meter.go", text).unwrap();
+    let profile = parsed(&imported);
+    let points: Vec<(&str, u16, Encoding, i8)> =
+        profile.points().iter().map(|point| (point.id.as_str(), point.address, point.encoding, point.scale.exponent)).collect();
+    assert_eq!(points, [("v1", 0x5B00, Encoding::U32, -1), ("pf", 0x5B3A, Encoding::I16, -3), ("e_imp", 0x5000, Encoding::U32, -1)]);
+    assert_eq!(imported.lost[0], "THD: which of its 2 transformations is meant is not said in a list");
 }
 
 #[test]
@@ -110,6 +148,96 @@ currents:
     let energy = profile.point("e_imp").unwrap();
     assert_eq!((energy.encoding, energy.word_order, energy.exponent), (Encoding::U32, WordOrder::LowFirst, -2));
     assert!(imported.lost[0].starts_with("power: its sign is turned"), "{:?}", imported.lost);
+}
+
+#[test]
+fn the_two_meanings_of_float32_and_the_units_of_a_telegraf_configuration() {
+    let text = r#"
+        [[inputs.modbus]]
+        controller = "tcp://10.0.0.1:502"
+        holding_registers = [
+          { name = "voltage_l1", byte_order = "AB", data_type = "FLOAT32", scale = "0.1", address = [0] },
+          { name = "energy", byte_order = "BA", data_type = "FLOAT32", scale = 0.001, address = [5, 6] },
+        ]
+        [[inputs.modbus.metric]]
+        slave_id = 3
+        fields = [
+          { address = 20, name = "power", type = "FLOAT32", register = "input" },
+          { address = 22, name = "spare", type = "UINT16", omit = true },
+          { address = 23, name = "untyped" },
+        ]
+        [[inputs.modbus.metric]]
+        slave_id = 4
+        fields = [{ address = 20, name = "power_l1", type = "INT16" }]
+    "#;
+    let imported = import(Origin::Telegraf, "own-meter", "telegraf.conf", text).unwrap();
+    let profile = parsed(&imported);
+    let of = |id: &str| profile.point(id).map(|point| (point.encoding, point.word_order, point.byte_order));
+    assert_eq!(of("v1").map(|of| of.0), Some(Encoding::U16), "an old name for an integer with decimals");
+    assert_eq!(of("e_imp"), Some((Encoding::U32, WordOrder::LowFirst, ByteOrder::LowFirst)));
+    assert_eq!(of("p").map(|of| of.0), Some(Encoding::F32));
+    assert_eq!((profile.points().len(), profile.unit_id()), (3, 3));
+    assert_eq!(imported.lost[..2], ["untyped: it has no type", "registers of unit 4: one profile is one device, that of the first unit"]);
+}
+
+#[test]
+fn what_an_evcc_template_computes_or_chooses_is_said() {
+    let text = r#"
+template: hybrid
+render: |
+  type: custom
+  power:
+    source: calc
+    add:
+    - source: modbus
+      register:
+        address: 672
+        type: holding
+        decode: uint16
+    - source: modbus
+      register:
+        address: 673
+        type: holding
+        decode: uint16
+  import:
+    source: modbus
+    register:
+      {{- if eq .usage "pv" }}
+      address: 64 # reversed
+      {{- else }}
+      address: 62 # forward
+      {{- end }}
+      type: holding
+      decode: int32
+    scale: 0.01
+  export:
+    source: modbus
+    register:
+      address: 0x0118
+      type: input
+      decode: uint32nan
+  batterymode:
+    source: switch
+    set:
+      register:
+        address: 166
+        type: writemultiple
+        decode: int32s
+"#;
+    let imported = import(Origin::Evcc, "own-meter", "hybrid.yaml", text).unwrap();
+    let profile = parsed(&imported);
+    let points: Vec<(&str, u16, &str)> =
+        profile.points().iter().map(|point| (point.id.as_str(), point.address, point.unit.symbol())).collect();
+    assert_eq!(points, [("power_part1", 672, ""), ("power_part2", 673, ""), ("e_imp", 62, "kWh"), ("e_exp", 0x118, "kWh")]);
+    assert_eq!(profile.point("e_exp").unwrap().invalid, [0xFFFF_FFFF]);
+    assert_eq!(
+        imported.lost[..3],
+        [
+            "power: it is computed from several registers, which are carried over as parts",
+            "import: register 64 or 62, by what it is used for: the last one is carried over",
+            "batterymode: its address or its type is not a plain one",
+        ]
+    );
 }
 
 #[test]
