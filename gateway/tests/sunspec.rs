@@ -183,6 +183,12 @@ async fn what_a_device_calls_itself_names_its_profile() {
         (2, Arc::new(meter().with_nameplate(says(&[], Some("OURS v2"))))),
         (3, Arc::new(meter().with_nameplate(says(&["Acme", "another"], Some("another"))))),
     ];
+    let acuvim = devices::find("accuenergy-acuvim2").unwrap();
+    let mut named = Meter::electrical(acuvim, &plain, simulator::Grid::EUROPE, 1, 0, Arc::<DrivenClock>::clone(&clock));
+    for (field, text) in acuvim.texts().iter().zip(["Acuvim IIR", "AH17091234"]) {
+        named = named.with_registers(field.table, field.address, &field.bytes.encode(text, field.registers).unwrap());
+    }
+    let units = units.into_iter().chain([(4, Arc::new(named))]).collect();
     let server = TcpServer::start(units, Faults::seeded(1)).await.unwrap();
     let endpoint = negawatt_gateway::Endpoint::parse(&format!("tcp://{}", server.address())).unwrap();
     let profiles = [sdm630, &ours];
@@ -201,4 +207,7 @@ async fn what_a_device_calls_itself_names_its_profile() {
     assert_eq!(row(0), (true, "it calls itself EM-630 (function 43/14)", "Acme EM-630/5A V1.0", ""));
     assert_eq!(row(1), (true, "it calls itself OURS (function 17)", "", "OURS v2"));
     assert_eq!((row(2).0, row(2).2, row(2).3), (false, "Acme another", "another"));
+    let by_registers = negawatt_gateway::setup::identify_among(&endpoint, 4, &[sdm630, acuvim]).await;
+    let texts: Vec<(&str, &str)> = by_registers.texts.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect();
+    assert_eq!(texts, [("model", "Acuvim IIR"), ("serial", "AH17091234")], "{by_registers:#?}");
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use devices::Parity;
+
 use crate::fault::Faults;
 use crate::meter::Meter;
 use crate::pty::Pty;
@@ -29,8 +31,8 @@ pub struct LineConfig {
 enum Rate {
     /// Any rate is understood.
     Any,
-    /// The port must be set to the rate of the devices, as on a real line.
-    AsSet,
+    /// The port must be set to the rate of the devices, and to their parity where it is told.
+    AsSet(Option<Parity>),
 }
 
 impl Default for LineConfig {
@@ -62,7 +64,14 @@ impl Line {
     ///
     /// * Errors: as [`Line::open`].
     pub fn open_strict(config: LineConfig) -> io::Result<Self> {
-        Self::open_with(config, Rate::AsSet)
+        Self::open_with(config, Rate::AsSet(None))
+    }
+
+    /// The same where the parity must be right as well.
+    ///
+    /// * Errors: as [`Line::open`].
+    pub fn open_with_parity(config: LineConfig, parity: Parity) -> io::Result<Self> {
+        Self::open_with(config, Rate::AsSet(Some(parity)))
     }
 
     fn open_with(config: LineConfig, rate: Rate) -> io::Result<Self> {
@@ -73,7 +82,11 @@ impl Line {
             far: line.far.inside.try_clone()?,
             baud: config.baud,
             echo: config.echo,
-            port: (rate == Rate::AsSet).then(|| line.near.outside.try_clone()).transpose()?,
+            port: (rate != Rate::Any).then(|| line.near.outside.try_clone()).transpose()?,
+            parity: match rate {
+                Rate::Any => None,
+                Rate::AsSet(parity) => parity,
+            },
             stop: Arc::clone(&line.stop),
             carried: Arc::clone(&line.carried),
         };

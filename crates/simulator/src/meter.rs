@@ -149,6 +149,13 @@ impl Meter {
         Ok(meter)
     }
 
+    /// The same device with these contents in some registers, whatever the time.
+    #[must_use]
+    pub fn with_registers(mut self, table: Table, address: u16, words: &[u16]) -> Self {
+        self.fixed.extend((address..=u16::MAX).map(|address| (table, address)).zip(words.iter().copied()));
+        self
+    }
+
     /// The same device, which says this of itself.
     #[must_use]
     pub fn with_nameplate(mut self, nameplate: Nameplate) -> Self {

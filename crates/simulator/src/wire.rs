@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use devices::Parity;
+use rustix::termios::{ControlModes, InputModes};
 use tokio::time::Instant;
 
 use crate::pty::{read_available, wait_readable, write_or_lose};
@@ -31,8 +33,10 @@ pub(crate) struct Wire {
     pub(crate) far: OwnedFd,
     pub(crate) baud: u32,
     pub(crate) echo: bool,
-    /// The near port, where its rate matters.
+    /// The near port, where its settings matter.
     pub(crate) port: Option<OwnedFd>,
+    /// The parity of the devices, where it matters.
+    pub(crate) parity: Option<Parity>,
     pub(crate) stop: Arc<AtomicBool>,
     /// Bytes that were carried, both ways.
     pub(crate) carried: Arc<AtomicU64>,
@@ -108,10 +112,18 @@ impl Wire {
         Ok(())
     }
 
-    /// Whether the near port has another rate than the devices: nobody understands anybody then.
+    /// Whether the near port has another rate or parity than the devices: nobody understands anybody then.
+    ///
+    /// A pseudo-terminal sends no parity bit, and remembers whether one is to be checked and which.
     fn is_set_wrongly(&self) -> io::Result<bool> {
         let Some(port) = &self.port else { return Ok(false) };
-        Ok(rustix::termios::tcgetattr(port)?.output_speed() != self.baud)
+        let set = rustix::termios::tcgetattr(port)?;
+        let parity = match (set.input_modes.contains(InputModes::INPCK), set.control_modes.contains(ControlModes::PARODD)) {
+            (false, _) => Parity::None,
+            (true, false) => Parity::Even,
+            (true, true) => Parity::Odd,
+        };
+        Ok(set.output_speed() != self.baud || self.parity.is_some_and(|wanted| wanted != parity))
     }
 
     fn land(&self, outward: &mut Flight, inward: &mut Flight, now: Instant) -> io::Result<()> {

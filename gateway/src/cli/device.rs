@@ -310,7 +310,9 @@ fn import(origin: Origin, file: &Path, id: Option<String>, output: Output) -> Ex
     };
     let stem =
         || file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-"));
-    let id = id.or_else(stem).unwrap_or_else(|| "imported".to_owned());
+    // An id has 63 letters at most, and begins with one that is no dash.
+    let fitting = |stem: String| stem.trim_matches('-').get(..63).unwrap_or(stem.trim_matches('-')).trim_end_matches('-').to_owned();
+    let id = id.or_else(|| stem().map(fitting)).unwrap_or_else(|| "imported".to_owned());
     let source = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let imported = match devices::import(origin, &id, &source, &text) {
         Ok(imported) => imported,

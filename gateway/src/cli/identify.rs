@@ -76,6 +76,7 @@ pub(super) fn human(identity: &Identity) -> String {
         let version = if plate.version.is_empty() { String::new() } else { format!(", version {}", plate.version) };
         lines.push(format!("SunSpec at {:<5} {} {}, serial {}{version}", plate.base, plate.manufacturer, plate.model, plate.serial));
     }
+    lines.extend(identity.texts.iter().map(|(id, text)| format!("{id:<16} {text}")));
     for candidate in &identity.candidates {
         let sure = if candidate.certain { "certain".to_owned() } else { format!("score {}", candidate.score) };
         lines.push(format!("{:<28} {sure}", candidate.profile));

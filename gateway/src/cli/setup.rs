@@ -13,6 +13,7 @@ use crate::modbus::Endpoint;
 use crate::setup::{Answers, DeviceAnswer, FoundDevice, Place, QUESTIONS, SERIAL_PATIENCE, Thoroughness, scan};
 
 const EVENTS_MAX: usize = 16;
+const OTHER_FILE: &str = "help: name another file with --out; an existing one is never overwritten";
 
 /// What is known already, and where to look for the rest.
 #[derive(Debug, clap::Args)]
@@ -41,12 +42,19 @@ pub(super) struct SetupArgs {
     /// Where to look for devices, as `scan` takes it; may be repeated
     #[arg(long = "port", value_name = "PLACE")]
     ports: Vec<String>,
+    /// Ask all units from 1 to 247, not only those that new devices have
+    #[arg(long)]
+    full: bool,
     /// Ask nothing: what usually does is taken, and what is missing is an error
     #[arg(long)]
     no_input: bool,
 }
 
 pub(super) async fn run(args: SetupArgs) -> ExitCode {
+    // Nobody looks for devices for minutes to learn that there is no place for the answer.
+    if args.out.exists() {
+        return complain(&format!("error: {} is there already\n{OTHER_FILE}", args.out.display()), ExitCode::DependencyDown);
+    }
     let mut answers = Answers::default();
     if let Some(path) = &args.answers {
         let text = match std::fs::read_to_string(path) {
@@ -65,7 +73,7 @@ pub(super) async fn run(args: SetupArgs) -> ExitCode {
         }
     }
     let asks = !args.no_input && io::stdin().is_terminal();
-    if let Err(code) = find_devices(&args.ports, &mut answers, asks).await {
+    if let Err(code) = find_devices(&args.ports, args.full, &mut answers, asks).await {
         return code;
     }
     if let Err(err) = complete(&mut answers, asks, &mut io::stdin().lock(), &mut io::stderr().lock()) {
@@ -88,8 +96,7 @@ pub(super) async fn run(args: SetupArgs) -> ExitCode {
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&args.out);
     if let Err(err) = written.and_then(|mut file| file.write_all(text.as_bytes())) {
         kept.undo();
-        let help = "help: name another file with --out; an existing one is never overwritten";
-        return complain(&format!("error: {} could not be written: {err}\n{help}", args.out.display()), ExitCode::DependencyDown);
+        return complain(&format!("error: {} could not be written: {err}\n{OTHER_FILE}", args.out.display()), ExitCode::DependencyDown);
     }
     let profiles = match (&answers.profiles, kept.count()) {
         (Some(folder), count @ 1..) => format!(", {count} profiles of devices that describe themselves in {}", folder.display()),
@@ -102,7 +109,7 @@ pub(super) async fn run(args: SetupArgs) -> ExitCode {
 }
 
 /// Looks where the technician says, unless the answers name devices already.
-async fn find_devices(ports: &[String], answers: &mut Answers, asks: bool) -> Result<(), ExitCode> {
+async fn find_devices(ports: &[String], full: bool, answers: &mut Answers, asks: bool) -> Result<(), ExitCode> {
     let mut places = Vec::new();
     let everywhere = ["auto".to_owned()];
     let looked = if ports.is_empty() && answers.device.is_empty() { &everywhere } else { ports };
@@ -118,8 +125,7 @@ async fn find_devices(ports: &[String], answers: &mut Answers, asks: bool) -> Re
     complain(&format!("looking at {} places ...", places.len()), ExitCode::Ok);
     let (events, mut seen) = mpsc::channel(EVENTS_MAX);
     let shown = tokio::spawn(async move { while seen.recv().await.is_some() {} });
-    let how =
-        Thoroughness { full: false, listen: std::time::Duration::from_secs(2), patience: SERIAL_PATIENCE, anyway: false, identify: true };
+    let how = Thoroughness { full, listen: std::time::Duration::from_secs(2), patience: SERIAL_PATIENCE, anyway: false, identify: true };
     let reports = scan(places, how, events).await;
     if let Err(err) = shown.await {
         tracing::error!(error = %err, "the watcher of the scan ended early");

@@ -125,23 +125,12 @@ impl Work<'_> {
             self.findings.extend(symptoms);
             return true;
         }
-        self.findings.extend(symptoms);
-        if let Endpoint::Rtu { path, .. } = &self.bus.endpoint {
-            self.tell("trying other settings of the line").await;
-            let configured = configured_setting(&self.bus.endpoint);
-            for setting in LineSettings::in_scan_order().into_iter().filter(|setting| Some(*setting) != configured) {
-                let Some(endpoint) = setting.endpoint(path) else { continue };
-                if self.ask(&endpoint, 1, SETTINGS_PATIENCE).await.is_ok_and(|tally| tally.answered > 0) {
-                    let shown = configured.map(|setting| setting.to_string()).unwrap_or_default();
-                    self.findings.push(Finding::red(
-                        "line-settings",
-                        format!("the device answers at {setting}, and the configuration says {shown}"),
-                        format!("write baud = {} and parity = \"{}\" for this bus", setting.baud, setting.parity.word()),
-                    ));
-                    break;
-                }
-            }
+        if let Some(found) = self.other_setting().await {
+            // The cause is known, and what it sounded like is no longer of interest.
+            self.findings.push(found);
+            return false;
         }
+        self.findings.extend(symptoms);
         if let Some(serial) = self.device.profile.serial() {
             let factory = LineSettings { baud: serial.baud, parity: serial.parity.into() };
             if configured_setting(&self.bus.endpoint).is_some_and(|configured| configured != factory) || tally.garbled > 0 {
@@ -150,6 +139,25 @@ impl Work<'_> {
             }
         }
         false
+    }
+
+    /// The setting of a serial line at which the device answers, where it is another one than was configured.
+    async fn other_setting(&self) -> Option<Finding> {
+        let Endpoint::Rtu { path, .. } = &self.bus.endpoint else { return None };
+        self.tell("trying other settings of the line").await;
+        let configured = configured_setting(&self.bus.endpoint);
+        for setting in LineSettings::in_scan_order().into_iter().filter(|setting| Some(*setting) != configured) {
+            let Some(endpoint) = setting.endpoint(path) else { continue };
+            if self.ask(&endpoint, 1, SETTINGS_PATIENCE).await.is_ok_and(|tally| tally.answered > 0) {
+                let shown = configured.map(|setting| setting.to_string()).unwrap_or_default();
+                return Some(Finding::red(
+                    "line-settings",
+                    format!("the device answers at {setting}, and the configuration says {shown}"),
+                    format!("write baud = {} and parity = \"{}\" for this bus", setting.baud, setting.parity.word()),
+                ));
+            }
+        }
+        None
     }
 
     async fn ask(&self, endpoint: &Endpoint, questions: u32, patience: Duration) -> std::io::Result<Tally> {
@@ -184,8 +192,11 @@ impl Work<'_> {
         let on_bus = u32::try_from(self.bus.devices.len()).unwrap_or(u32::MAX);
         match measure(&self.bus.endpoint, *unit, profile, &reads.plan, self.order.reads, on_bus, self.bus.interval).await {
             Ok((latency, findings)) => {
-                self.latency = Some(latency);
+                self.latency = latency;
                 self.findings.extend(findings);
+                if self.latency.is_none() {
+                    return;
+                }
             }
             Err(err) => {
                 self.findings.push(cannot_open(&self.bus.endpoint.to_string(), &err));

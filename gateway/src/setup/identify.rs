@@ -58,6 +58,9 @@ pub struct Identity {
     pub server_id: Option<String>,
     /// Maker, model and serial number of the SunSpec common model.
     pub sunspec: Option<Nameplate>,
+    /// Texts in the registers of the best candidate: model, serial number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
     /// Profiles that fit, best first.
     pub candidates: Vec<Candidate>,
 }
@@ -156,6 +159,10 @@ pub async fn identify_among(endpoint: &Endpoint, unit: u8, profiles: &[&Profile]
     identity.candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.certain, candidate.score)));
     identity.candidates = without_twins(identity.candidates, profiles);
     identity.candidates.truncate(CANDIDATES_MAX);
+    let best = identity.best().and_then(|best| profiles.iter().find(|profile| profile.id() == best.profile));
+    if let Some(best) = best {
+        identity.texts = trial.texts(best).await;
+    }
     identity
 }
 
@@ -217,6 +224,16 @@ impl Trial {
         because.insert(0, format!("the device says so itself: SunSpec {}", described.parts()));
         let text = own.is_none().then(|| whole.text().to_owned());
         Some(Candidate { profile: profile.id().to_owned(), certain: true, score, because, text })
+    }
+
+    /// What the device calls itself in registers that hold texts.
+    async fn texts(&mut self, profile: &Profile) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for field in profile.texts() {
+            let words = self.registers(field.table.function(), field.address, field.registers).await;
+            texts.extend(words.and_then(|words| field.bytes.decode(&words)).map(|text| (field.id.clone(), text)));
+        }
+        texts
     }
 
     /// The points of a profile that tell whether it fits.

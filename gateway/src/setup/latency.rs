@@ -55,7 +55,7 @@ pub struct Latency {
 /// Measures a device.
 ///
 /// * Shape: `reads` at least 10; `devices_on_bus` is how many are polled there now, `interval` how often.
-/// * Errors: the port could not be used.
+/// * Errors: the port could not be used. No latency where nothing was understood: there is nothing to measure then.
 pub(super) async fn measure(
     endpoint: &Endpoint,
     unit: u8,
@@ -64,7 +64,7 @@ pub(super) async fn measure(
     reads: u32,
     devices_on_bus: u32,
     interval: Duration,
-) -> std::io::Result<(Latency, Vec<Finding>)> {
+) -> std::io::Result<(Option<Latency>, Vec<Finding>)> {
     let mut speaker = Speaker::open(endpoint).await?;
     let Some(block) = plan.blocks.first() else { return Err(std::io::Error::other("the plan reads nothing")) };
     let question = |count: u16| read(block.table.function(), block.address, count);
@@ -94,7 +94,13 @@ pub(super) async fn measure(
     }
     thinking.sort();
     let percentile = |percent: usize| thinking.get((thinking.len() * percent / 100).min(thinking.len().saturating_sub(1))).copied();
-    let (p50, p99) = (percentile(50).unwrap_or_default(), percentile(99).unwrap_or_default());
+    let (Some(p50), Some(p99)) = (percentile(50), percentile(99)) else {
+        let what = format!("none of {} answers could be understood", tally.asked);
+        return Ok((
+            None,
+            vec![Finding::red("answers", what, "put the cable right before billing: termination, shield, unit ids, one master")],
+        ));
+    };
     let largest_block = largest(&mut speaker, unit, block.table.function(), block.address, block.count).await?;
     let exchange = |count: u16| endpoint.line_time(8) + p50 + line_time(count) + gap.max(endpoint.frame_silence());
     let reading: Duration = plan.blocks.iter().map(|block| exchange(block.count)).sum();
@@ -120,7 +126,7 @@ pub(super) async fn measure(
         let what = format!("the bus is busy for {} % of the time", latency.busy_percent);
         findings.push(Finding::amber("bus-load", what, "raise the baud rate, read fewer points, or use a second bus"));
     }
-    Ok((latency, findings))
+    Ok((Some(latency), findings))
 }
 
 fn errors(latency: &Latency) -> Finding {

@@ -108,7 +108,8 @@ pub fn explain(tally: Tally) -> Vec<Finding> {
             "look for a second master on this bus or a converter that answers from its memory; then check each unit id on its display",
         ));
     }
-    if tally.answered > 0 && broken * 50 > tally.asked {
+    // One alone is a coincidence, whatever its share of a few questions.
+    if tally.answered > 0 && broken > 1 && broken * 50 > tally.asked {
         findings.push(Finding::amber(
             "noise",
             format!("{broken} of {} answers arrive damaged", tally.asked),
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(says(Tally { answered: 19, other_unit: 1, ..all(20) }), [("other-unit".into(), Red)]);
         assert_eq!(says(Tally { answered: 95, garbled: 5, ..all(100) }), [("noise".into(), Amber)]);
         assert_eq!(says(Tally { answered: 100, ..all(100) }), []);
+        assert_eq!(says(Tally { answered: 7, garbled: 1, ..all(8) }), []);
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub(super) fn clock(evidence: &Evidence<'_>) -> Option<Finding> {
 pub(super) fn serial(evidence: &Evidence<'_>) -> Option<Finding> {
     let wanted = evidence.known.serial.as_deref()?;
     let plate = evidence.identity.sunspec.as_ref().map(|plate| plate.serial.clone());
+    let plate = plate.or_else(|| evidence.identity.texts.get("serial").cloned());
     let shown = plate.or_else(|| evidence.last().get("serial").map(|serial| format!("{serial:.0}")));
     Some(match shown {
         Some(shown) if shown == wanted => Finding::green("serial", format!("the serial number is the one of the work order: {wanted}")),

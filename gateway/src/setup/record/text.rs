@@ -22,6 +22,7 @@ impl Record {
         if let Some(plate) = &self.identity.sunspec {
             lines.push(format!("nameplate    {} {} serial {}", plate.manufacturer, plate.model, plate.serial));
         }
+        lines.extend(self.identity.texts.iter().map(|(id, text)| format!("in registers {id}: {text}")));
         if !self.identity.objects.is_empty() {
             lines.push(format!("says         {}", self.identity.objects.join(", ")));
         }
