@@ -1,4 +1,5 @@
-//! Against programs of other people: a Modbus client, a Modbus server, an MQTT broker, a time series database and readers of PDF.
+//! Against programs of other people: clients and servers of Modbus, readers of SunSpec and of meters, an MQTT broker, a time series
+//! database and readers of PDF.
 //!
 //! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
 //! is not installed is a failure that says how to get it. Every peer runs on a free port of the loopback address, keeps its files in a
@@ -8,8 +9,12 @@
 
 mod field;
 mod mbpoll;
+mod minimalmodbus;
+mod modbus_serial;
 mod mosquitto;
 mod paper;
 mod peer;
 mod pymodbus;
+mod pysunspec2;
+mod sdm_modbus;
 mod victoria_metrics;

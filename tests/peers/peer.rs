@@ -3,10 +3,11 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -38,16 +39,38 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     file
 }
 
-/// A Python with pymodbus.
+/// A Python with pymodbus, minimalmodbus and pysunspec2.
 pub(crate) fn python() -> PathBuf {
-    let told = std::env::var_os("NEGAWATT_PEERS_PYTHON").map(PathBuf::from);
-    let python = told.unwrap_or_else(|| build_dir().parent().unwrap().join("peers-venv/bin/python"));
-    assert!(
-        python.is_file(),
-        "{} is not there: `cargo xtask test` makes it, or let NEGAWATT_PEERS_PYTHON name a Python with pymodbus 3.16 and pyserial",
-        python.display()
-    );
-    python
+    prepared("NEGAWATT_PEERS_PYTHON", "peers-venv/bin/python", "a Python with pymodbus 3.16, pyserial, minimalmodbus and pysunspec2")
+}
+
+/// A Python with sdm_modbus, which needs an older pymodbus.
+pub(crate) fn python_with_sdm_modbus() -> PathBuf {
+    prepared("NEGAWATT_PEERS_PYTHON_SDM", "peers-venv-sdm/bin/python", "a Python with sdm_modbus 0.7 and pymodbus 3.6")
+}
+
+/// The command that runs modbus-serial, a Modbus library for Node.
+pub(crate) fn modbus_serial() -> Command {
+    let package =
+        prepared("NEGAWATT_PEERS_MODBUS_SERIAL", "peers-node/node_modules/modbus-serial/package.json", "package.json of modbus-serial 8");
+    let mut command = Command::new(installed("node", "nodejs"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/modbus_serial.cjs")).arg(package.parent().unwrap());
+    command
+}
+
+/// A file of what `cargo xtask` installs beside what cargo builds, or one that a variable names.
+fn prepared(variable: &str, file: &str, is: &str) -> PathBuf {
+    let told = std::env::var_os(variable).map(PathBuf::from);
+    let file = told.unwrap_or_else(|| build_dir().parent().unwrap().join(file));
+    assert!(file.is_file(), "{} is not there: `cargo xtask test` makes it, or let {variable} name {is}", file.display());
+    file
+}
+
+/// A script of ours in one of their languages.
+pub(crate) fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name));
+    command
 }
 
 /// An address that was free a moment ago.
@@ -74,6 +97,23 @@ impl Peer {
     pub(crate) fn start_as_is(command: &mut Command, log: &Path) -> Self {
         let child = command.spawn().unwrap_or_else(|err| panic!("{:?} does not start: {err}", command.get_program()));
         Self { child, log: log.to_owned() }
+    }
+
+    /// Starts a script that says `ready` when it is, and ends with its standard input, even by a crash of ours. Gives what it says
+    /// behind that word.
+    pub(crate) fn ready(command: &mut Command, log: &Path) -> (Self, String) {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
+        let mut peer = Self::start_as_is(command, log);
+        let mut said = BufReader::new(peer.child.stdout.take().unwrap());
+        let (tell, told) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            tell.send(line).unwrap();
+        });
+        let line = told.recv_timeout(PATIENCE).unwrap_or_else(|_late| panic!("{command:?} does not get ready:\n{}", peer.log()));
+        let ready = line.trim().strip_prefix("ready").unwrap_or_else(|| panic!("{command:?} does not start:\n{}", peer.log()));
+        (peer, ready.trim().to_owned())
     }
 
     /// What it has said.
@@ -105,8 +145,19 @@ impl Drop for Peer {
 
 /// Runs a program to its end.
 pub(crate) fn output<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>) -> Output {
-    let mut command = Command::new(program);
-    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
+    run(Command::new(program).args(args))
+}
+
+/// Runs a script to its end, which has to be good, and reads the JSON it prints.
+pub(crate) fn answer(command: &mut Command) -> serde_json::Value {
+    let done = run(command);
+    assert!(done.status.success(), "{command:?}: {}{}", text(&done.stdout), text(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|err| panic!("{command:?}: {err}: {}", text(&done.stdout)))
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
     // What our peers print in one go fits into a pipe.

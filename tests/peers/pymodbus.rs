@@ -1,20 +1,15 @@
 //! Our gateway reads a meter made of pymodbus: its registers are encoded by somebody else's code and answered by somebody else's
-//! protocol stack.
+//! protocol stack. And pymodbus reads our simulated meter.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use simulator::{Line, LineConfig};
+use simulator::{Faults, Line, LineConfig, TcpServer};
 use tempfile::TempDir;
 
 use crate::{
-    field::PROFILE,
-    peer::{PATIENCE, Peer, ours, output, python, text},
+    field::{self, PROFILE},
+    peer::{Peer, ours, output, python, script, text},
 };
 
 /// What the meter shows, within its resolution; everything else is zero.
@@ -40,22 +35,8 @@ fn serve(folder: &TempDir, args: &[&str]) -> (Peer, String) {
     let profile = devices::find(PROFILE).unwrap();
     let value = |(id, text): &(&str, &str)| (profile.point(id).unwrap().address.to_string(), text.parse::<f64>().unwrap());
     let values: std::collections::BTreeMap<String, f64> = SHOWN.iter().map(value).collect();
-    let log = folder.path().join("pymodbus.log");
-    let mut command = Command::new(python());
-    command.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/pymodbus_server.py")).args(args).arg(json!(values).to_string());
-    // Our end of its standard input: it ends when that is closed, even by a crash of ours.
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
-    let mut peer = Peer::start_as_is(&mut command, &log);
-    let mut said = BufReader::new(peer.child.stdout.take().unwrap());
-    let (tell, told) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        tell.send(line).unwrap();
-    });
-    let line = told.recv_timeout(PATIENCE).unwrap_or_else(|_late| panic!("pymodbus does not get ready:\n{}", peer.log()));
-    let ready = line.trim().strip_prefix("ready").unwrap_or_else(|| panic!("pymodbus does not start:\n{}", peer.log()));
-    (peer, ready.trim().to_owned())
+    let mut command = script(&python(), "pymodbus_server.py");
+    Peer::ready(command.args(args).arg(json!(values).to_string()), &folder.path().join("pymodbus.log"))
 }
 
 /// What `probe` has to print.
@@ -81,6 +62,12 @@ fn the_gateway_reads_a_pymodbus_meter_over_tcp() {
     // How its exception for a device that is not there reads.
     let refused = probe(&url, "9").unwrap_err();
     assert!(refused.starts_with("error: unit 9 on"), "{refused}");
+    // And what it says of itself, by functions 43/14 and 17.
+    let identified = output(&ours("negawatt-gateway"), ["identify", &url, "--output", "json"]);
+    let identified: Value = serde_json::from_slice(&identified.stdout).unwrap();
+    assert_eq!(identified["identity"]["objects"], json!(["Peers Ltd", "PY-630", "3.16"]), "{identified}");
+    let server_id = identified["identity"]["server_id"].as_str().unwrap();
+    assert!(server_id.contains("Peers Ltd"), "{identified}");
 }
 
 #[test]
@@ -91,4 +78,19 @@ fn the_gateway_reads_a_pymodbus_meter_over_a_serial_line() {
     let url = format!("rtu://{}?baud=19200&parity=none", line.near().display());
     assert_eq!(probe(&url, "1").unwrap(), expected(), "{}", peer.log());
     assert!(line.carried() > 26 * 4, "every register went over the line");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_reads_the_simulated_meter_over_tcp_and_a_serial_line() {
+    let clock = field::clock();
+    clock.advance_to(field::minute(90));
+    let meter = field::meter(&clock);
+    let server = TcpServer::start(vec![(7, Arc::clone(&meter))], Faults::seeded(1)).await.unwrap();
+    let port = server.address().port().to_string();
+    field::check_words(script(&python(), "pymodbus_client.py").args(["tcp", &port, "7"]), &meter, field::minute(90));
+
+    let mut line = Line::open(LineConfig { baud: 19_200, turnaround: Duration::from_millis(3), echo: false }).unwrap();
+    line.serve(vec![(7, Arc::clone(&meter))], Faults::seeded(1)).unwrap();
+    let mut command = script(&python(), "pymodbus_client.py");
+    field::check_words(command.arg("serial").arg(line.near()).args(["19200", "7"]), &meter, field::minute(90));
 }

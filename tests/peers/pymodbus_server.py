@@ -10,11 +10,12 @@ import asyncio
 import json
 import sys
 
-from pymodbus import FramerType
+from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 UNIT = 1
+IDENTITY = ModbusDeviceIdentification(info_name={"VendorName": "Peers Ltd", "ProductCode": "PY-630", "MajorMinorRevision": "3.16"})
 # Registers of the meter, first and one past the last: two areas, as the device has them.
 AREAS = ((0, 80), (342, 382))
 
@@ -34,7 +35,7 @@ def meter(values):
 async def main(kind, *rest):
     device = meter(json.loads(rest[-1]))
     if kind == "tcp":
-        server = ModbusTcpServer(device, address=("127.0.0.1", 0))
+        server = ModbusTcpServer(device, identity=IDENTITY, address=("127.0.0.1", 0))
         await server.serve_forever(background=True)
         print("ready", server.transport.sockets[0].getsockname()[1], flush=True)
     else:

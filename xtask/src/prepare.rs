@@ -21,8 +21,15 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// Those of them that Debian starts as services.
 const SERVICES: [&str; 2] = ["mosquitto", "victoria-metrics"];
 
-/// Python packages of the peers tests, with the versions they are written for.
-const PYTHON_PACKAGES: [&str; 2] = ["pymodbus==3.16.1", "pyserial==3.5"];
+/// Folders of Python packages of the peers tests, with the versions they are written for. sdm_modbus needs an older pymodbus than the
+/// one that our other tests are about.
+const PYTHON_PACKAGES: [(&str, &[&str]); 2] = [
+    ("peers-venv", &["pymodbus==3.16.1", "pyserial==3.5", "minimalmodbus==2.1.1", "pysunspec2==1.3.7"]),
+    ("peers-venv-sdm", &["sdm_modbus==0.7.0", "pymodbus==3.6.9", "pyserial==3.5", "pyserial-asyncio==0.6"]),
+];
+
+/// Packages of the peers tests for Node, with the versions they are written for.
+const NODE_PACKAGES: [&str; 1] = ["modbus-serial@8.0.25"];
 
 /// Installs whatever is absent. What is there is left alone.
 pub(crate) fn peers() -> Result<(), Failure> {
@@ -31,7 +38,10 @@ pub(crate) fn peers() -> Result<(), Failure> {
         debian_packages(&absent)?;
         stop_services(&absent)?;
     }
-    python()
+    for (folder, packages) in PYTHON_PACKAGES {
+        python(folder, packages)?;
+    }
+    node()
 }
 
 /// Installing a daemon's package starts it with the machine. The tests start their own, on ports of their own.
@@ -78,32 +88,57 @@ fn as_root(program: &str) -> Command {
 }
 
 /// A virtual environment in the target folder, where the peers tests look for it.
-fn python() -> Result<(), Failure> {
-    let folder = target_dir()?.join("peers-venv");
+fn python(folder: &str, packages: &[&str]) -> Result<(), Failure> {
+    let folder = target_dir()?.join(folder);
     let python = folder.join("bin/python");
-    if has_packages(&python) {
+    if has_packages(&python, packages) {
         return Ok(());
     }
-    say(&format!("installing {} into {}", PYTHON_PACKAGES.join(" "), folder.display()));
+    say(&format!("installing {} into {}", packages.join(" "), folder.display()));
     if !works(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)) {
         debian_packages(&["python3", "python3-venv"])?;
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     }
-    let install =
-        || run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES));
+    let install = || run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages));
     install().or_else(|failure| {
         say(&format!("{failure}; trying once more"));
         install()
     })
 }
 
-fn has_packages(python: &Path) -> bool {
-    let check = PYTHON_PACKAGES.map(|package| match package.split_once("==") {
+fn has_packages(python: &Path, packages: &[&str]) -> bool {
+    let check = packages.iter().map(|package| match package.split_once("==") {
         Some((name, version)) => format!("assert version({name:?}) == {version:?}"),
         None => format!("version({package:?})"),
     });
-    let program = format!("from importlib.metadata import version; {}", check.join("; "));
+    let program = format!("from importlib.metadata import version; {}", check.collect::<Vec<_>>().join("; "));
     python.is_file() && works(Command::new(python).args(["-c", &program]))
+}
+
+/// A folder of Node packages in the target folder, where the peers tests look for it.
+fn node() -> Result<(), Failure> {
+    let folder = target_dir()?.join("peers-node");
+    if NODE_PACKAGES.iter().all(|package| has_package(&folder, package)) {
+        return Ok(());
+    }
+    if !is_installed("npm") || !is_installed("node") {
+        debian_packages(&["nodejs", "npm"])?;
+    }
+    say(&format!("installing {} into {}", NODE_PACKAGES.join(" "), folder.display()));
+    let install =
+        || run(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).args(NODE_PACKAGES));
+    std::fs::create_dir_all(&folder).map_err(|err| Failure::new(format!("{}: {err}", folder.display())))?;
+    install().or_else(|failure| {
+        say(&format!("{failure}; trying once more"));
+        install()
+    })
+}
+
+/// Whether a folder has a package in this version.
+fn has_package(folder: &Path, package: &str) -> bool {
+    let Some((name, version)) = package.rsplit_once('@') else { return false };
+    let text = std::fs::read_to_string(folder.join("node_modules").join(name).join("package.json")).unwrap_or_default();
+    serde_json::from_str::<Value>(&text).is_ok_and(|manifest| manifest.get("version").and_then(Value::as_str) == Some(version))
 }
 
 /// Where cargo builds.
