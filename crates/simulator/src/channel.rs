@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::converter::{Converter, Labels};
 use crate::fault::{Fault, Faults, Injection};
 use crate::meter::Meter;
 use crate::pdu;
@@ -30,6 +31,8 @@ const READ_BYTES: usize = 8;
 const NETWORK_READ_BYTES: usize = 12;
 /// Most of what is remembered of exchanges until somebody takes them.
 const BOOK_MAX: usize = 4096;
+/// Newest pieces of what was said that are remembered.
+const TRACE_MAX: usize = 192;
 /// What a collision does to a byte.
 const GARBLE: u8 = 0x5A;
 
@@ -71,6 +74,8 @@ pub enum Carrier {
     Serial { baud: u32, echo: bool },
     /// Serial frames through a connection to a converter, with a line of this rate behind it.
     Tunnel { baud: u32 },
+    /// Modbus TCP to a converter, with a line of this rate behind it.
+    Converter { baud: u32, labels: Labels },
     /// Modbus TCP to the device itself.
     Network,
 }
@@ -80,10 +85,17 @@ impl Carrier {
         matches!(self, Self::Network)
     }
 
+    /// Whether frames travel to and from the reader with the header of a network.
+    const fn has_header(self) -> bool {
+        matches!(self, Self::Network | Self::Converter { .. })
+    }
+
     fn time(self, bytes: usize) -> Duration {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         match self {
-            Self::Serial { baud, .. } | Self::Tunnel { baud } => Duration::from_secs(u64::from(BITS_PER_BYTE) * u64::from(bytes)) / baud,
+            Self::Serial { baud, .. } | Self::Tunnel { baud } | Self::Converter { baud, .. } => {
+                Duration::from_secs(u64::from(BITS_PER_BYTE) * u64::from(bytes)) / baud
+            }
             Self::Network => Duration::from_micros(20),
         }
     }
@@ -122,6 +134,7 @@ struct State {
     twins: BTreeMap<u8, Arc<Meter>>,
     turnaround: Duration,
     faults: Arc<Faults>,
+    converter: Converter,
     /// The device answers nothing before this moment, and in order.
     busy_until: BTreeMap<u8, Instant>,
     /// Both sides are set to different rates until then.
@@ -134,7 +147,19 @@ struct State {
     /// The port is not there until then.
     absent_until: Option<Instant>,
     book: VecDeque<Exchange>,
+    /// What was said last, and by whom.
+    trace: VecDeque<(Instant, Direction, Vec<u8>)>,
     reader: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    /// By the reader.
+    Asked,
+    /// On the line, from this moment on.
+    Said,
+    /// By the reader.
+    Heard,
 }
 
 /// How a connection ends.
@@ -153,6 +178,8 @@ enum Ending {
 struct Chunk {
     due: Instant,
     connection: u64,
+    /// A converter has made a frame of it already.
+    labelled: bool,
     bytes: Vec<u8>,
 }
 
@@ -166,6 +193,7 @@ impl Channel {
             twins: BTreeMap::new(),
             turnaround,
             faults,
+            converter: Converter::default(),
             busy_until: BTreeMap::new(),
             garbled_until: Instant::now(),
             air: Vec::new(),
@@ -173,6 +201,7 @@ impl Channel {
             ending: None,
             absent_until: None,
             book: VecDeque::new(),
+            trace: VecDeque::new(),
             reader: None,
         })))
     }
@@ -208,12 +237,40 @@ impl Channel {
         self.lock().book.drain(..).collect()
     }
 
+    /// What was asked (`>`), said on the line (`=`) and heard (`<`) last, in bytes and with the time: to find out why a value was wrong.
+    #[must_use]
+    pub fn trace(&self) -> Vec<String> {
+        let state = self.lock();
+        let line = |(at, direction, bytes): &(Instant, Direction, Vec<u8>)| {
+            let arrow = match direction {
+                Direction::Asked => '>',
+                Direction::Said => '=',
+                Direction::Heard => '<',
+            };
+            format!("{} {arrow} {}", state.clock.at(*at), hex(bytes))
+        };
+        let mut trace: Vec<_> = state.trace.iter().collect();
+        trace.sort_by_key(|(at, ..)| *at);
+        trace.into_iter().map(line).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl State {
+    fn note(&mut self, at: Instant, direction: Direction, bytes: &[u8]) {
+        if self.trace.len() == TRACE_MAX {
+            self.trace.pop_front();
+        }
+        self.trace.push_back((at, direction, bytes.to_vec()));
+    }
+
     /// Puts bytes on the line from `start` on, in up to three pieces; whoever talks at the same time is garbled, and so are they.
     fn launch(&mut self, start: Instant, mut bytes: Vec<u8>, entropy: u64) {
         let carrier = self.carrier;
@@ -228,12 +285,18 @@ impl State {
                 }
             }
         }
+        self.note(start, Direction::Said, &bytes);
         let mut cuts = [entropy % 64, (entropy >> 8) % 64].map(|part| bytes.len() * usize::try_from(part).unwrap_or(0) / 64);
         cuts.sort_unstable();
         let mut begin = 0;
         for cut in cuts.into_iter().chain([bytes.len()]) {
             if let Some(piece) = bytes.get(begin..cut).filter(|piece| !piece.is_empty()) {
-                self.air.push(Chunk { due: start + carrier.time(cut), connection: self.connection, bytes: piece.to_vec() });
+                self.air.push(Chunk {
+                    due: start + carrier.time(cut),
+                    connection: self.connection,
+                    labelled: false,
+                    bytes: piece.to_vec(),
+                });
             }
             begin = cut;
         }
@@ -263,6 +326,7 @@ impl State {
         let [unit, function, a, b, c, d] = request;
         let now = Instant::now();
         let serial = !self.carrier.is_network();
+        self.converter.asked(transaction);
         let end = now + self.carrier.time(READ_BYTES);
         let (address, count) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let table = if function == 3 { Table::Holding } else { Table::Input };
@@ -325,7 +389,7 @@ impl State {
                 let frame = self.frame(transaction, unit, &pdu);
                 for (at, byte) in (0..).zip(frame) {
                     let due = start + pause * at;
-                    self.air.push(Chunk { due, connection: self.connection, bytes: vec![byte] });
+                    self.air.push(Chunk { due, connection: self.connection, labelled: false, bytes: vec![byte] });
                     busy = due;
                 }
                 self.air.sort_by_key(|chunk| chunk.due);
@@ -359,6 +423,7 @@ impl State {
             Fault::Exception(code) => self.say(transaction, unit, start, &pdu::exception(function, code), 0),
             Fault::WrongUnit => self.say(transaction, unit.wrapping_add(1), start, pdu, 0),
             Fault::OtherCount(by) => self.say(transaction, unit, start, &pdu::resized(pdu, by), 0),
+            Fault::AtMost(registers) => self.say(transaction, unit, start, &pdu::at_most(pdu, registers), 0),
             Fault::OtherFunction => self.say(transaction, unit, start, &pdu::of_other_function(pdu), 0),
             Fault::FlipBit => {
                 let [a, b] = transaction;
@@ -400,11 +465,21 @@ impl State {
     /// What has arrived by now at this connection.
     fn landed(&mut self, connection: u64) -> Option<Vec<u8>> {
         let now = Instant::now();
+        // What a line delivers goes to whoever is there.
         let carrier = self.carrier;
-        let mine = |chunk: &Chunk| chunk.connection == connection || matches!(carrier, Carrier::Serial { .. });
+        let mine = |chunk: &Chunk| chunk.connection == connection || !carrier.is_network();
         self.air.retain(|chunk| mine(chunk) || chunk.due > now);
-        let at = self.air.iter().position(|chunk| chunk.due <= now && mine(chunk))?;
-        Some(self.air.remove(at).bytes)
+        loop {
+            let at = self.air.iter().position(|chunk| chunk.due <= now && mine(chunk))?;
+            let chunk = self.air.remove(at);
+            let bytes = match carrier {
+                Carrier::Converter { labels, .. } if !chunk.labelled => self.converter.heard(&chunk.bytes, labels),
+                _ => chunk.bytes,
+            };
+            if !bytes.is_empty() {
+                return Some(bytes);
+            }
+        }
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -451,9 +526,10 @@ impl AsyncRead for Connection {
             if let Some(mut bytes) = state.landed(self.number) {
                 let rest = bytes.split_off(bytes.len().min(buf.remaining()));
                 buf.put_slice(&bytes);
+                state.note(Instant::now(), Direction::Heard, &bytes);
                 if !rest.is_empty() {
                     let connection = self.number;
-                    state.air.insert(0, Chunk { due: Instant::now(), connection, bytes: rest });
+                    state.air.insert(0, Chunk { due: Instant::now(), connection, labelled: true, bytes: rest });
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -480,8 +556,9 @@ impl AsyncWrite for Connection {
             Some(Ending::HalfOpen) => return Poll::Ready(Ok(bytes.len())),
             None => {}
         }
+        state.note(Instant::now(), Direction::Asked, bytes);
         self.heard.extend_from_slice(bytes);
-        if state.carrier.is_network() {
+        if state.carrier.has_header() {
             while let Some(&[t0, t1, _, _, _, _, unit, function, a, b, c, d]) = self.heard.first_chunk::<NETWORK_READ_BYTES>() {
                 self.heard.drain(..NETWORK_READ_BYTES);
                 state.hear([t0, t1], [unit, function, a, b, c, d]);

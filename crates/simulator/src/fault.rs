@@ -34,6 +34,8 @@ pub enum Fault {
     HangUp,
     /// A right answer with so many registers more or less than were asked for.
     OtherCount(i8),
+    /// The device never sends more than so many registers, whatever it is asked for.
+    AtMost(u8),
     /// A right answer to the other function.
     OtherFunction,
     /// The answer comes, and a copy of it this much later.
@@ -78,6 +80,7 @@ impl Fault {
             Self::Noise => "noise",
             Self::HangUp => "hang_up",
             Self::OtherCount(_) => "other_count",
+            Self::AtMost(_) => "at_most",
             Self::OtherFunction => "other_function",
             Self::Repeat(_) => "repeated_later",
             Self::Chatter => "chatter",
@@ -232,6 +235,7 @@ impl Injection {
             Fault::Exception(code) => at_once(framed(unit, &pdu::exception(function, code))),
             Fault::WrongUnit => at_once(framed(unit.wrapping_add(1), pdu)),
             Fault::OtherCount(by) => at_once(framed(unit, &pdu::resized(pdu, by))),
+            Fault::AtMost(registers) => at_once(framed(unit, &pdu::at_most(pdu, registers))),
             Fault::OtherFunction => at_once(framed(unit, &pdu::of_other_function(pdu))),
             Fault::Late(delay) | Fault::Busy(delay) => vec![(delay, right)],
             Fault::Repeat(delay) => vec![(Duration::ZERO, right.clone()), (delay, right)],

@@ -13,6 +13,7 @@
 
 mod channel;
 mod clock;
+mod converter;
 mod electrical;
 mod fault;
 mod line;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use channel::{Carrier, Channel, Connection, Exchange, TokioClock};
 pub use clock::{DrivenClock, Follower};
+pub use converter::Labels;
 pub use electrical::Grid;
 pub use fault::{Fault, Faults, Rule};
 pub use line::{Line, LineConfig};

@@ -85,6 +85,15 @@ pub(crate) fn resized(pdu: &[u8], by: i8) -> Vec<u8> {
     resized
 }
 
+/// The answer of a device that never sends more than so many registers, whatever it is asked for.
+pub(crate) fn at_most(pdu: &[u8], registers: u8) -> Vec<u8> {
+    let held = pdu.get(1).map_or(0, |bytes| bytes / 2);
+    match i8::try_from(held.saturating_sub(registers)) {
+        Ok(excess) => resized(pdu, -excess),
+        Err(_) => pdu.to_vec(),
+    }
+}
+
 /// The answer to reading the other table.
 pub(crate) fn of_other_function(pdu: &[u8]) -> Vec<u8> {
     let mut other = pdu.to_vec();

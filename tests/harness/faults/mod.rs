@@ -71,7 +71,7 @@ pub struct Report {
 /// Wrong values that are kept to be shown.
 const SHOWN_MAX: usize = 20;
 /// Pieces of a run.
-const SHARDS: u64 = 12;
+const SHARDS: u64 = 2 * matrix::BUSES;
 
 impl Report {
     fn note(&mut self, bus: &'static str, fault: Option<Fault>, outcome: Tally) {

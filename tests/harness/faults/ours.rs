@@ -60,7 +60,7 @@ pub(super) async fn run(bench: &Bench, exchanges: u64) -> Report {
         history.drain(..history.len().saturating_sub(HISTORY));
         for ((unit, meter), reading) in bench.meters.iter().zip(&readings) {
             let book: Vec<&Exchange> = book.iter().filter(|exchange| exchange.unit == *unit).collect();
-            judge(bench.name, meter, reading, (&book, &history), exchanges, &mut report);
+            judge(bench, meter, reading, (&book, &history), exchanges, &mut report);
         }
     }
     report
@@ -68,13 +68,14 @@ pub(super) async fn run(bench: &Bench, exchanges: u64) -> Report {
 
 /// Holds what the gateway says of a device against what the device held.
 fn judge(
-    bus: &'static str,
+    bench: &Bench,
     meter: &Meter,
     reading: &DeviceReading,
     (book, history): (&[&Exchange], &VecDeque<Exchange>),
     limit: u64,
     report: &mut Report,
 ) {
+    let bus = bench.name;
     let good = |point: &&PointReading| point.raw.is_some() && point.quality == u32::from(Quality::GOOD.bits());
     let good: Vec<&PointReading> = reading.points.iter().filter(good).collect();
     let mut outcomes: Vec<Tally> = vec![Tally::default(); book.len()];
@@ -90,8 +91,11 @@ fn judge(
             None => report.note(bus, None, Tally { wrong: 1, ..Tally::default() }),
         }
         if !held {
-            let of: Vec<String> = history.iter().map(|exchange| format!("{exchange:?}")).collect();
-            report.show(|| format!("{bus}: {} of {} reads {measured:?}; asked {}", point.point, reading.device, of.join("\n  ")));
+            report.show(|| {
+                let of: Vec<String> = history.iter().map(|exchange| format!("{exchange:?}")).collect();
+                let (asked, said) = (of.join("\n  "), bench.channel.trace().join("\n  "));
+                format!("{bus}: {} of {} reads {measured:?}; asked {asked}; said\n  {said}", point.point, reading.device)
+            });
         }
     }
     for (exchange, outcome) in book.iter().zip(outcomes) {
