@@ -13,6 +13,8 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use units::Measured;
 
 use self::group::Rules;
@@ -50,23 +52,26 @@ impl BlockRequest {
     ///
     /// * Errors: `None` where the answer has another length than asked for, or the point lies outside the block.
     #[must_use]
-    pub fn words(&self, point: &Point, answer: &[u16]) -> Option<Vec<u16>> {
+    pub fn words<'a>(&self, point: &Point, answer: &'a [u16]) -> Option<Cow<'a, [u16]>> {
         if answer.len() != usize::from(self.count) || point.table != self.table {
             return None;
         }
         let at = |address: u16| address.checked_sub(self.address).map(usize::from);
         let start = at(point.address)?;
-        let mut words = answer.get(start..start + usize::from(point.encoding.words()))?.to_vec();
-        if let Some(factor) = point.scale_factor {
-            words.push(*answer.get(at(factor.address)?)?);
-        }
-        Some(words)
+        let words = answer.get(start..start + usize::from(point.encoding.words()))?;
+        let Some(factor) = point.scale_factor else { return Some(Cow::Borrowed(words)) };
+        let mut scaled = words.to_vec();
+        scaled.push(*answer.get(at(factor.address)?)?);
+        Some(Cow::Owned(scaled))
     }
 
     /// Decodes every point of the block: the point, its words, and what they mean.
     ///
     /// * Errors: per point; an answer of another length than asked for makes every point a `Width` error.
-    pub fn decode<'a>(&'a self, answer: &'a [u16]) -> impl Iterator<Item = (&'a Point, Vec<u16>, Result<Measured, DecodeError>)> + 'a {
+    pub fn decode<'a>(
+        &'a self,
+        answer: &'a [u16],
+    ) -> impl Iterator<Item = (&'a Point, Cow<'a, [u16]>, Result<Measured, DecodeError>)> + 'a {
         self.points.iter().map(|point| {
             let words = self.words(point, answer).unwrap_or_default();
             let measured = decode(point, &words);

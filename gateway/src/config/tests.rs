@@ -306,6 +306,23 @@ fn slow_points_are_read_with_the_others_now_and_then() {
 }
 
 #[test]
+fn what_a_profile_calls_slow_is_read_now_and_then() {
+    let device = |lines: &str| {
+        let text = with_plant("rtu", "path = \"/dev/ttyS1\"", lines).replace("xy-md02", "senseair-s8");
+        Config::parse(Path::new("gateway.toml"), &text).unwrap().buses[1].devices[0].clone()
+    };
+    let plain = device("");
+    let all = plain.profile.points().len();
+    let slow = plain.profile.group(&[], devices::Group::Slow).len();
+    assert!(slow > 0 && plain.points().len() == all);
+    assert_eq!((plain.points_at(60_000).len(), plain.points_at(900_000).len()), (all - slow, all));
+    let hourly = device("slow = { interval = \"1h\" }");
+    assert_eq!((hourly.points_at(900_000).len(), hourly.points_at(3_600_000).len()), (all - slow, all));
+    let named = device("points = [\"status\"]");
+    assert!(named.slow.is_none() && named.points_at(60_000) == ["status"], "what is named is read in every poll");
+}
+
+#[test]
 fn faults_of_a_bus_are_told_at_once() {
     let lines =
         "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nphase = \"50s\"";

@@ -1,6 +1,6 @@
 //! From register words to the reading of a device, whatever happened on the way.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{mem, time::Duration};
 
 use devices::{BlockRequest, DecodeError, Point, Profile};
 use jiff::Timestamp;
@@ -17,7 +17,8 @@ use crate::{
 /// What one poll of a device brought.
 #[derive(Debug)]
 pub(super) struct Polled {
-    points: BTreeMap<String, PointReading>,
+    /// In the order in which they came.
+    points: Vec<PointReading>,
     attempts: u32,
     pub(super) duration: Duration,
     /// The first failure.
@@ -96,14 +97,14 @@ fn has_gap(block: &BlockRequest) -> bool {
     !(first..end).all(wanted)
 }
 
-fn decode(block: &BlockRequest, words: &[u16], points: &mut BTreeMap<String, PointReading>) {
+fn decode(block: &BlockRequest, words: &[u16], points: &mut Vec<PointReading>) {
     for (point, words, measured) in block.decode(words) {
         let (raw, quality) = match measured {
             Ok(measured) => (Some(measured.raw), Quality::GOOD),
             Err(err) => (None, refusal(&err).with(Reason::NoValue)),
         };
         let words = if point.billing { words.iter().flat_map(|word| word.to_be_bytes()).collect() } else { Vec::new() };
-        points.insert(point.id.clone(), PointReading { raw, words, ..blank(point, quality) });
+        points.push(PointReading { raw, words, ..blank(point, quality) });
     }
 }
 
@@ -133,7 +134,7 @@ impl Polled {
     /// A poll in which nothing was asked.
     pub(super) fn nothing() -> Self {
         Self {
-            points: BTreeMap::new(),
+            points: Vec::new(),
             attempts: 0,
             duration: Duration::ZERO,
             failure: None,
@@ -156,8 +157,14 @@ impl Polled {
     pub(super) fn reading(mut self, device: &DeviceConfig, tick: Tick, requested: Timestamp) -> DeviceReading {
         let due = device.points_at(tick.at_ms);
         let mut points = Vec::with_capacity(due.len());
-        for point in due.iter().filter_map(|id| device.profile.point(id)) {
-            let mut reading = self.points.remove(&point.id).unwrap_or_else(|| blank(point, Quality::SILENT));
+        self.points.sort_unstable_by(|a, b| a.point.cmp(&b.point));
+        for id in due {
+            let found = self.points.binary_search_by(|reading| reading.point.as_str().cmp(id)).ok();
+            let read = found.and_then(|index| self.points.get_mut(index));
+            // The name stays where it is, or the rest would be out of order.
+            let read = read.map(|reading| PointReading { words: mem::take(&mut reading.words), ..reading.clone() });
+            let absent = || device.profile.point(id).map(|point| blank(point, Quality::SILENT));
+            let Some(mut reading) = read.or_else(absent) else { continue };
             if !tick.clock_synced && reading.raw.is_some() {
                 reading.quality = u32::from(Quality::uncertain(Reason::ClockUnsynced).bits());
             }
@@ -188,7 +195,7 @@ pub async fn probe(endpoint: &Endpoint, unit: u8, profile: &Profile) -> Result<V
     let mut bus = Bus::new(endpoint.clone());
     let timing = profile.timing();
     let plan = profile.plan(&[]).map(|plan| plan.cycle(0).to_vec()).unwrap_or_default();
-    let mut points = BTreeMap::new();
+    let mut points: Vec<PointReading> = Vec::new();
     let mut failure = None;
     for block in &plan {
         let request = Request {
@@ -213,7 +220,10 @@ pub async fn probe(endpoint: &Endpoint, unit: u8, profile: &Profile) -> Result<V
     }
     match failure {
         Some(err) if points.is_empty() => Err(err),
-        _ => Ok(profile.points().iter().map(|point| found(point, points.get(&point.id))).collect()),
+        _ => {
+            let read = |point: &Point| points.iter().find(|reading| reading.point == point.id);
+            Ok(profile.points().iter().map(|point| found(point, read(point))).collect())
+        }
     }
 }
 

@@ -207,10 +207,10 @@ impl Trial {
 
     async fn block(&mut self, block: &BlockRequest) -> Option<Reads> {
         let words = self.registers(block.table.function(), block.address, block.count).await?;
-        let read = |(point, words, measured): (&devices::Point, Vec<u16>, Result<units::Measured, _>)| {
-            (point.id.clone(), super::reader::Read { words, measured: measured.ok() })
-        };
-        Some(block.decode(&words).map(read).collect())
+        let read = block
+            .decode(&words)
+            .map(|(point, words, measured)| (point.id.clone(), super::reader::Read { words: words.into_owned(), measured: measured.ok() }));
+        Some(read.collect())
     }
 
     /// What the device is by its own description; a profile of the caller's that reads it alike stands for it.

@@ -46,7 +46,10 @@ impl Reader {
             answer = self.registers(function, block.address, block.count).await;
         }
         let words = answer?;
-        Ok(block.decode(&words).map(|(point, words, measured)| (point.id.clone(), Read { words, measured: measured.ok() })).collect())
+        Ok(block
+            .decode(&words)
+            .map(|(point, words, measured)| (point.id.clone(), Read { words: words.into_owned(), measured: measured.ok() }))
+            .collect())
     }
 
     /// Reads the blocks of a plan as far as the device answers.

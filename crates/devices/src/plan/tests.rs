@@ -119,7 +119,7 @@ fn a_scale_factor_is_read_with_its_value() {
     let mut answer = vec![0_u16; 9];
     (answer[1], answer[8]) = (1234, 2);
     let (_, words, measured) = block.decode(&answer).next().unwrap();
-    assert_eq!(words, [0, 1234, 2]);
+    assert_eq!(*words, [0, 1234, 2]);
     assert_eq!(measured.unwrap().decimal_text(), "123400");
 }
 

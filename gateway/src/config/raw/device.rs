@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use config::{DurationText, Fault, Faults};
-use devices::{Installation, Profile, ProfileError};
+use devices::{Group, Installation, Profile, ProfileError};
 use ids::Slug;
 use serde::Deserialize;
 
@@ -29,13 +29,17 @@ pub(super) struct RawDevice {
     phase_order: Option<[u8; 3]>,
 }
 
-/// Points that are read less often than the others.
+/// Points that are read less often than the others: those named here, and those of which the profile says so.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSlow {
     interval: DurationText,
+    #[serde(default)]
     points: Vec<String>,
 }
+
+/// How often the slow points of a profile are read where nothing else is said: this, or the next multiple of the interval of the bus.
+const SLOW_INTERVAL: Duration = Duration::from_secs(900);
 
 /// No device needs less than this to answer, however fast it was so far.
 const TIMEOUT_MIN: Duration = Duration::from_millis(200);
@@ -65,12 +69,12 @@ pub(super) fn check(
         return None;
     };
     let profile = installed(key, device, profile, faults)?;
-    let slow_points = device.slow.as_ref().map_or(&[][..], |slow| &slow.points);
+    let slow_points = slow_points(device, &profile);
     let others = || profile.points().iter().map(|point| point.id.clone()).filter(|id| !slow_points.contains(id)).collect();
     let points = device.points.clone().unwrap_or_else(others);
     let mut seen = BTreeSet::new();
     let mut good = check_points(&format!("{key}.points"), &points, &profile, &mut seen, faults);
-    good &= check_points(&format!("{key}.slow.points"), slow_points, &profile, &mut seen, faults);
+    good &= check_points(&format!("{key}.slow.points"), &slow_points, &profile, &mut seen, faults);
     if points.is_empty() {
         let fault = Fault::at(format_args!("{key}.points"), "no point is chosen, so nothing would be read");
         faults.add(fault.help("leave the key out to read every point of the profile"));
@@ -87,9 +91,10 @@ pub(super) fn check(
         Some(Reads { points, plan, without_gaps })
     };
     let (fast, all) = (reads(points.clone())?, reads(points.into_iter().chain(slow_points.iter().cloned()).collect())?);
-    let slow = match &device.slow {
-        None => None,
-        Some(slow) => Some(Slow { interval: check_slow(key, slow, bus_interval, faults)?, reads: all }),
+    let slow = match (&device.slow, bus_interval) {
+        (Some(slow), _) => Some(Slow { interval: check_slow(key, slow, bus_interval, faults)?, reads: all }),
+        (None, Some(every)) if !slow_points.is_empty() => Some(Slow { interval: slow_interval(every), reads: all }),
+        _ => None,
     };
     let timing = profile.timing();
     let own_gap = if serial { Duration::from_millis(u64::from(timing.gap_ms)) } else { Duration::ZERO };
@@ -100,6 +105,25 @@ pub(super) fn check(
     };
     let gap = bus.gap.map_or(own_gap, Duration::from);
     Some(DeviceConfig { id: id?, unit: unit?, profile, reads: fast, slow, timeout, timeout_min, gap })
+}
+
+/// The points that are not read in every poll. What is named under `points` is, whatever the profile says.
+fn slow_points(device: &RawDevice, profile: &Profile) -> Vec<String> {
+    let mut slow = device.slow.as_ref().map(|slow| slow.points.clone()).unwrap_or_default();
+    if device.points.is_none() {
+        let of_profile = profile.group(&[], Group::Slow).into_iter().map(str::to_owned);
+        let more: Vec<String> = of_profile.filter(|id| !slow.contains(id)).collect();
+        // A device of which everything is slow is read as a whole.
+        if slow.len() + more.len() < profile.points().len() {
+            slow.extend(more);
+        }
+    }
+    slow
+}
+
+fn slow_interval(every: Duration) -> Duration {
+    let times = SLOW_INTERVAL.as_millis().div_ceil(every.as_millis().max(1));
+    every * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
 fn check_points<'a>(key: &str, points: &'a [String], profile: &Profile, seen: &mut BTreeSet<&'a str>, faults: &mut Faults) -> bool {
