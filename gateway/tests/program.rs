@@ -154,6 +154,34 @@ async fn it_stops_within_five_seconds_whoever_hangs() {
     assert!(told.contains("gateway stopped") && told.contains("a task did not stop in time"), "{told}");
 }
 
+/// What systemd hears of a unit with `Type=notify` and `WatchdogSec`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_manager_hears_that_it_is_ready_alive_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _meter, _) = meter("eastron-sdm630").await;
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, configuration(folder.path(), &server.address().to_string())).unwrap();
+    let manager = tokio::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    let mut running = program(&["run", "--quiet", "--config", path.to_str().unwrap()])
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .spawn()
+        .unwrap();
+    let hear = async |wanted: &str| {
+        let mut heard = [0; 256];
+        loop {
+            let length = tokio::time::timeout(Duration::from_secs(15), manager.recv(&mut heard)).await.expect(wanted).unwrap();
+            if text(&heard[..length]).lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    };
+    hear("READY=1").await;
+    hear("WATCHDOG=1").await;
+    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
+    hear("STOPPING=1").await;
+    assert_eq!(tokio::task::spawn_blocking(move || running.wait().unwrap()).await.unwrap().code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_printed_for_a_gateway_that_has_a_page() {
     let folder = tempfile::tempdir().unwrap();
