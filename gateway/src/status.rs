@@ -37,6 +37,8 @@ pub struct StatusSnapshot {
     pub points_acknowledged: u64,
     /// Frames made durable in the spool by this run.
     pub frames_committed: u64,
+    /// Bytes of all frames of this run, as they are before the spool packs them.
+    pub frame_bytes: u64,
     /// Frames that neither disk nor memory could keep.
     pub frames_refused: u64,
     /// Frames dropped from a full spool before the collector had them.
@@ -388,8 +390,9 @@ impl Status {
     }
 
     /// A frame got its number.
-    pub(crate) fn appended(&self, seq: u64, points: u64) {
+    pub(crate) fn appended(&self, seq: u64, points: u64, bytes: usize) {
         let mut inner = self.inner();
+        inner.counters.frame_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
         match inner.unconfirmed.back_mut() {
             Some(run) if run.points == points && run.last + 1 == seq => run.last = seq,
             _ => inner.unconfirmed.push_back(Run { first: seq, last: seq, points }),
@@ -468,7 +471,7 @@ mod tests {
     fn points_are_confirmed_with_their_frames() {
         let status = Status::default();
         for (seq, points) in [(5, 3), (6, 3), (7, 3), (8, 10), (9, 3)] {
-            status.appended(seq, points);
+            status.appended(seq, points, 100);
         }
         let confirm = |acknowledged| {
             status.acknowledged(SpoolCounters { acknowledged, committed: 9, ..SpoolCounters::default() });

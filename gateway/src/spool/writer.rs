@@ -48,7 +48,8 @@ impl SharedSpool {
 
 /// What a group of frames came to.
 struct Outcome {
-    appended: Vec<(u64, u64)>,
+    /// Numbers, points and bytes.
+    appended: Vec<(u64, u64, usize)>,
     refused: Option<SpoolError>,
     refused_frames: u64,
     commit: Result<u64, SpoolError>,
@@ -156,7 +157,7 @@ fn commit(spool: &mut Spool, group: Vec<Encoded>) -> Outcome {
     };
     for frame in group {
         match spool.append(&frame.bytes) {
-            Ok(seq) => outcome.appended.push((seq, frame.points)),
+            Ok(seq) => outcome.appended.push((seq, frame.points, frame.bytes.len())),
             Err(err) => {
                 outcome.refused_frames += 1;
                 outcome.refused.get_or_insert(err);
@@ -182,8 +183,8 @@ fn send_again(status: &Status, requests: Vec<SeqRange>) {
 }
 
 fn report(status: &Status, outcome: Outcome, committed: &watch::Sender<u64>) {
-    for &(seq, points) in &outcome.appended {
-        status.appended(seq, points);
+    for &(seq, points, bytes) in &outcome.appended {
+        status.appended(seq, points, bytes);
     }
     for _ in 0..outcome.refused_frames {
         status.refused();

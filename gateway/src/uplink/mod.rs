@@ -3,11 +3,12 @@
 //! What the broker acknowledges is flow control and nothing else: only the collector's own acknowledgement frees a
 //! frame. [`Link`] is one connection and dies with the first error; [`pump`] makes the next one and continues from what
 //! the collector confirmed. Which frames are due is decided in [`window`], which is pure; what was handed to the broker
-//! and not taken is in [`flight`]. Over the same connection go the retained state, events, commands and their answers.
+//! and not taken is in [`flight`], and how much of the backlog that may be in [`pace`]. Over the same connection go the retained state, events, commands and their answers.
 
 mod der;
 mod flight;
 mod mqtt;
+mod pace;
 mod pump;
 pub(crate) mod tls;
 mod window;

@@ -1,7 +1,10 @@
 //! Moves frames from the spool to the collector, over one connection after another.
 
+mod answers;
+mod frames;
+mod state;
+
 use std::{
-    collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -14,22 +17,18 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use wire::{Channel, Envelope, Frame, GatewayState, Lost, Message, STATE_SCHEMA, Urgency};
+use wire::GatewayState;
 
-use super::{
-    Link, LinkError, LinkEvent, Sent, Uplink,
-    window::{Lane, Window},
-};
+use super::{Link, LinkError, Uplink, pace::Pace, window::Window};
 use crate::{
     config::{BrokerConfig, Config},
     modbus::BackOff,
-    remote::{Active, Happened, Outbox, Received},
-    spool::{SharedSpool, SpoolError, Stored},
+    remote::{Active, Outbox, Received},
+    spool::{SharedSpool, SpoolError},
     status::Status,
 };
+use frames::Ready;
 
-/// Bytes of frames read from the spool at once.
-const READ_BYTES: usize = 256 << 10;
 const RECONNECT_FIRST: Duration = Duration::from_millis(200);
 const RECONNECT_CEILING: Duration = Duration::from_secs(10);
 /// How long a broker that refuses a frame is left alone.
@@ -66,18 +65,11 @@ enum Leaving {
     Stopped,
 }
 
-/// Frames read ahead, one queue for each lane.
-#[derive(Default)]
-struct Ready {
-    backlog: VecDeque<Stored>,
-    live: VecDeque<Stored>,
-    replay: VecDeque<Stored>,
-}
-
 /// What lasts as long as one connection.
 struct Connection<L> {
     link: L,
     window: Window,
+    pace: Pace,
     ready: Ready,
     /// The configuration that the connection was made with, or that has not changed it since.
     active: Arc<Active>,
@@ -163,6 +155,7 @@ impl Pump {
         let mut on = Connection {
             link,
             window: Window::new(acknowledged, broker.ack_timeout, broker.window_bytes, Instant::now()),
+            pace: Pace::default(),
             ready: Ready::default(),
             refused: BackOff::new(REFUSED_FIRST, REFUSED_CEILING, &self.identity.spool_id.to_string()),
             told: None,
@@ -246,204 +239,6 @@ impl Pump {
             }
         }
     }
-
-    /// Does what an event of the connection asks for.
-    async fn happened<L: Link>(&self, on: &mut Connection<L>, event: LinkEvent) -> Result<(), Leaving> {
-        match event {
-            LinkEvent::Taken { what: Sent::Frame, heard } => {
-                // One that was under way before the refusal says nothing.
-                if on.window.was_refused() && !on.window.is_refused(Instant::now()) {
-                    on.window.accepted();
-                    on.refused.succeed();
-                    tracing::info!("the broker takes readings again");
-                    self.status.connected(true, None);
-                    on.state_due = true;
-                }
-                if !heard && on.window.unheard(Instant::now()) {
-                    self.status
-                        .connected(true, Some("the broker has nobody who listens to our readings: is the collector running?".into()));
-                    on.ready = Ready::default();
-                    on.state_due = true;
-                }
-            }
-            LinkEvent::Taken { what: Sent::Message(id), .. } => self.outbox.taken(id),
-            LinkEvent::Taken { what: Sent::State, .. } => {}
-            LinkEvent::Refused { what: Sent::Frame, reason } => self.frame_refused(on, &reason),
-            LinkEvent::Refused { what, reason } => {
-                if let Sent::Message(id) = what {
-                    // Again and again would not help; the frames go on.
-                    self.outbox.taken(id);
-                }
-                tracing::warn!(reason, what = ?what, "the broker refused something that is not a reading; left out");
-            }
-            LinkEvent::Ack(ack) => match self.acknowledge(on, &ack).await {
-                Ok(true) => on.ready = Ready::default(),
-                Ok(false) => {}
-                Err(err) => return Err(Leaving::Spool(err)),
-            },
-            LinkEvent::Command { verb, payload } => {
-                let bytes = payload.len();
-                if self.commands.try_send(Received { verb, payload }).is_err() {
-                    tracing::warn!(bytes, "a command was dropped: too many wait");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The broker will not have a frame: nothing is given up, and it is left alone for a while.
-    fn frame_refused<L: Link>(&self, on: &mut Connection<L>, reason: &str) {
-        let now = Instant::now();
-        if on.window.is_refused(now) {
-            return;
-        }
-        let pause = on.refused.fail(now);
-        on.window.refused(now + pause);
-        on.ready = Ready::default();
-        let fault = format!("the broker refused a frame: {reason}");
-        if self.status.snapshot().uplink_fault.as_deref() != Some(fault.as_str()) {
-            tracing::error!(reason, "the broker refuses our readings; they are kept, and offered to it now and then");
-            let happened = Happened { kind: "publish_refused", subject: "", urgency: Urgency::Alarm, detail: fault.clone() };
-            self.outbox.raise(happened, self.clock.now().as_millisecond());
-            on.state_due = true;
-        }
-        self.status.connected(true, Some(fault));
-    }
-
-    /// Hands over what is due and what the broker has room for: answers and events first, then the state, then frames.
-    async fn fill<L: Link>(&self, on: &mut Connection<L>, committed: u64) -> Result<(), Leaving> {
-        while on.link.has_room(Sent::State)
-            && let Some((id, channel, payload)) = self.outbox.next(Instant::now())
-        {
-            on.link.send(Sent::Message(id), &channel, payload).map_err(Leaving::Link)?;
-        }
-        while let Some(range) = self.outbox.next_replay() {
-            if !on.window.replay(range) {
-                tracing::warn!(first = range.first, last = range.last, "too many ranges wait to be sent again; this one is left out");
-            }
-        }
-        if self.outbox.take_state_due() {
-            on.state_due = true;
-        }
-        if on.state_due && on.link.has_room(Sent::State) {
-            self.tell_state(on)?;
-        }
-        while on.link.has_room(Sent::Frame) {
-            let Some((lane, range)) = on.window.next(committed, Instant::now()) else { return Ok(()) };
-            let ready = match lane {
-                Lane::Backlog => &mut on.ready.backlog,
-                Lane::Live => &mut on.ready.live,
-                Lane::Replay => &mut on.ready.replay,
-            };
-            while ready.front().is_some_and(|stored| stored.seq != range.first) {
-                ready.pop_front();
-            }
-            if ready.is_empty() {
-                let bytes = if range.first == range.last { 1 } else { READ_BYTES };
-                let read = self.spool.with(move |spool| spool.read(range.first, bytes)).await.map_err(Leaving::Spool)?;
-                ready.extend(read.into_iter().filter(|stored| stored.seq <= range.last));
-            }
-            let Some(stored) = ready.pop_front() else { return Ok(()) };
-            let frame = match (stored.payload, lane) {
-                (Ok(frame), _) => frame,
-                // It was confirmed once; there is no gap to close.
-                (Err(_gone), Lane::Replay) => {
-                    on.window.skip_replay(stored.seq);
-                    continue;
-                }
-                (Err(why), _) => self.lost(stored.seq, why, &on.active.config),
-            };
-            let bytes = frame.len();
-            let envelope = Envelope { schema: wire::SCHEMA, spool_id: self.identity.spool_id.as_bytes().to_vec(), seq: stored.seq, frame };
-            on.link.send(Sent::Frame, &Channel::Data, envelope.encode_to_vec()).map_err(Leaving::Link)?;
-            let again = on.window.sent(lane, stored.seq, bytes, Instant::now());
-            self.status.sent(again);
-        }
-        Ok(())
-    }
-
-    /// Sends the retained state, if there is news in it.
-    fn tell_state<L: Link>(&self, on: &mut Connection<L>) -> Result<(), Leaving> {
-        on.state_due = false;
-        let state = self.state_of(&on.active, true);
-        let mut timeless = state.clone();
-        if let Some(facts) = &mut timeless.facts {
-            facts.at_ms = 0;
-        }
-        if on.told.as_ref() == Some(&timeless) {
-            return Ok(());
-        }
-        on.told = Some(timeless);
-        on.link.send(Sent::State, &Channel::State, text(&state).into_bytes()).map_err(Leaving::Link)
-    }
-
-    fn state(&self, active: &Active, online: bool) -> String {
-        text(&self.state_of(active, online))
-    }
-
-    fn state_of(&self, active: &Active, online: bool) -> GatewayState {
-        GatewayState {
-            schema: STATE_SCHEMA.to_owned(),
-            online,
-            spool_id: self.identity.spool_id.to_string(),
-            boot_id: self.identity.boot_id,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            facts: online.then(|| self.status.facts(active, &*self.clock)),
-        }
-    }
-
-    /// Stands for a frame that is gone: no device, so that the collector can close the gap and count it.
-    fn lost(&self, seq: u64, why: Lost, config: &Config) -> Vec<u8> {
-        tracing::warn!(seq, "a frame is gone from the spool; the collector is told");
-        let tick_ms = self.clock.now().as_millisecond();
-        let frame = Frame {
-            schema: wire::SCHEMA,
-            boot_id: self.identity.boot_id,
-            config_hash: config.hash().to_vec(),
-            tick_ms,
-            lost: why.code(),
-            ..Frame::default()
-        };
-        frame.encode_to_vec()
-    }
-
-    /// Takes the collector's word. Says whether frames that were read ahead are out of date.
-    async fn acknowledge<L: Link>(&self, on: &mut Connection<L>, ack: &wire::Ack) -> Result<bool, SpoolError> {
-        match ack.validate() {
-            Ok(spool_id) if spool_id == self.identity.spool_id => {}
-            Ok(other) => {
-                tracing::debug!(spool_id = %other, "an acknowledgement of another spool");
-                return Ok(false);
-            }
-            Err(err) => {
-                tracing::warn!(error = %err, "an acknowledgement that makes no sense; left aside");
-                return Ok(false);
-            }
-        }
-        let seq = ack.contiguous_seq;
-        let (counters, noted) = self
-            .spool
-            .with(move |spool| {
-                let noted = spool.acknowledge(seq);
-                (spool.counters(), noted)
-            })
-            .await;
-        self.status.acknowledged(counters);
-        self.status.acknowledged_under(on.active.generation);
-        if !on.window.was_refused() {
-            self.status.connected(true, None);
-        }
-        noted?;
-        if seq < counters.acknowledged {
-            tracing::warn!(seq, acknowledged = counters.acknowledged, "the collector has less than it confirmed before; sending again");
-        }
-        // Holes are filled first: what was read ahead of them stays where it is.
-        Ok(on.window.acknowledge(seq, &ack.holes, Instant::now()))
-    }
-}
-
-fn text(state: &GatewayState) -> String {
-    serde_json::to_string(state).expect("texts and numbers are JSON")
 }
 
 /// When within its spread a gateway sends: always the same, and different from the others'.

@@ -3,17 +3,20 @@
 mod outage;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
 use simulator::DrivenClock;
 use tempfile::tempdir;
 use tokio::sync::mpsc;
-use wire::{Ack, SeqRange};
+use wire::{Ack, Channel, Envelope, Frame, Message, SeqRange};
 
 use super::*;
-use crate::spool::{Spool, SpoolOptions};
+use crate::{
+    spool::{Spool, SpoolOptions},
+    uplink::{LinkEvent, Sent},
+};
 
 /// A collector in memory, behind a broker that can be cut and can lose frames.
 #[derive(Clone, Debug, Default)]

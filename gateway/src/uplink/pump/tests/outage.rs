@@ -21,6 +21,8 @@ struct Shore {
     arrived: Arc<Mutex<Arrived>>,
     devices: u64,
     ack_each: Duration,
+    /// How fast the way there is, unless nothing is to be waited for.
+    bytes_per_second: Option<f64>,
 }
 
 /// What arrived, and of the frames that were read meanwhile when, and after how many others.
@@ -36,7 +38,7 @@ struct Arrived {
 impl Shore {
     fn new(devices: u64, backlog: u64, ack_each: Duration) -> Self {
         let arrived = Arrived { live_from: backlog + 1, ..Arrived::default() };
-        Self { arrived: Arc::new(Mutex::new(arrived)), devices, ack_each }
+        Self { arrived: Arc::new(Mutex::new(arrived)), devices, ack_each, bytes_per_second: None }
     }
 
     fn arrived(&self) -> std::sync::MutexGuard<'_, Arrived> {
@@ -73,9 +75,8 @@ impl Arrived {
 
 struct Boat {
     shore: Shore,
-    told: mpsc::Sender<LinkEvent>,
-    taken: mpsc::Receiver<LinkEvent>,
-    in_flight: usize,
+    /// What crosses, a frame by its number, and when it is there.
+    crossing: VecDeque<(Instant, Sent, Option<u64>)>,
     ack_due: Instant,
 }
 
@@ -83,38 +84,43 @@ impl Uplink for Shore {
     type Link = Boat;
 
     async fn connect(&mut self, _config: &Config, _will: String) -> Result<Boat, LinkError> {
-        let (told, taken) = mpsc::channel(128);
-        Ok(Boat { shore: self.clone(), told, taken, in_flight: 0, ack_due: Instant::now() + self.ack_each })
+        Ok(Boat { shore: self.clone(), crossing: VecDeque::new(), ack_due: Instant::now() + self.ack_each })
     }
 }
 
 impl Link for Boat {
     fn has_room(&self, _what: Sent) -> bool {
-        self.in_flight < 64
+        self.crossing.len() < 64
     }
 
     fn send(&mut self, what: Sent, _channel: &Channel, payload: Vec<u8>) -> Result<(), LinkError> {
-        if what == Sent::Frame {
+        let seq = (what == Sent::Frame).then(|| {
             let envelope = Envelope::decode(&payload[..]).unwrap();
             assert_eq!(envelope.frame, fleet::frame(envelope.seq, self.shore.devices), "frame {}", envelope.seq);
-            self.shore.arrived().take(envelope.seq);
-        }
-        self.in_flight += 1;
-        self.told.try_send(LinkEvent::Taken { what, heard: true }).unwrap();
+            envelope.seq
+        });
+        let free = self.crossing.back().map_or_else(Instant::now, |(there, ..)| (*there).max(Instant::now()));
+        let takes = self.shore.bytes_per_second.map_or(0.0, |rate| payload.len() as f64 / rate);
+        self.crossing.push_back((free + Duration::from_secs_f64(takes), what, seq));
         Ok(())
     }
 
     async fn event(&mut self) -> Result<LinkEvent, LinkError> {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(self.ack_due) => {
-                self.ack_due = Instant::now() + self.shore.ack_each;
-                Ok(LinkEvent::Ack(self.shore.arrived().ack()))
+        loop {
+            let now = Instant::now();
+            if now >= self.ack_due {
+                self.ack_due = now + self.shore.ack_each;
+                return Ok(LinkEvent::Ack(self.shore.arrived().ack()));
             }
-            Some(event) = self.taken.recv() => {
-                self.in_flight -= 1;
-                Ok(event)
+            let there = self.crossing.front().map(|(there, ..)| *there);
+            if there.is_some_and(|there| there <= now) {
+                let (_, what, seq) = self.crossing.pop_front().unwrap();
+                if let Some(seq) = seq {
+                    self.shore.arrived().take(seq);
+                }
+                return Ok(LinkEvent::Taken { what, heard: true });
             }
+            tokio::time::sleep_until(there.map_or(self.ack_due, |there| there.min(self.ack_due))).await;
         }
     }
 
@@ -205,6 +211,32 @@ async fn a_backlog_that_never_pauses_does_not_hold_up_what_is_read_meanwhile() {
     let arrived = shore.arrived();
     let waited: Vec<u64> = overtaken.iter().map(|(seq, before)| arrived.live[seq].1.saturating_sub(*before)).collect();
     assert!(waited.iter().all(|frames| *frames < 500), "so many frames went first: {waited:?}");
+}
+
+/// A mobile connection: a frame of a hundred meters takes a good part of a second, and a backlog of hours many minutes.
+#[tokio::test(start_paused = true)]
+async fn on_a_slow_way_what_is_read_now_does_not_queue_behind_the_backlog() {
+    const BACKLOG: u64 = 400;
+    let folder = tempdir().unwrap();
+    let (spool, bytes) = filled(folder.path(), BACKLOG, DEVICES);
+    let rate = bytes as f64 / BACKLOG as f64 * 8.0;
+    let shore = Shore { bytes_per_second: Some(rate), ..Shore::new(DEVICES, BACKLOG, ACK_EACH) };
+    let (began, crossing) = (Instant::now(), Crossing::begin(&shore, spool));
+    let mut read_at = BTreeMap::new();
+    while shore.arrived().contiguous < BACKLOG {
+        let (seq, durable) = crossing.live(fleet::frame(BACKLOG + 1 + read_at.len() as u64, DEVICES)).await;
+        read_at.insert(seq, durable);
+        sleep(Duration::from_secs(3)).await;
+    }
+    let drained = began.elapsed();
+    sleep(LIVE_DELAY_MAX).await;
+    crossing.end().await;
+    let arrived = shore.arrived();
+    let delays: Vec<Duration> = read_at.iter().map(|(seq, read)| arrived.live[seq].0.saturating_duration_since(*read)).collect();
+    assert!(delays.iter().all(|delay| *delay < LIVE_DELAY_MAX), "{delays:?}");
+    // And the way is used: eight frames a second are what it can.
+    let frames = (BACKLOG + delays.len() as u64) as f64;
+    assert!(drained.as_secs_f64() < frames / 8.0 * 1.2, "{frames} frames took {drained:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
