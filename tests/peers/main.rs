@@ -1,4 +1,4 @@
-//! Against programs of other people: clients and servers of Modbus, readers of SunSpec and of meters, an MQTT broker, a time series
+//! Against programs of other people: clients and servers of Modbus, readers of SunSpec and of meters, two MQTT brokers, a time series
 //! database and readers of PDF.
 //!
 //! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cable;
 mod field;
 mod mbpoll;
 mod minimalmodbus;
@@ -17,4 +18,7 @@ mod peer;
 mod pymodbus;
 mod pysunspec2;
 mod sdm_modbus;
+mod site;
+mod tls;
+mod uplink;
 mod victoria_metrics;

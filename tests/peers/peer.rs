@@ -58,6 +58,17 @@ pub(crate) fn modbus_serial() -> Command {
     command
 }
 
+/// The command that runs aedes, an MQTT broker for Node, on a port of the loopback address.
+pub(crate) fn aedes(port: u16) -> Command {
+    let package = prepared("NEGAWATT_PEERS_AEDES", "peers-node/node_modules/aedes/package.json", "package.json of aedes 2");
+    let mut command = Command::new(installed("node", "nodejs"));
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/aedes_broker.mjs"))
+        .arg(package.ancestors().nth(3).unwrap())
+        .arg(port.to_string());
+    command
+}
+
 /// A file of what `cargo xtask` installs beside what cargo builds, or one that a variable names.
 fn prepared(variable: &str, file: &str, is: &str) -> PathBuf {
     let told = std::env::var_os(variable).map(PathBuf::from);

@@ -28,8 +28,8 @@ const PYTHON_PACKAGES: [(&str, &[&str]); 2] = [
     ("peers-venv-sdm", &["sdm_modbus==0.7.0", "pymodbus==3.6.9", "pyserial==3.5", "pyserial-asyncio==0.6"]),
 ];
 
-/// Packages of the peers tests for Node, with the versions they are written for.
-const NODE_PACKAGES: [&str; 1] = ["modbus-serial@8.0.25"];
+/// Packages of the peers tests for Node, with the versions they are written for. Of aedes, the second speaks MQTT 5.
+const NODE_PACKAGES: [&str; 2] = ["modbus-serial@8.0.25", "aedes@2.0.0-beta.1"];
 
 /// Installs whatever is absent. What is there is left alone.
 pub(crate) fn peers() -> Result<(), Failure> {
