@@ -97,6 +97,16 @@ async fn every_unit_of_a_bus_is_found_by_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_thinks_longer_than_it_is_given_is_found_all_the_same() {
+    let slow = LineConfig { baud: 9_600, turnaround: Duration::from_millis(110), echo: false };
+    let mut line = Line::open_strict(slow).unwrap();
+    line.serve(vec![(1, meter("eastron-sdm630", 1)), (10, meter("abb-b23", 2))], Faults::seeded(1)).unwrap();
+    let place = format!("rtu://{}?baud=9600&parity=none", line.near().display());
+    let report = look(&[&place], Thoroughness { identify: false, patience: Duration::from_millis(80), ..QUICK }).await.remove(0);
+    assert_eq!(report.devices.iter().map(|device| device.unit).collect::<Vec<_>>(), [1, 10]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_with_one_address_are_noticed() {
     let units = vec![(1, meter("eastron-sdm630", 1)), (2, meter("eastron-sdm630", 2)), (2, meter("eastron-sdm630", 77))];
     let line = line(9_600, units, false, Faults::seeded(1));

@@ -27,8 +27,9 @@ const NETWORK_PATIENCE: Duration = Duration::from_millis(300);
 const FIRST_NETWORK_PATIENCE: Duration = Duration::from_millis(1_000);
 /// Hosts that are asked at the same time.
 pub const HOSTS_AT_ONCE: usize = 32;
-/// How often a unit that was not understood is asked again.
+/// How often a unit that was not understood is asked again, and how many times as long it may think then.
 const SECOND_LOOKS: u32 = 3;
+const SECOND_PATIENCE: u32 = 4;
 /// Read two input registers at 0: whoever has none refuses, which is an answer.
 const QUESTION: [u8; 5] = [4, 0, 0, 0, 2];
 /// A converter's words for "there is nobody".
@@ -184,6 +185,13 @@ struct Pass {
     failed: Option<std::io::Error>,
 }
 
+impl Pass {
+    /// Whether anybody said anything, in time or not.
+    fn heard(&self) -> bool {
+        self.tally.asked > self.tally.silent || !self.unclear.is_empty()
+    }
+}
+
 impl<'a> Look<'a> {
     fn new(place: &Place, how: Thoroughness, events: &'a mpsc::Sender<Event>) -> Self {
         let report = PlaceReport {
@@ -210,7 +218,7 @@ impl<'a> Look<'a> {
         let mut lively: Vec<(usize, Vec<u8>)> = Vec::new();
         for (index, way) in ways.iter().enumerate() {
             let pass = self.pass(way, new, self.how.patience).await;
-            let heard = pass.tally.asked > pass.tally.silent;
+            let heard = pass.heard();
             if self.opening_failed(&pass, index == 0) {
                 return;
             }
@@ -234,7 +242,7 @@ impl<'a> Look<'a> {
                 let pass = self.pass(way, units, self.how.patience).await;
                 match known {
                     Some((_, unclear)) => unclear.extend(pass.unclear),
-                    None if pass.tally.asked > pass.tally.silent => lively.push((index, pass.unclear)),
+                    None if pass.heard() => lively.push((index, pass.unclear)),
                     None => {}
                 }
             }
@@ -341,10 +349,22 @@ impl<'a> Look<'a> {
             match &heard.sound {
                 Sound::Answer(_) if heard.refusal().is_some_and(|code| NOBODY.contains(&code)) => {}
                 Sound::Answer(_) => self.found(unit, way, &heard).await,
-                Sound::Garble | Sound::Crowd | Sound::OtherUnit(_) => pass.unclear.push(unit),
+                // Whoever speaks up now thought longer than it was given.
+                Sound::OtherUnit(late) => pass.unclear.extend([unit, *late]),
+                Sound::Garble | Sound::Crowd => pass.unclear.push(unit),
                 Sound::Silence => {}
             }
         }
+        // The last one may think longer, too.
+        if pass.tally.asked > 0
+            && let Ok(heard) = speaker.listen(patience).await
+        {
+            pass.unclear.extend(overheard(&heard).into_iter().map(|(unit, _)| unit));
+        }
+        let found = &self.report.devices;
+        pass.unclear.retain(|unit| units.contains(unit) && found.iter().all(|device| device.unit != *unit || device.settings != *settings));
+        pass.unclear.sort_unstable();
+        pass.unclear.dedup();
         self.report.tally = self.report.tally.plus(pass.tally);
         pass
     }
@@ -382,7 +402,7 @@ impl<'a> Look<'a> {
             let mut seen = Tally::default();
             let mut answer = None;
             for _ in 0..SECOND_LOOKS {
-                let Ok(heard) = speaker.ask(unit, &QUESTION, self.how.patience).await else { return };
+                let Ok(heard) = speaker.ask(unit, &QUESTION, self.how.patience * SECOND_PATIENCE).await else { return };
                 seen.note(&heard);
                 if matches!(heard.sound, Sound::Answer(_)) {
                     answer = Some(heard);
