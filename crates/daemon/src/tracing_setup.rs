@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, sync::OnceLock};
 
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::recent::Recent;
 
@@ -29,7 +29,7 @@ pub enum LogFormat {
 }
 
 /// Changes what is logged, once logging has started.
-static FILTER: OnceLock<Box<dyn Fn(EnvFilter) -> bool + Send + Sync>> = OnceLock::new();
+static FILTER: OnceLock<Box<dyn Fn(Targets) -> bool + Send + Sync>> = OnceLock::new();
 
 /// Why the log says what it said before.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +48,16 @@ pub enum LogError {
     NotStarted,
 }
 
-/// Has the log say more or less from now on, in the syntax of `tracing` filters.
+/// Has the log say more or less from now on: a level, and levels of targets as `info,rumqttc=debug`.
 pub fn set_log(text: &str) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(text).map_err(|err| LogError::Filter { text: text.to_owned(), err })?;
+    let filter = parse(text)?;
     let changed = FILTER.get().is_some_and(|change| change(filter));
     if changed { Ok(()) } else { Err(LogError::NotStarted) }
+}
+
+/// Targets alone: filters by span and field would bring an engine for regular expressions into every program.
+fn parse(text: &str) -> Result<Targets, LogError> {
+    text.parse().map_err(|err| LogError::Filter { text: text.to_owned(), err })
 }
 
 /// Whether standard error is a terminal, and nobody asked for no colour.
@@ -62,7 +67,8 @@ fn coloured() -> bool {
     std::io::stderr().is_terminal() && !refused
 }
 
-/// Starts logging to standard error; the newest lines are also kept for [`recent_log`](crate::recent_log). `NEGAWATT_LOG` overrules the verbosity, in the syntax of `tracing` filters.
+/// Starts logging to standard error; the newest lines are also kept for [`recent_log`](crate::recent_log). `NEGAWATT_LOG`
+/// overrules the verbosity, as text for [`set_log`].
 ///
 /// Later calls do nothing: tests and the demo start several roles in one process.
 pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
@@ -71,8 +77,12 @@ pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
         Verbosity::Normal => "info,rumqttd=warn,rumqttc=warn,sqlx=warn",
         Verbosity::Verbose => "debug,rumqttd=info,rumqttc=info,sqlx=info,hyper=info",
     };
-    let filter = EnvFilter::try_from_env("NEGAWATT_LOG").unwrap_or_else(|_unset| EnvFilter::new(default));
-    let (filter, change) = reload::Layer::<EnvFilter, Registry>::new(filter);
+    #[expect(clippy::disallowed_methods, reason = "a log is needed before any configuration is read")]
+    let told = std::env::var("NEGAWATT_LOG").ok().filter(|text| !text.trim().is_empty());
+    let (told, misread) =
+        told.map_or((None, None), |text| parse(&text).map_or_else(|err| (None, Some(err)), |filter| (Some(filter), None)));
+    let filter = told.or_else(|| parse(default).ok()).unwrap_or_default();
+    let (filter, change) = reload::Layer::<Targets, Registry>::new(filter);
     // A journal keeps colours as noise.
     let lines = tracing_subscriber::fmt::layer().with_ansi(coloured()).with_writer(std::io::stderr);
     let started = match format {
@@ -81,5 +91,8 @@ pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
     };
     if started.is_err() || FILTER.set(Box::new(move |filter| change.reload(filter).is_ok())).is_err() {
         tracing::debug!("logging was already started");
+    }
+    if let Some(err) = misread {
+        tracing::warn!("NEGAWATT_LOG is left out of account: {err}");
     }
 }
