@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
-    prepare::target_dir,
+    prepare::{self, target_dir},
     program::{Failure, cargo, output, print, run, say},
 };
 
@@ -40,6 +40,8 @@ enum Name {
     PowerCuts,
     /// A month without an uplink, and the way back.
     Outage,
+    /// What the gateway costs, and what it can do.
+    Gateway,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,6 +57,7 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
         Name::Faults => faults(args),
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
         Name::Outage => spool::outage(&args.spool, args.output),
+        Name::Gateway => gateway(args.output),
     }
 }
 
@@ -103,6 +106,26 @@ fn faults(args: &Args) -> Result<(), Failure> {
     }
     let peer = &result["peer"];
     print(&format!("{} of {} wrong: {}", peer["wrong"], peer["exchanges"], peer["name"].as_str().unwrap_or("the peer")))
+}
+
+/// Measures the gateway's program and its poller, and pymodbus on the same devices. Takes some five minutes.
+fn gateway(shown: Output) -> Result<(), Failure> {
+    prepare::peers()?;
+    let packages = ["--package", "negawatt-gateway", "--package", "negawatt-tests"];
+    run(cargo().args(["build", "--release"]).args(packages).args(["--bin", "negawatt-gateway", "--bin", "gateway-bench"]))?;
+    let target = target_dir()?;
+    let mut bench = Command::new(target.join("release/gateway-bench"));
+    bench.arg("--program").arg(target.join("release/negawatt-gateway"));
+    let text = output(bench.arg("--python").arg(target.join("peers-venv/bin/python")))?;
+    if shown == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    let figures = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    for (name, figure) in figures(&result).into_iter().filter(|(_, figure)| figure.is_number()).chain(figures(&result["peers"])) {
+        print(&format!("{name:<48}{figure:>14}"))?;
+    }
+    Ok(())
 }
 
 /// The seconds of each stage, which the demo leaves in its folder.

@@ -128,7 +128,7 @@ impl Endpoint {
     }
 
     /// What opens this bus, again and again.
-    pub(crate) fn opener(&self) -> Box<dyn Open> {
+    pub fn opener(&self) -> Box<dyn Open> {
         match self {
             Self::Tcp(address) | Self::RtuOverTcp(address) => Box::new(Connector(address.clone())),
             Self::Rtu { path, baud, parity } => Box::new(Port::new(path.clone(), *baud, *parity, None)),
