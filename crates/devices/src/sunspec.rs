@@ -66,12 +66,14 @@ impl Discovery {
     /// The models that are worth reading: those that we know, in their order.
     ///
     /// A model with floats whose twin with integers is there too says the same again, and its counters lose their last digits as
-    /// they grow: it is left out.
+    /// they grow: it is left out. So is a model that is shorter than its number says, unless there is no other.
     #[must_use]
     pub fn known(&self) -> Vec<ModelAt> {
-        let is_there = |number: u16| self.models.iter().any(|at| at.number == number);
-        let says_more = |at: &&ModelAt| !model::is_float(at.number) || !is_there(at.number - FLOATS_BEYOND);
-        self.models.iter().filter(|at| model::knows(at.number)).filter(says_more).copied().collect()
+        let known: Vec<ModelAt> = self.models.iter().filter(|at| model::knows(at.number)).copied().collect();
+        let whole: Vec<ModelAt> = known.iter().filter(|at| model::checked(**at).is_ok()).copied().collect();
+        let known = if whole.is_empty() { known } else { whole };
+        let is_there = |number: u16| known.iter().any(|at| at.number == number);
+        known.iter().filter(|at| !model::is_float(at.number) || !is_there(at.number - FLOATS_BEYOND)).copied().collect()
     }
 
     /// The profile of a device as it describes itself: all its models that are worth reading, as one device.

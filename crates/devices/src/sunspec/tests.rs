@@ -156,6 +156,12 @@ fn what_is_said_twice_is_read_once_and_every_profile_has_its_own_name() {
     let found = chain(&[120, 103, 113, 203, 203, 213]);
     assert_eq!(found.known().iter().map(|at| at.number).collect::<Vec<_>>(), [103, 203, 203]);
     assert_eq!(chain(&[113, 214]).known().len(), 2);
+    // A model that is shorter than its number says does not keep the others from being read.
+    let mut torn = chain(&[103, 113, 203]);
+    torn.models[0].length = 40;
+    assert_eq!(torn.known().iter().map(|at| at.number).collect::<Vec<_>>(), [113, 203]);
+    torn.models.truncate(1);
+    assert_eq!(torn.known().len(), 1, "there is nothing else, and its profile says why");
     let alone = |at: &ModelAt| found.profile(&[(*at, &[])]).unwrap().id().to_owned();
     let ids: Vec<String> = found.known().iter().map(alone).collect();
     assert_eq!(
