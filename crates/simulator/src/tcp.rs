@@ -149,8 +149,15 @@ async fn answer(host: &Host, request: &Request<'_>, stream: &mut TcpStream, outp
     output.clear();
     let (mut unit, mut pdu) = (request.unit, None);
     match injection.fault {
-        Fault::Silent | Fault::HalfOpen | Fault::ZeroWindow | Fault::BaudChange(_) => return Ok(true),
-        Fault::HangUp | Fault::Reset | Fault::Unplugged(_) => return Ok(false),
+        Fault::Silent | Fault::BaudChange(_) => return Ok(true),
+        // Nothing is read and nothing said any more, until the reader gives up.
+        Fault::HalfOpen | Fault::ZeroWindow => return std::future::pending().await,
+        Fault::Reset => {
+            // What is closed with no time to linger is reset.
+            stream.set_zero_linger()?;
+            return Ok(false);
+        }
+        Fault::HangUp | Fault::Unplugged(_) => return Ok(false),
         Fault::Exception(code) => pdu = Some(pdu::exception(function, code)),
         Fault::WrongUnit => unit = unit.wrapping_add(1),
         Fault::OtherCount(by) => pdu = Some(pdu::resized(&respond(), by)),

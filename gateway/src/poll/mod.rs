@@ -8,6 +8,8 @@ mod schedule;
 mod sweep;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wires;
 
 pub use poller::{Poller, Tick};
 pub use reading::probe;
