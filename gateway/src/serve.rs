@@ -145,11 +145,13 @@ async fn run(
     let (commands, ordered) = mpsc::channel(COMMANDS_MAX);
     let (probes, wanted) = mpsc::channel(PROBES_MAX);
     let (proposals, proposed) = mpsc::channel(PROPOSALS_MAX);
+    // Taken back at the end: a browser that lingers must not keep the spool from being opened anew.
+    let (lent, borrowed) = watch::channel(Some(spool.clone()));
     let page = Local {
         status: Arc::clone(status),
         clock: Arc::clone(clock),
         configs: followed.clone(),
-        spool: spool.clone(),
+        spool: borrowed,
         probes: probes.clone(),
         proposals,
         pairing: Arc::new(Pairing::of(&data_dir)),
@@ -216,6 +218,7 @@ async fn run(
         tracing::warn!("a task did not stop in time and is given up; what was read is durable");
         tasks.shutdown().await;
     }
+    lent.send_replace(None);
     let counters = status.snapshot();
     tracing::info!(sweeps = counters.sweeps, spool.backlog = counters.backlog, "gateway stopped");
     match ended {

@@ -85,7 +85,8 @@ pub(crate) struct Local {
     pub(crate) status: Arc<Status>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) configs: watch::Receiver<Arc<Active>>,
-    pub(crate) spool: SharedSpool,
+    /// While the gateway runs.
+    pub(crate) spool: watch::Receiver<Option<SharedSpool>>,
     pub(crate) probes: mpsc::Sender<Probe>,
     pub(crate) proposals: mpsc::Sender<Proposal>,
     pub(crate) pairing: Arc<Pairing>,

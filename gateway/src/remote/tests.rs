@@ -459,3 +459,21 @@ async fn orders_read_devices_and_send_frames_again() {
     assert_eq!(code(&site.order("config", json!({ "version": 1, "toml": deaf })).await), (Outcome::Refused, "lock_out"));
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_lingers_does_not_hold_up_a_restart() {
+    use tokio::io::AsyncWriteExt as _;
+    let mut site = Site::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let toml = site.toml("\"v1\"", site.server.address());
+    std::fs::write(site.file(), format!("{toml}[http]\nlisten = \"{free}\"\n")).unwrap();
+    site.start(1);
+    site.until("it is there", |heard| heard.states.last().is_some_and(|state| state.online)).await;
+    let mut lingering = tokio::net::TcpStream::connect(free).await.unwrap();
+    lingering.write_all(b"GET /livez HTTP/1.1\r\nHost: gw-1\r\n").await.unwrap();
+    let boot = site.heard(|heard| heard.states.last().unwrap().boot_id);
+    assert_eq!(site.order("restart", json!({})).await.outcome, Outcome::Done);
+    site.until("it is back", |heard| heard.states.last().is_some_and(|state| state.online && state.boot_id != boot)).await;
+    tokio::net::TcpStream::connect(free).await.unwrap();
+    site.stop().await;
+}

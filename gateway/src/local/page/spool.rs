@@ -14,8 +14,11 @@ use super::{
 use crate::setup::Finding;
 
 pub(in crate::local) async fn spool(Extracted(local): Extracted<Arc<Local>>, Extension(Paired(token)): Extension<Paired>) -> Response {
-    let (counters, oldest) = local
-        .spool
+    let Some(spool) = local.spool.borrow().clone() else {
+        let body = html! { h2 { "Spool" } p { "The gateway is stopping." } };
+        return local.frame("/spool", "Spool", Some(10), &token).page(StatusCode::SERVICE_UNAVAILABLE, &body);
+    };
+    let (counters, oldest) = spool
         .with(|spool| {
             let counters = spool.counters();
             let waiting = counters.acknowledged < counters.committed;
