@@ -145,7 +145,7 @@ pub struct DeviceConfig {
     /// What it is.
     pub profile: Arc<Profile>,
     /// What is read in every poll.
-    pub reads: Reads,
+    pub reads: Arc<Reads>,
     /// What is read in some polls only.
     pub slow: Option<Slow>,
     /// Longest wait for an answer, until it is known how long the device takes.
@@ -184,7 +184,7 @@ pub struct Slow {
     /// Time between two reads of them; a multiple of the bus's interval.
     pub interval: Duration,
     /// All points of the device, these and the others: they share requests.
-    pub reads: Reads,
+    pub reads: Arc<Reads>,
 }
 
 impl Slow {

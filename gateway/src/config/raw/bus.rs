@@ -17,6 +17,7 @@ use super::{
     device::{self, RawDevice},
     profiles::OwnProfiles,
     schedule::{DurationTextOf, check_interval},
+    shelf::Shelf,
 };
 use crate::modbus::{Caller, Endpoint, Framing, HELLO_BYTES_MAX, Listen, Parity, Rs485, host_and_port, is_baud};
 
@@ -131,6 +132,7 @@ pub(super) fn check(
         faults.add(Fault::at("bus", "there is no bus, so there is nothing to read").help("add a [[bus]] with at least one [[bus.device]]"));
         return None;
     }
+    let mut shelf = Shelf::new(own_profiles);
     let mut buses = Vec::new();
     let (mut names, mut endpoints, mut ids) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     for (b, raw) in raw.into_iter().enumerate() {
@@ -172,7 +174,7 @@ pub(super) fn check(
                 let fault = Fault::at(format_args!("{key}.unit"), format_args!("unit {} on this bus is `{other}` already", device.unit));
                 faults.add(fault.help("two devices with one address answer at once and neither is understood"));
             }
-            devices.extend(device::check(&key, device, &raw, own_interval.unwrap_or(interval), own_profiles, faults));
+            devices.extend(device::check(&key, device, &raw, own_interval.unwrap_or(interval), &mut shelf, faults));
         }
         let rs485 = check_rs485(&key, &raw, faults);
         if raw.converter.is_some() && raw.is_serial() {

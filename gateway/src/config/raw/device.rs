@@ -8,10 +8,10 @@ use ids::Slug;
 use serde::Deserialize;
 
 use super::{
-    super::{DeviceConfig, Reads, Slow},
+    super::{DeviceConfig, Slow},
     bus::RawBus,
-    profiles::OwnProfiles,
     schedule::check_interval,
+    shelf::Shelf,
 };
 
 #[derive(Debug, Deserialize)]
@@ -49,7 +49,7 @@ pub(super) fn check(
     device: &RawDevice,
     bus: &RawBus,
     bus_interval: Option<Duration>,
-    own_profiles: &OwnProfiles,
+    shelf: &mut Shelf<'_>,
     faults: &mut Faults,
 ) -> Option<DeviceConfig> {
     let id = faults.keep(Slug::parse(&device.id).map_err(|err| Fault::at(format_args!("{key}.id"), err)));
@@ -60,15 +60,12 @@ pub(super) fn check(
         let range = if serial { "1–247 on a serial bus" } else { "0–255 over TCP" };
         faults.add(Fault::at(format_args!("{key}.unit"), format_args!("{} is not a Modbus unit id", device.unit)).allowed(range));
     }
-    let own = own_profiles.get(&device.profile).cloned();
-    let profile = own.or_else(|| devices::find(&device.profile).cloned().map(Arc::new));
-    let Some(profile) = profile else {
-        let known: Vec<&str> = own_profiles.keys().map(String::as_str).chain(devices::builtin().iter().map(Profile::id)).collect();
+    let Some(profile) = shelf.profile(&device.profile) else {
         let fault = Fault::at(format_args!("{key}.profile"), format_args!("there is no profile `{}`", device.profile));
-        faults.add(fault.allowed(known.join(", ")).help("name a folder of your own profiles with gateway.profiles"));
+        faults.add(fault.allowed(shelf.known()).help("name a folder of your own profiles with gateway.profiles"));
         return None;
     };
-    let profile = installed(key, device, profile, faults)?;
+    let profile = installed(key, device, profile, shelf, faults)?;
     let slow_points = slow_points(device, &profile);
     let others = || profile.points().iter().map(|point| point.id.clone()).filter(|id| !slow_points.contains(id)).collect();
     let points = device.points.clone().unwrap_or_else(others);
@@ -84,11 +81,8 @@ pub(super) fn check(
         return None;
     }
     let mut reads = |points: Vec<String>| {
-        let selected: Vec<&str> = points.iter().map(String::as_str).collect();
-        let plan = profile.plan(&selected);
-        let plan = faults.keep(plan.map_err(|err| Fault::at(format_args!("{key}.points"), err)))?;
-        let without_gaps = plan.without_gaps().clone();
-        Some(Reads { points, plan, without_gaps })
+        let reads = shelf.reads(&profile, points);
+        faults.keep(reads.map_err(|err| Fault::at(format_args!("{key}.points"), err)))
     };
     let (fast, all) = (reads(points.clone())?, reads(points.into_iter().chain(slow_points.iter().cloned()).collect())?);
     let slow = match (&device.slow, bus_interval) {
@@ -157,7 +151,7 @@ fn check_slow(key: &str, slow: &RawSlow, bus_interval: Option<Duration>, faults:
 ///
 /// An invoice is recomputed from the words in its evidence by the profiles that come with the program. Facts of an installation are
 /// not among those, so no counter that is billed from may be changed by them: set them in the meter.
-fn installed(key: &str, device: &RawDevice, profile: Arc<Profile>, faults: &mut Faults) -> Option<Arc<Profile>> {
+fn installed(key: &str, device: &RawDevice, profile: Arc<Profile>, shelf: &mut Shelf<'_>, faults: &mut Faults) -> Option<Arc<Profile>> {
     let plain = Installation::default();
     let facts = Installation {
         ct_ratio: device.ct_ratio.clone().unwrap_or(plain.ct_ratio),
@@ -190,5 +184,5 @@ fn installed(key: &str, device: &RawDevice, profile: Arc<Profile>, faults: &mut 
         faults.add(fault.help("set them in the meter, or leave those counters out of points"));
         return None;
     }
-    Some(Arc::new(installed))
+    Some(shelf.keep(installed))
 }

@@ -7,6 +7,7 @@ mod device;
 mod http;
 mod profiles;
 mod schedule;
+mod shelf;
 mod spool;
 mod tls;
 
