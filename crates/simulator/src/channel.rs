@@ -326,7 +326,9 @@ impl State {
         let [unit, function, a, b, c, d] = request;
         let now = Instant::now();
         let serial = !self.carrier.is_network();
-        self.converter.asked(transaction);
+        if matches!(self.carrier, Carrier::Converter { .. }) {
+            self.converter.asked(transaction);
+        }
         let end = now + self.carrier.time(READ_BYTES);
         let (address, count) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let table = if function == 3 { Table::Holding } else { Table::Input };

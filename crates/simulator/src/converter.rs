@@ -40,8 +40,10 @@ pub(crate) struct Converter {
 impl Converter {
     /// A question passes on to the line.
     pub(crate) fn asked(&mut self, number: [u8; 2]) {
+        let now = Instant::now();
         self.newest = number;
-        self.open.push_back((number, Instant::now()));
+        self.open.retain(|(_, asked)| now - *asked < PATIENCE);
+        self.open.push_back((number, now));
     }
 
     /// The line delivered bytes. Gives what is sent to whoever is connected.
