@@ -26,7 +26,9 @@ impl Plant {
     pub(super) fn tables(self, addresses: &[SocketAddr], profile: &str) -> String {
         let mut text = String::new();
         for (bus, address) in addresses.iter().take(self.buses).enumerate() {
-            let head = format!("[[bus]]\nname = \"bus-{bus}\"\nkind = \"tcp\"\naddress = \"{address}\"\nphase = \"0s\"\n");
+            // They speak TCP themselves: no serial line behind the address, whose silences would be waited for.
+            let head =
+                format!("[[bus]]\nname = \"bus-{bus}\"\nkind = \"tcp\"\naddress = \"{address}\"\nphase = \"0s\"\nconverter = false\n");
             text.push_str(&head);
             for unit in 1..=self.devices_per_bus {
                 let device = format!("[[bus.device]]\nid = \"device-{bus}-{unit}\"\nunit = {unit}\nprofile = \"{profile}\"\n");
