@@ -214,26 +214,28 @@ impl Program {
     }
 
     /// Bytes written to the disk and bytes of payload for one commit of 32 meters. Polled each second instead of each minute: a commit
-    /// is a commit. What others write in as much time is taken off.
+    /// is a commit. Others write to the disk too, so the quietest of several rounds counts.
     fn disk(&self) -> Result<(f64, f64)> {
-        const COMMITS: u64 = 40;
+        const ROUNDS: u32 = 8;
+        const COMMITS: u64 = 10;
         let servers = Servers::start(8)?;
         let running = self.start("1s", &Plant::buses(8, 4).tables(&servers.addresses, PROFILE))?;
         running.wait_for_frames(SETTLED_FRAMES)?;
-        let folder = running.folder.path();
-        let (written, bytes, frames, began) =
-            (process::written_to_disk_of(folder)?, running.arrived.bytes(), running.arrived.frames(), Instant::now());
-        running.wait_for_frames(frames + COMMITS)?;
-        let took = began.elapsed();
-        let written = process::written_to_disk_of(folder)?.saturating_sub(written);
-        let (bytes, frames) = (running.arrived.bytes() - bytes, running.arrived.frames() - frames);
-        let place = self.file.parent().unwrap_or(Path::new(".")).to_owned();
-        drop(running);
-        let before = process::written_to_disk_of(&place)?;
-        thread::sleep(took);
-        let others = process::written_to_disk_of(&place)?.saturating_sub(before);
-        let whole = |count: u64| u32::try_from(count).map_or(f64::INFINITY, f64::from);
-        let commits = whole(frames);
-        Ok((whole(written.saturating_sub(others)) / commits, whole(bytes) / commits))
+        let written = || process::written_to_disk_of(running.folder.path());
+        let mut quietest = (f64::INFINITY, f64::NAN);
+        for _ in 0..ROUNDS {
+            let (bytes, payload, frames) = (written()?, running.arrived.bytes(), running.arrived.frames());
+            running.wait_for_frames(frames + COMMITS)?;
+            let commits = whole(running.arrived.frames() - frames);
+            let per_commit = whole(written()?.saturating_sub(bytes)) / commits;
+            if per_commit < quietest.0 {
+                quietest = (per_commit, whole(running.arrived.bytes() - payload) / commits);
+            }
+        }
+        Ok(quietest)
     }
+}
+
+fn whole(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
