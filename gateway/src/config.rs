@@ -118,6 +118,8 @@ pub struct BusConfig {
     pub phase: Duration,
     /// Least silence before another device is talked to than the last one.
     pub foreign_gap: Duration,
+    /// Silence behind a serial answer before it is believed.
+    pub settle: Duration,
     /// Whether behind the network address there is a serial line.
     pub converter: bool,
     /// The devices, in the order they are read.

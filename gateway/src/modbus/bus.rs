@@ -26,8 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Answers that are remembered, and for how long, to know one that is repeated behind a later question.
 const RECENT_MAX: usize = 8;
 const RECENT_LIFE: Duration = Duration::from_secs(2);
-/// Least silence behind a serial answer before it is believed: whoever has the same unit id and thinks a little longer is heard in it.
-const SETTLE_MIN: Duration = Duration::from_millis(10);
+/// Silence behind a serial answer before it is believed, if nobody says otherwise: whoever has the same unit id and thinks a little
+/// longer is heard in it.
+pub(crate) const SETTLE: Duration = Duration::from_millis(10);
 const RECONNECT_FIRST: Duration = Duration::from_millis(200);
 const RECONNECT_CEILING: Duration = Duration::from_secs(30);
 /// How long a port that broke stays closed: an adapter that was pulled out needs it to come back under its name.
@@ -78,6 +79,7 @@ pub(crate) struct Bus {
     /// Who was talked to last, and the least silence before somebody else is.
     last_unit: Option<u8>,
     foreign_gap: Duration,
+    settle: Duration,
     /// Behind the network address there is a serial line.
     converter: bool,
     /// Of the newest request; no other one for a long time had it.
@@ -115,6 +117,7 @@ impl Bus {
             recent: VecDeque::new(),
             last_unit: None,
             foreign_gap: Duration::ZERO,
+            settle: SETTLE,
             converter: false,
             number: 0,
             silent_in_row: 0,
@@ -131,6 +134,11 @@ impl Bus {
     /// Some devices take a while to see that a frame was not for them (volkszaehler/mbmd#333).
     pub(crate) fn set_foreign_gap(&mut self, gap: Duration) {
         self.foreign_gap = gap;
+    }
+
+    /// Believes a serial answer after this much silence behind it, and never before that which ends a frame.
+    pub(crate) fn set_settle(&mut self, settle: Duration) {
+        self.settle = settle;
     }
 
     /// Says that behind the network address there is a converter with a serial line.
@@ -254,7 +262,7 @@ impl Bus {
 
     /// The silence behind an answer before it is believed.
     fn settle_time(&self) -> Duration {
-        if self.is_serial() { self.endpoint.frame_silence().max(SETTLE_MIN) } else { Duration::ZERO }
+        if self.is_serial() { self.endpoint.frame_silence().max(self.settle) } else { Duration::ZERO }
     }
 
     /// Looks for answers that came too late in what was dropped: they will not come again.

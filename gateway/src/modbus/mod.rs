@@ -30,7 +30,7 @@ mod serial;
 mod tests;
 
 pub(crate) use backoff::BackOff;
-pub(crate) use bus::{Bus, Request};
+pub(crate) use bus::{Bus, Request, SETTLE};
 pub use counters::BusCounters;
 pub use endpoint::{Endpoint, EndpointError, Open, Opening, Parity};
 pub(crate) use endpoint::{host_and_port, is_baud};

@@ -106,8 +106,9 @@ pub(crate) async fn serial(building: &Building, folder: &Path, link: &Link, seed
     let mut line =
         Line::open(LineConfig { baud: BAUD, turnaround: Duration::from_millis(1), echo: false }).map_err(DemoError::Simulator)?;
     line.serve(vec![(1, Arc::new(meter)), (2, Arc::new(climate))], Faults::seeded(seed)).map_err(DemoError::Simulator)?;
+    // The two devices are known to be the only ones, so the line need not be listened to for others behind each answer.
     let buses = format!(
-        "[[bus]]\nname = \"plant-room\"\nkind = \"rtu\"\npath = \"{}\"\nbaud = {BAUD}\nparity = \"none\"\ngap = \"2ms\"\n\
+        "[[bus]]\nname = \"plant-room\"\nkind = \"rtu\"\npath = \"{}\"\nbaud = {BAUD}\nparity = \"none\"\ngap = \"2ms\"\nforeign_gap = \"2ms\"\nsettle = \"2ms\"\n\
          [[bus.device]]\nid = \"{}\"\nunit = 1\nprofile = \"{}\"\npoints = [\"p\", \"e_imp\"]\n\
          [[bus.device]]\nid = \"{}\"\nunit = 2\nprofile = \"{}\"\n",
         line.near().display(),

@@ -19,7 +19,7 @@ use super::{
     schedule::{DurationTextOf, check_interval},
     shelf::Shelf,
 };
-use crate::modbus::{Caller, Endpoint, Framing, HELLO_BYTES_MAX, Listen, Parity, Rs485, host_and_port, is_baud};
+use crate::modbus::{Caller, Endpoint, Framing, HELLO_BYTES_MAX, Listen, Parity, Rs485, SETTLE, host_and_port, is_baud};
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -76,6 +76,8 @@ impl TryFrom<String> for RawPhase {
 const RS485_DELAY_MAX: Duration = Duration::from_millis(100);
 /// Least silence between two devices on a serial bus. Some take a while to see that a frame was not for them.
 const FOREIGN_GAP: Duration = Duration::from_millis(10);
+/// A longer wait behind each answer would take more of the bus than it proves.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// A derived phase lies in the first part of the interval, so that slow buses end before the next poll.
 const AUTO_PHASE_PART: u32 = 4;
 
@@ -102,6 +104,7 @@ pub(super) struct RawBus {
     hello: Option<String>,
     phase: Option<RawPhase>,
     foreign_gap: Option<DurationText>,
+    settle: Option<DurationText>,
     converter: Option<bool>,
     pub(super) timeout: Option<DurationText>,
     pub(super) gap: Option<DurationText>,
@@ -185,12 +188,22 @@ pub(super) fn check(
         let converter = !raw.is_serial() && raw.converter.unwrap_or(units.len() > 1);
         let least = if raw.is_serial() { FOREIGN_GAP } else { Duration::ZERO };
         let foreign_gap = raw.foreign_gap.map_or(least, Duration::from);
+        let settle = check_settle(&key, raw.settle, faults);
         if let (Some(name), Some(endpoint), Some(interval)) = (name, endpoint, own_interval.unwrap_or(interval)) {
             let phase = check_phase(&key, raw.phase.as_ref(), &format!("{gateway}/{name}"), interval, faults);
-            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, converter, devices });
+            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, settle, converter, devices });
         }
     }
     faults.is_empty().then_some(buses)
+}
+
+fn check_settle(key: &str, text: Option<DurationText>, faults: &mut Faults) -> Duration {
+    let settle = text.map_or(SETTLE, Duration::from);
+    if settle > SETTLE_MAX {
+        let fault = Fault::at(format_args!("{key}.settle"), format_args!("{} is too long", DurationTextOf(settle)));
+        faults.add(fault.allowed("0ms to 500ms; 10ms when not given"));
+    }
+    settle
 }
 
 fn check_rs485(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Rs485> {
