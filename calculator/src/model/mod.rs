@@ -18,4 +18,5 @@ pub use candidate::{Candidate, Estimate, Outcome, Reason};
 pub(crate) use ols::Orthogonal;
 pub use select::{Fit, FitError, FittedDay, METHOD, fit};
 pub use shape::{BalancePoints, Grid, GridError, Model, Search, Shape, Term};
+pub(crate) use statistics::neighbour_correlation;
 pub use statistics::{Metrics, ReferenceMetrics};

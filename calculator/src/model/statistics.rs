@@ -75,8 +75,8 @@ pub(super) fn metrics(days: &[FittedDay], shape: Shape) -> Metrics {
     let nonzero: Vec<f64> = days.iter().filter(|day| day.use_wh != 0.0).map(|day| (day.residual_wh / day.use_wh).abs()).collect();
     let rows: Vec<(f64, f64)> = days.windows(2).map(|pair| (pair[0].residual_wh, pair[1].residual_wh)).collect();
     let numbers: Vec<i64> = days.iter().map(|day| day_number(day.date)).collect();
-    let neighbours: Vec<(f64, f64)> =
-        rows.iter().zip(numbers.windows(2)).filter(|(_, days)| days[1] - days[0] == 1).map(|(pair, _)| *pair).collect();
+    let residuals: Vec<f64> = days.iter().map(|day| day.residual_wh).collect();
+    let neighbours = neighbours(&numbers, &residuals);
     let (rho, rho_of_rows) = (correlation(&neighbours), correlation(&rows));
     let steps: f64 = neighbours.iter().map(|(before, after)| (after - before) * (after - before)).sum();
     Metrics {
@@ -108,8 +108,21 @@ fn effective(n: f64, rho: f64) -> f64 {
     n * (1.0 - rho) / (1.0 + rho).max(f64::EPSILON)
 }
 
+/// The correlation of values of neighbouring days; days on both sides of a gap are no neighbours.
+pub(crate) fn neighbour_correlation(numbers: &[i64], values: &[f64]) -> f64 {
+    correlation(&neighbours(numbers, values))
+}
+
+fn neighbours(numbers: &[i64], values: &[f64]) -> Vec<(f64, f64)> {
+    let pairs = values.windows(2).zip(numbers.windows(2));
+    pairs.filter(|(_, days)| days[1] - days[0] == 1).map(|(pair, _)| (pair[0], pair[1])).collect()
+}
+
 /// The Pearson correlation of pairs; zero when nothing varies.
 fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    if pairs.is_empty() {
+        return 0.0;
+    }
     let count = pairs.len() as f64;
     let before = pairs.iter().map(|(before, _)| before).sum::<f64>() / count;
     let after = pairs.iter().map(|(_, after)| after).sum::<f64>() / count;

@@ -43,35 +43,68 @@ pub struct Interval {
     pub shared: f64,
 }
 
+/// A linear model of days as its interval needs it; [`interval`] makes it of a [`Fit`].
+///
+/// * Shape: `columns` are the design's, one value a baseline day, derivatives by balance points among them; `totals` has
+///   the sum of each column over the reporting days. Days in order of time, all reporting days after the baseline.
+#[derive(Clone, Copy, Debug)]
+pub struct Design<'a> {
+    /// The baseline days.
+    pub dates: &'a [Date],
+    /// What the model leaves of each baseline day, Wh.
+    pub residuals_wh: &'a [f64],
+    /// The variables of the baseline days, one column each.
+    pub columns: &'a [Vec<f64>],
+    /// The sums of the same variables over the reporting days.
+    pub totals: &'a [f64],
+    /// The reporting days.
+    pub reporting: &'a [Date],
+    /// Everything that was fitted, balance points included.
+    pub fitted_quantities: f64,
+    /// Correlation of the residuals of neighbouring days, as measured.
+    pub autocorrelation: f64,
+}
+
 /// The interval of the total avoided energy of these reporting days.
 ///
 /// * Shape: days in order of time, all after the baseline, as (date, mean °F, length in days).
 /// * Units: Wh.
 /// * Source: generalised prediction variance with AR(1) residuals; ρ̂ + (1+3ρ̂)/n; σ² = Σr²/(n − tr HΣ); t at n′ − q, at least 3.
 pub fn interval(fit: &Fit, reporting: &[(Date, f64, f64)], confidence: f64) -> Interval {
-    let n = fit.days.len() as f64;
-    let measured = fit.metrics.autocorrelation;
-    let rho = (measured + (1.0 + 3.0 * measured) / n).clamp(0.0, CORRELATION_MAX);
-
-    let dates: Vec<i64> = fit.days.iter().map(|day| day_number(day.date)).collect();
-    let design = Orthogonal::new(&columns(&fit.model, fit.days.iter().map(|day| (day.temperature_f, 1.0))));
-    let g: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length)))
+    let totals: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length)))
         .iter()
         .map(|column| column.iter().sum())
         .collect();
-    let weights = design.weights(&g, fit.days.len());
+    let design = Design {
+        dates: &fit.days.iter().map(|day| day.date).collect::<Vec<_>>(),
+        residuals_wh: &fit.days.iter().map(|day| day.residual_wh).collect::<Vec<_>>(),
+        columns: &columns(&fit.model, fit.days.iter().map(|day| (day.temperature_f, 1.0))),
+        totals: &totals,
+        reporting: &reporting.iter().map(|(date, ..)| *date).collect::<Vec<_>>(),
+        fitted_quantities: f64::from(fit.metrics.fitted_quantities),
+        autocorrelation: fit.metrics.autocorrelation,
+    };
+    interval_of(&design, confidence)
+}
 
-    let unexplained: f64 = fit.days.iter().map(|day| day.residual_wh * day.residual_wh).sum();
+/// As [`interval`], for any model that is linear in what was fitted.
+pub fn interval_of(given: &Design<'_>, confidence: f64) -> Interval {
+    let n = given.dates.len() as f64;
+    let rho = corrected(given.autocorrelation, n);
+    let dates: Vec<i64> = given.dates.iter().map(|date| day_number(*date)).collect();
+    let design = Orthogonal::new(given.columns);
+    let weights = design.weights(given.totals, given.dates.len());
+
+    let unexplained: f64 = given.residuals_wh.iter().map(|residual| residual * residual).sum();
     let trace: f64 = design.basis().iter().map(|direction| covariance(direction, &dates, rho)).sum();
-    let q = f64::from(fit.metrics.fitted_quantities);
     let sigma_squared = unexplained / (n - trace).max(1.0);
     let effective_observations = n * (1.0 - rho) / (1.0 + rho);
-    let degrees_of_freedom = (effective_observations - q).max(DEGREES_MIN);
+    let degrees_of_freedom = (effective_observations - given.fitted_quantities).max(DEGREES_MIN);
     let t = student::quantile(f64::midpoint(1.0, confidence), degrees_of_freedom);
 
-    let reporting_dates: Vec<i64> = reporting.iter().map(|(date, ..)| day_number(*date)).collect();
+    let reporting_dates: Vec<i64> = given.reporting.iter().map(|date| day_number(*date)).collect();
     let model_share = covariance(&weights, &dates, rho);
-    let noise_share = covariance(&vec![1.0; reporting.len()], &reporting_dates, rho);
+    let noise_share = covariance(&vec![1.0; reporting_dates.len()], &reporting_dates, rho);
     let shared = shared(&weights, &dates, &reporting_dates, rho);
     let variance = (sigma_squared * (model_share + noise_share - 2.0 * shared)).max(0.0);
     Interval {
@@ -85,6 +118,36 @@ pub fn interval(fit: &Fit, reporting: &[(Date, f64, f64)], confidence: f64) -> I
         model_share,
         noise_share,
         shared,
+    }
+}
+
+/// The correlation of neighbours, corrected for the bias of a small sample and kept between 0 and 0.99.
+pub(super) fn corrected(measured: f64, observations: f64) -> f64 {
+    (measured + (1.0 + 3.0 * measured) / observations).clamp(0.0, CORRELATION_MAX)
+}
+
+/// Standard errors of a total that do not come from the model or from the noise of the days, Wh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherErrors {
+    /// Of the non-routine adjustments in the total.
+    pub adjustments_wh: f64,
+    /// Of the meter, as its class and its calibration give it.
+    pub meter_wh: f64,
+    /// Of the weather source against the weather at the facility.
+    pub weather_wh: f64,
+}
+
+impl Interval {
+    /// The standard error of the total, Wh.
+    pub fn standard_error_wh(&self) -> f64 {
+        self.half_width_wh / self.t
+    }
+
+    /// Half of the interval when other errors, independent of the days' own, are added.
+    pub fn half_width_with(&self, others: &OtherErrors) -> f64 {
+        let errors = [self.standard_error_wh(), others.adjustments_wh, others.meter_wh, others.weather_wh];
+        self.t * errors.iter().map(|error| error * error).sum::<f64>().sqrt()
     }
 }
 
@@ -110,7 +173,7 @@ fn columns(model: &Model, days: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<f64
 }
 
 /// Σᵢⱼ wᵢ wⱼ ρ^|dᵢ−dⱼ| in one pass.
-fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
+pub(super) fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
     let (mut total, mut carried, mut last) = (0.0, 0.0, None);
     for (weight, date) in weights.iter().zip(dates) {
         if let Some(last) = last {

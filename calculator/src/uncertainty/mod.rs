@@ -2,14 +2,22 @@
 //!
 //! [`interval`] is ours and the one that is billed: the full covariance of residuals that follow one another, with the
 //! balance points counted as fitted. In simulations its 90 % interval covers 90 % where the published formulas cover 77 to
-//! 89 %. [`bands`] computes the two of the reference implementation, for comparison.
+//! 89 %. [`hourly_interval`] is its sister for hourly models. [`bands`] and [`share`] compute the published formulas, for
+//! comparison; [`portfolio`] adds facilities up; [`gates`] tries the limits of protocols by name.
 
+mod bootstrap;
+mod draw;
+mod gates;
 mod interval;
+mod portfolio;
 mod reference;
 mod student;
 
-pub use interval::{Interval, interval};
-pub use reference::{Bands, bands};
+pub use bootstrap::{BootstrapError, DRAWS, HourlyInterval, HourlyResiduals, hourly_interval};
+pub use gates::{Gate, Quantity, Tried, gates};
+pub use interval::{Design, Interval, OtherErrors, interval, interval_of};
+pub use portfolio::{Common, Member, Portfolio, PortfolioError, portfolio};
+pub use reference::{BandInputs, Bands, Cadence, Factor, Sample, bands, bands_of, share};
 pub use student::quantile;
 
 /// The confidence that invoices state.

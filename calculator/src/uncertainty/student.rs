@@ -128,6 +128,16 @@ mod tests {
         assert!((quantile(0.75, 1.0) - 1.0).abs() < 1e-12, "Cauchy: the upper quartile is 1");
     }
 
+    /// Four degrees of freedom have a closed form: 2√(cos(acos(√α)/3)/√α − 1) with α = 4p(1−p).
+    #[test]
+    fn it_agrees_with_the_closed_form() {
+        for probability in [0.75, 0.95, 0.995] {
+            let root = f64::sqrt(4.0 * probability * (1.0 - probability));
+            let expected = 2.0 * (libm::cos(libm::acos(root) / 3.0) / root - 1.0).sqrt();
+            assert!((quantile(probability, 4.0) / expected - 1.0).abs() < 1e-12);
+        }
+    }
+
     #[test]
     fn nonsense_is_not_a_number() {
         assert!(quantile(1.0, 5.0).is_nan() && quantile(0.9, 0.0).is_nan() && quantile(f64::NAN, 5.0).is_nan());

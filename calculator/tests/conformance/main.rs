@@ -10,5 +10,7 @@ mod caltrack_daily;
 mod civil_days;
 mod coverage;
 mod fixtures;
+mod limits;
+mod published_intervals;
 mod synthetic;
 mod tariffs;
