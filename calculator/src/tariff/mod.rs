@@ -1,18 +1,41 @@
-//! What energy costs: tariffs in exact decimals, and the price of an energy series with its breakdown.
+//! What energy costs: tariffs in exact decimals, the price of an energy series, and the bills of a load profile.
+//!
+//! A [`Tariff`] is what a contract says a kilowatt-hour is worth. A [`Rate`] is everything a supplier charges: tiers, demand,
+//! ratchets, fixed and least amounts, riders, taxes and export, in versions that follow one another. A [`Biller`] makes the bills
+//! of a [`Profile`] under a rate, and [`value()`] is what a saving is worth: the bill of what would have been used less the bill of
+//! what was, under the same version, never an average price.
 //!
 //! A tariff knows its currency by code only; amounts are unrounded decimals in that currency, and whoever makes an invoice
 //! line rounds once. Energy comes in whole watt-hours per interval, in the facility's civil time, so that a switch of the
 //! clocks moves no price. No float takes part.
 
+mod bill;
+mod charge;
+mod demand;
+mod energy;
 mod flat;
+mod lines;
 mod price;
+mod profile;
+mod proration;
+mod rate;
+mod schedule;
 mod spread;
 mod time_of_use;
+mod value;
 
+pub use bill::{Account, Bill, BillError, BillLine, Biller, Note, PastDemand, Quantity};
+pub use charge::{
+    Allocation, Averaging, CoincidentCharge, DemandCharge, DemandMeter, DemandPeriod, EnergyCharge, EnergyPeriod, Export, FixedCharge,
+    LineKind, Minimum, Per, PriceFrom, Ratchet, Rider, RiderPrice, Tax, Tier, TierUnit, Version,
+};
 pub use flat::Flat;
 pub use price::{EnergySlot, Line, PriceError, Priced, Tariff};
+pub use profile::{BillPeriod, Profile, ProfileError, calendar_months};
+pub use rate::{Half, LineRounding, Proration, Rate, RateTerms};
 pub use spread::spread;
 pub use time_of_use::{PricePeriod, TimeOfUse, Weekday, Window};
+pub use value::{Difference, Valued, value};
 
 use rust_decimal::Decimal;
 
@@ -47,6 +70,30 @@ pub enum TariffError {
     #[error("two price periods are named {name:?}")]
     DuplicatePeriod {
         /// The name.
+        name: String,
+    },
+    /// A charge that is not one.
+    #[error("{name:?} is not a valid charge: {problem}")]
+    Charge {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// Two charges have one name.
+    #[error("two {what} are named {name:?}")]
+    DuplicateCharge {
+        /// Which charges.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// More than can be counted.
+    #[error("{name:?} is one of too many {what}: at most 65536 are counted")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The first beyond.
         name: String,
     },
     /// A window names a month, an hour or a set of weekdays that does not exist.

@@ -10,7 +10,7 @@ fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-fn day_and_night() -> Tariff {
+pub(super) fn day_and_night() -> Tariff {
     let periods = vec![
         PricePeriod { name: "on-peak".into(), price_per_kwh: dec("0.2465"), windows: vec![Window::hours(&Weekday::WORKING, 12, 20)] },
         PricePeriod {

@@ -4,6 +4,7 @@ use jiff::civil::{Date, DateTime};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::{Coverage, Schedule, cell};
 use super::{TariffError, checked_currency, checked_price};
 
 /// A day of the week.
@@ -73,11 +74,11 @@ impl Window {
         Self { from_hour, to_hour, ..Self::whole_days(weekdays) }
     }
 
-    fn covers(&self, month: i8, weekday: Weekday, hour: i8) -> bool {
+    pub(super) fn covers(&self, month: i8, weekday: Weekday, hour: i8) -> bool {
         self.from_hour <= hour && hour < self.to_hour && self.months.contains(&month) && self.weekdays.contains(&weekday)
     }
 
-    fn problem(&self) -> Option<&'static str> {
+    pub(super) fn problem(&self) -> Option<&'static str> {
         if self.months.is_empty() || !self.months.iter().all(|month| (1..=12).contains(month)) {
             return Some("months must be 1 to 12, at least one");
         }
@@ -112,9 +113,8 @@ pub struct TimeOfUse {
     periods: Vec<PricePeriod>,
     holidays: Vec<Date>,
     holidays_as: Weekday,
-    /// For each month, weekday and hour the index of its period.
     #[serde(skip_serializing)]
-    schedule: Vec<usize>,
+    schedule: Schedule,
 }
 
 #[derive(Deserialize)]
@@ -152,14 +152,17 @@ impl TimeOfUse {
             if periods.iter().take(index).any(|earlier| earlier.name == period.name) {
                 return Err(TariffError::DuplicatePeriod { name: period.name.clone() });
             }
-            if let Some(problem) = period.windows.iter().find_map(Window::problem) {
-                return Err(TariffError::Window { period: period.name.clone(), problem });
-            }
         }
         holidays.sort_unstable();
         holidays.dedup();
-        let schedule = schedule(&periods)?;
+        let windows: Vec<_> = periods.iter().map(|period| (period.name.as_str(), period.windows.as_slice())).collect();
+        let schedule = Schedule::new(&windows, Coverage::Whole)?;
         Ok(Self { name, currency, periods, holidays, holidays_as, schedule })
+    }
+
+    /// The days that count as another weekday, in order.
+    pub(super) fn holidays(&self) -> (&[Date], Weekday) {
+        (&self.holidays, self.holidays_as)
     }
 
     /// The tariff's name.
@@ -179,44 +182,7 @@ impl TimeOfUse {
 
     /// The index of the period that prices this civil time.
     pub(super) fn period_at(&self, at: DateTime) -> usize {
-        let date = at.date();
-        let weekday = if self.holidays.binary_search(&date).is_ok() { self.holidays_as } else { Weekday::of(date) };
-        self.schedule[slot(at.month(), weekday, at.hour())]
+        // Every cell has its period: the schedule was made to cover the year.
+        self.schedule.at(cell(at, &self.holidays, self.holidays_as)).unwrap_or_default()
     }
-}
-
-/// The place of an hour in the schedule.
-fn slot(month: i8, weekday: Weekday, hour: i8) -> usize {
-    let weekday = match weekday {
-        Weekday::Monday => 0,
-        Weekday::Tuesday => 1,
-        Weekday::Wednesday => 2,
-        Weekday::Thursday => 3,
-        Weekday::Friday => 4,
-        Weekday::Saturday => 5,
-        Weekday::Sunday => 6,
-    };
-    (usize::from(month.unsigned_abs()) - 1) * 168 + weekday * 24 + usize::from(hour.unsigned_abs())
-}
-
-fn schedule(periods: &[PricePeriod]) -> Result<Vec<usize>, TariffError> {
-    let mut schedule = Vec::with_capacity(12 * 168);
-    for month in 1..=12 {
-        for weekday in Weekday::ALL {
-            for hour in 0..24 {
-                let mut pricing = periods
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, period)| period.windows.iter().any(|window| window.covers(month, weekday, hour)));
-                let Some((index, first)) = pricing.next() else {
-                    return Err(TariffError::Gap { month, weekday, hour });
-                };
-                if let Some((_, second)) = pricing.next() {
-                    return Err(TariffError::Overlap { first: first.name.clone(), second: second.name.clone(), month, weekday, hour });
-                }
-                schedule.push(index);
-            }
-        }
-    }
-    Ok(schedule)
 }

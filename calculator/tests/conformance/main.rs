@@ -1,5 +1,5 @@
 //! Agreement with published programs: eemeter 2.10.11 on its own samples and on synthetic meters with known truth, PySAM 7.1.1 on
-//! energy charges.
+//! bills, and of bills with a second, analytic reckoning of our own.
 //!
 //! The inputs and what the programs said about them lie in `tests/fixtures/mv`, with their licence. Energy there is in kWh
 //! or therms as the sample has it; here one unit of the sample is read as one kWh, because a fit does not care.
@@ -14,3 +14,4 @@ mod limits;
 mod published_intervals;
 mod synthetic;
 mod tariffs;
+mod twin;
