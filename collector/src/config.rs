@@ -1,11 +1,15 @@
 //! What the collector is told when it starts.
 
+mod write;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{ByteSizeText, DurationText, Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
 use serde::Deserialize;
+
+pub use write::{Names, PointRule, WriteConfig, WriteToken};
 
 /// A valid configuration, secrets fetched.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Readings in memory before they are moved to segments: about 50 bytes each.
     pub flush_rows: usize,
+    /// Who may write over HTTP.
+    pub write: WriteConfig,
 }
 
 /// How we are known to the broker.
@@ -65,6 +71,7 @@ impl Config {
             clock_ahead_max: default_clock_ahead().duration(),
             message_bytes_max: 1 << 20,
             flush_rows: default_flush_points(),
+            write: WriteConfig::default(),
         }
     }
 
@@ -90,6 +97,8 @@ struct Raw {
     broker: RawBroker,
     #[serde(default)]
     ingest: RawIngest,
+    #[serde(default)]
+    write: write::RawWrite,
 }
 
 #[derive(Debug, Deserialize)]
@@ -194,7 +203,8 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     if !(1..=MESSAGE_BYTES_MAX).contains(&message_bytes_max.bytes()) {
         faults.add(Fault::at("ingest.message_bytes_max", format_args!("{message_bytes_max} is not a useful limit")).allowed("1B–16MiB"));
     }
-    let (listen, broker) = (listen?, broker?);
+    let write = write::validate(raw.write, secrets, faults);
+    let (listen, broker, write) = (listen?, broker?, write?);
     faults.is_empty().then(|| Config {
         client_id: raw.broker.client_id,
         login,
@@ -207,6 +217,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         clock_ahead_max: raw.ingest.clock_ahead_max.duration(),
         message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
         flush_rows: flush_points,
+        write,
         ..Config::new(raw.store, listen, broker)
     })
 }

@@ -4,6 +4,7 @@
 //! broker -> mqtt (one task polls, nothing else)
 //!        -> ingest: decode, validate, commit a group to the store, then PUBACK in order of arrival
 //!        -> acks: what is durable, told to each gateway at most once per interval
+//! write: line protocol over HTTP, committed before it is answered
 //! admin: health, metrics, status, imports
 //! ```
 //!
@@ -18,8 +19,9 @@ mod ingest;
 mod live;
 mod mqtt;
 mod serve;
+mod write;
 
-pub use config::{Config, Login};
+pub use config::{Config, Login, Names, PointRule, WriteConfig, WriteToken};
 pub use import::{Import, ImportError, Imported, ParsedRow, Rejected, parquet_rows};
 pub use ingest::IngestError;
 pub use serve::{ServeError, Served, serve, start};

@@ -33,6 +33,7 @@ pub(crate) struct Live {
 struct Inner {
     latest: BTreeMap<GatewayPath, Frame>,
     letters: BTreeMap<String, u64>,
+    writes: BTreeMap<u16, u64>,
     problem: Option<String>,
     commits: Commits,
 }
@@ -90,6 +91,15 @@ impl Live {
         *self.inner().letters.entry(reason.to_owned()).or_default() += 1;
     }
 
+    /// A request to write was answered so.
+    pub(crate) fn wrote(&self, status: u16) {
+        *self.inner().writes.entry(status).or_default() += 1;
+    }
+
+    pub(crate) fn writes(&self) -> BTreeMap<u16, u64> {
+        self.inner().writes.clone()
+    }
+
     pub(crate) fn committed(&self, took: Duration) {
         self.inner().commits.add(took);
     }
@@ -117,6 +127,11 @@ impl Live {
 
     pub(crate) fn count(&self, counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Takes back what was counted.
+    pub(crate) fn uncount(&self, counter: &AtomicU64, by: u64) {
+        counter.fetch_sub(by, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self, counter: &AtomicU64) -> u64 {

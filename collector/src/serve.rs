@@ -18,10 +18,11 @@ use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
 use crate::live::Live;
 use crate::mqtt::{Speaker, Subscriber};
+use crate::write::{self, Writes};
 
 const LOG_FILE_BYTES: u64 = 16 << 20;
 /// An answer that is being written when we stop gets this long.
-const ADMIN_GRACE: Duration = Duration::from_secs(2);
+const SERVER_GRACE: Duration = Duration::from_secs(2);
 
 /// Why the collector did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ pub enum ServeError {
         #[source]
         err: std::io::Error,
     },
-    #[error("the admin pages on {addr} have failed")]
+    #[error("the pages on {addr} have failed")]
     Admin {
         addr: SocketAddr,
         #[source]
@@ -79,6 +80,7 @@ pub(crate) fn exit_code_of(err: &OpenError) -> ExitCode {
 #[derive(Debug)]
 pub struct Served {
     addr: SocketAddr,
+    write_addr: SocketAddr,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -87,6 +89,12 @@ impl Served {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where line protocol is taken.
+    #[must_use]
+    pub fn write_addr(&self) -> SocketAddr {
+        self.write_addr
     }
 
     /// Waits until it has ended.
@@ -104,12 +112,22 @@ pub async fn serve(config: Config, clock: Arc<dyn Clock>, stop: CancellationToke
 pub async fn start(config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<Served, ServeError> {
     let config = Arc::new(config);
     let store = Arc::new(open(&config).await?);
-    let listen = |err| ServeError::Listen { addr: config.listen, err };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let addr = listener.local_addr().map_err(listen)?;
+    let (listener, addr) = listen(config.listen).await?;
+    let write_listener = match config.write.listen {
+        Some(addr) => Some(listen(addr).await?),
+        None => None,
+    };
+    let write_addr = write_listener.as_ref().map_or(addr, |(_, addr)| *addr);
     info!(store = %config.store.display(), listen = %addr, broker = %format_args!("{}:{}", config.broker.0, config.broker.1), "the collector runs");
-    let task = tokio::spawn(run(config, store, clock, stop, listener, addr));
-    Ok(Served { addr, task })
+    let task = tokio::spawn(run(config, store, clock, stop, (listener, addr), write_listener));
+    Ok(Served { addr, write_addr, task })
+}
+
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |err| ServeError::Listen { addr, err };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
 }
 
 async fn open(config: &Config) -> Result<Store, ServeError> {
@@ -123,8 +141,8 @@ async fn run(
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
-    listener: TcpListener,
-    addr: SocketAddr,
+    admin: (TcpListener, SocketAddr),
+    write_listener: Option<(TcpListener, SocketAddr)>,
 ) -> Result<(), ServeError> {
     let (live, speaker) = (Arc::new(Live::default()), Arc::new(Speaker::default()));
     // Ends with us, and also when a part of us fails.
@@ -133,18 +151,41 @@ async fn run(
     let (sender, receiver) = mpsc::channel(usize::from(config.receive_maximum));
     let subscriber = Subscriber { config: config.clone(), live: live.clone(), speaker: speaker.clone() };
     let subscriber = tokio::spawn(subscriber.run(sender, stop.clone(), drained.clone()));
-    let admin = Admin { live: live.clone(), store: store.clone(), clock: clock.clone() };
-    let admin = tokio::spawn(axum::serve(listener, admin.router()).with_graceful_shutdown(drained.clone().cancelled_owned()).into_future());
+    let writes = Arc::new(Writes::new(config.clone(), live.clone(), store.clone(), clock.clone(), stop.clone()));
+    let (listener, addr) = admin;
+    let admin = Admin { live: live.clone(), store: store.clone(), clock: clock.clone() }.router();
+    let mut servers = Vec::new();
+    match write_listener {
+        None => servers.push((addr, listener, admin.merge(write::router(writes.clone())))),
+        Some((write_listener, write_addr)) => {
+            servers.push((addr, listener, admin));
+            servers.push((write_addr, write_listener, write::router(writes.clone())));
+        }
+    }
+    let serving = servers.into_iter().map(|(addr, listener, router)| {
+        let server = axum::serve(listener, router).with_graceful_shutdown(drained.clone().cancelled_owned());
+        (addr, tokio::spawn(server.into_future()))
+    });
+    let serving: Vec<_> = serving.collect();
     let ingest = Ingest { config, live, store: store.clone(), speaker, clock };
     let ingested = ingest.run(receiver, stop.clone()).await;
     stop.cancel();
     drained.cancel();
     subscriber.await.map_err(|_panicked| ServeError::Panicked)?;
-    match tokio::time::timeout(ADMIN_GRACE, admin).await {
-        Ok(ended) => ended.map_err(|_panicked| ServeError::Panicked)?.map_err(|err| ServeError::Admin { addr, err })?,
-        Err(_late) => warn!("a request to the admin pages was cut off"),
+    let grace = tokio::time::Instant::now() + SERVER_GRACE;
+    for (addr, mut server) in serving {
+        match tokio::time::timeout_at(grace, &mut server).await {
+            Ok(ended) => ended.map_err(|_panicked| ServeError::Panicked)?.map_err(|err| ServeError::Admin { addr, err })?,
+            Err(_late) => {
+                server.abort();
+                warn!(listen = %addr, "a request was cut off");
+            }
+        }
     }
     ingested.map_err(ServeError::Ingest)?;
+    if let Some(err) = writes.failure() {
+        return Err(ServeError::Ingest(IngestError::Store(err)));
+    }
     tokio::task::spawn_blocking(move || store.flush()).await.map_err(|_panicked| ServeError::Panicked)?.map_err(ServeError::Flush)?;
     info!("the collector has stopped; what arrived is durable");
     Ok(())

@@ -21,6 +21,10 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
     for (reason, count) in live.letters() {
         page.sample(&format!("negawatt_dlq_total{{reason=\"{reason}\"}}"), count);
     }
+    page.head("negawatt_write_requests_total", "counter", "Requests to write over HTTP, by their answer.");
+    for (status, count) in live.writes() {
+        page.sample(&format!("negawatt_write_requests_total{{status=\"{status}\"}}"), count);
+    }
     let (received, accounted) = (live.get(&live.received), live.get(&live.accounted));
     page.gauge(
         "negawatt_conservation_difference",

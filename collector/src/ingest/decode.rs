@@ -137,10 +137,14 @@ impl Decoder {
     }
 }
 
-fn row(device: &Slug, point: &wire::PointReading, frame: &Frame) -> Option<Row> {
-    let named = !point.point.is_empty() && point.point.len() <= POINT_LENGTH_MAX;
+/// Whether a point may be called so.
+pub(crate) fn is_point_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-' || byte == b'.';
-    if !named || !point.point.bytes().all(plain) {
+    (1..=POINT_LENGTH_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn row(device: &Slug, point: &wire::PointReading, frame: &Frame) -> Option<Row> {
+    if !is_point_name(&point.point) {
         return None;
     }
     let quality = point.quality().ok()?;
