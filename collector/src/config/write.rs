@@ -129,7 +129,8 @@ struct RawPoint {
     ignored: bool,
 }
 
-const BODY_BYTES_MAX: u64 = 256 << 20;
+/// A refused line is kept whole, and the log takes no more than 64 MiB at once.
+const BODY_BYTES_MAX: u64 = 32 << 20;
 const EXPONENTS: std::ops::RangeInclusive<i8> = -18..=18;
 
 pub(super) fn validate(raw: RawWrite, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<WriteConfig> {
@@ -139,7 +140,7 @@ pub(super) fn validate(raw: RawWrite, secrets: &dyn SecretSource, faults: &mut F
         faults.keep(text.parse().map_err(fault))
     });
     if !(1..=BODY_BYTES_MAX).contains(&raw.body_bytes_max.bytes()) {
-        faults.add(Fault::at("write.body_bytes_max", format_args!("{} is not a useful limit", raw.body_bytes_max)).allowed("1B–256MiB"));
+        faults.add(Fault::at("write.body_bytes_max", format_args!("{} is not a useful limit", raw.body_bytes_max)).allowed("1B–32MiB"));
     }
     if raw.requests_max == 0 {
         faults.add(Fault::at("write.requests_max", "0 would let nothing in").allowed("1 or more"));

@@ -204,9 +204,8 @@ impl Writes {
         while let Some(line) = lines.next(&mut fields) {
             written.lines += 1;
             let meant = match &line {
-                Ok(line) => when(line.time, request.precision, latest).and_then(|ts_ms| {
-                    heads.read(&self.config.write.names, request.bucket, line.head, &fields, &mut said).map(|()| ts_ms)
-                }),
+                Ok(line) => when(line.time, request.precision, latest)
+                    .and_then(|ts_ms| heads.read(&self.config.write.names, request.bucket, line.head, &fields, &mut said).map(|()| ts_ms)),
                 Err(broken) => Err(broken.reason),
             };
             match meant {

@@ -28,6 +28,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 22] = [
         Self::Syntax,
         Self::NoField,
@@ -65,7 +66,9 @@ impl Reason {
             Self::Value => ("value", "has a value that is no number"),
             Self::NoTime => ("no_time", "has no time, and when it arrived is not when it was measured"),
             Self::Time => ("time", "has a time that is no whole number"),
-            Self::Boolean => ("boolean", "has a boolean, which is no reading: make it a number, or name the field in write.point as ignored"),
+            Self::Boolean => {
+                ("boolean", "has a boolean, which is no reading: make it a number, or name the field in write.point as ignored")
+            }
             Self::Text => ("text", "has a text, which is no reading: name the field in write.point as ignored"),
             Self::Range => ("range", "has a number beyond what is kept: give the field another exponent in write.point"),
             Self::ClockWindow => ("clock_window", "has a time in the future"),
@@ -74,7 +77,9 @@ impl Reason {
             Self::Facility => ("facility", "has a tag facility that is not the bucket of the request"),
             Self::Device => ("device", "has none of the tags that name a device: add one, or name another in write.device_tags"),
             Self::Point => ("point", "has several fields and a tag point, which names one"),
-            Self::Name => ("name", "has a name that is not lower-case letters, digits, `_`, `-` and `.`: give the field a point in write.point"),
+            Self::Name => {
+                ("name", "has a name that is not lower-case letters, digits, `_`, `-` and `.`: give the field a point in write.point")
+            }
             Self::Tag => ("tag", "has a tag that is not known: name it in write.point_tags or write.ignored_tags"),
             Self::Unit => ("unit", "has a field whose unit is not known: add a tag unit, or name it in write.point"),
             Self::Field => ("field", "has a field that a line of this measurement does not have"),

@@ -24,6 +24,10 @@ impl Clock for Noon {
     }
 }
 
+/// Device and point, unit and exponent; time and value.
+type Stored = BTreeMap<(String, String), Vec<(i64, Option<i64>)>>;
+type Expected<'a> = (&'a str, &'a str, &'a [(i64, i64)]);
+
 /// An endpoint with a store of its own.
 struct Endpoint {
     folder: tempfile::TempDir,
@@ -69,7 +73,7 @@ impl Endpoint {
     }
 
     /// Every reading: device and point, unit and exponent, time and value.
-    fn stored(&self) -> BTreeMap<(String, String), Vec<(i64, Option<i64>)>> {
+    fn stored(&self) -> Stored {
         let reader = Reader::open(self.folder.path()).unwrap();
         let all = reader.all_series().into_iter().map(|info| {
             let samples = reader.scan(info.id, i64::MIN..i64::MAX).unwrap();
@@ -85,7 +89,7 @@ impl Endpoint {
     }
 }
 
-fn of<const N: usize>(series: [(&str, &str, &[(i64, i64)]); N]) -> BTreeMap<(String, String), Vec<(i64, Option<i64>)>> {
+fn of<const N: usize>(series: [Expected<'_>; N]) -> Stored {
     let samples = |samples: &[(i64, i64)]| samples.iter().map(|(ts_ms, raw)| (*ts_ms, Some(*raw))).collect();
     series.into_iter().map(|(name, kind, all)| ((name.to_owned(), kind.to_owned()), samples(all))).collect()
 }
@@ -169,7 +173,8 @@ fn a_text_cannot_smuggle_a_line_in() {
     let endpoint = endpoint();
     let inside = "kw,device=a,unit=kW value=666 1767225540000";
     let good = "kw,device=a,unit=kW value=7 1767225480000";
-    let written = endpoint.millis(&format!("{good}\nlog,device=a m=\"x\n{inside}\n\",n=1 1767225540000\n{good}\nlog,device=a m=\"\n{inside}"));
+    let written =
+        endpoint.millis(&format!("{good}\nlog,device=a m=\"x\n{inside}\n\",n=1 1767225540000\n{good}\nlog,device=a m=\"\n{inside}"));
     assert_eq!((written.lines, written.points), (4, 2));
     assert_eq!(written.told, [(2, Reason::Unit), (6, Reason::Quote)]);
     assert_eq!(endpoint.stored(), of([("a/kw", "kWe-6", &[(1_767_225_480_000, 7_000_000)])]));
@@ -230,9 +235,12 @@ fn a_long_body_is_several_commits_and_its_refused_lines_several_letters() {
     assert!(endpoint.balanced());
 }
 
-/// What a writer that knows the grammar writes is what is read, whatever characters its names have.
 #[test]
-fn reasons_are_told_apart() {
+fn reasons_are_told_apart_and_stand_in_the_document() {
+    let document = include_str!("../../INGEST.md");
+    for reason in Reason::ALL {
+        assert!(document.contains(&format!("`{}`", reason.code())), "INGEST.md says nothing of `{}`", reason.code());
+    }
     let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
     codes.sort_unstable();
     codes.dedup();
@@ -242,8 +250,31 @@ fn reasons_are_told_apart() {
 /// A few words of the grammar in any order: what comes of them is never far from a line.
 fn nearly_a_line() -> impl Strategy<Value = Vec<u8>> {
     let words = prop::sample::select(vec![
-        "kw", ",", "device", "=", "a", "unit=kW", " ", "value=", "1", ".5", "e3", "i", "u", "\"", "\\", "\n", "\r\n", "#", "1767225540000",
-        "true", "-", "\u{0}", "é", "kw,device=a,unit=kW value=1 1767225540000", "point=p",
+        "kw",
+        ",",
+        "device",
+        "=",
+        "a",
+        "unit=kW",
+        " ",
+        "value=",
+        "1",
+        ".5",
+        "e3",
+        "i",
+        "u",
+        "\"",
+        "\\",
+        "\n",
+        "\r\n",
+        "#",
+        "1767225540000",
+        "true",
+        "-",
+        "\u{0}",
+        "é",
+        "kw,device=a,unit=kW value=1 1767225540000",
+        "point=p",
     ]);
     let bytes = prop::collection::vec(any::<u8>(), 0..4);
     let part = prop_oneof![9 => words.prop_map(|word| word.as_bytes().to_vec()), 1 => bytes];

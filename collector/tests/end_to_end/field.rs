@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Limits};
 use daemon::SystemClock;
-use negawatt_collector::{Config, Served, start};
+use negawatt_collector::{Config, Served, WriteConfig, WriteToken, start};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
@@ -111,12 +111,13 @@ impl Field {
 
     pub(crate) fn collector(&self) -> Running {
         let broker = ("127.0.0.1".to_owned(), self.wire.port());
-        let config = Config {
+        let mut config = Config {
             ack_interval: Duration::from_millis(20),
             receive_maximum: 100,
             flush_rows: 200,
             ..Config::new(self.store().to_owned(), "127.0.0.1:0".parse().unwrap(), broker)
         };
+        config.write = writers();
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let started = Instant::now();
@@ -129,6 +130,19 @@ impl Field {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Who may write over HTTP: one as much as it likes, one in one facility, one little.
+fn writers() -> WriteConfig {
+    let token = |token: &str, facilities: &[&str], points_per_second| WriteToken {
+        token: config::Secret::new(token),
+        tenant: ids::Slug::parse("acme").unwrap(),
+        facilities: facilities.iter().map(|name| ids::Slug::parse(name).unwrap()).collect(),
+        gateway: ids::Slug::parse("telegraf").unwrap(),
+        points_per_second,
+    };
+    let tokens = vec![token("any", &[], None), token("hall-only", &["hall"], None), token("slow", &[], Some(1))];
+    WriteConfig { tokens, body_bytes_max: 100_000, ..WriteConfig::default() }
 }
 
 /// A collector in a runtime of its own.
@@ -156,6 +170,21 @@ impl Running {
 
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, String) {
         self.ask("POST", path, body)
+    }
+
+    /// Asks with headers of its own. Gives the code, the head and the body of the answer.
+    pub(crate) fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n").unwrap();
+        // A server that refuses does not wait for the whole body.
+        let _gone: std::io::Result<()> = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _reset: std::io::Result<usize> = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
