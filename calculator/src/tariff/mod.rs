@@ -13,6 +13,7 @@ mod bill;
 mod charge;
 mod demand;
 mod energy;
+mod expected;
 mod flat;
 mod lines;
 mod price;
@@ -20,6 +21,7 @@ mod profile;
 mod proration;
 mod rate;
 mod schedule;
+mod shape;
 mod spread;
 mod time_of_use;
 mod value;
@@ -29,10 +31,12 @@ pub use charge::{
     Allocation, Averaging, CoincidentCharge, DemandCharge, DemandMeter, DemandPeriod, EnergyCharge, EnergyPeriod, Export, FixedCharge,
     LineKind, Minimum, Per, PriceFrom, Ratchet, Rider, RiderPrice, Tax, Tier, TierUnit, Version,
 };
+pub use expected::{BILL_DRAWS, DailyCounterfactual, ExpectError, ExpectedValue, expected_value};
 pub use flat::Flat;
 pub use price::{EnergySlot, Line, PriceError, Priced, Tariff};
 pub use profile::{BillPeriod, Profile, ProfileError, calendar_months};
 pub use rate::{Half, LineRounding, Proration, Rate, RateTerms};
+pub use shape::{Shape, ShapeError, ShapeFit};
 pub use spread::spread;
 pub use time_of_use::{PricePeriod, TimeOfUse, Weekday, Window};
 pub use value::{Difference, Valued, value};

@@ -14,6 +14,7 @@ mod reference;
 mod student;
 
 pub use bootstrap::{BootstrapError, DRAWS, HourlyInterval, HourlyResiduals, hourly_interval};
+pub(crate) use draw::Draws;
 pub use gates::{Gate, Quantity, Tried, gates};
 pub use interval::{Design, Interval, OtherErrors, interval, interval_of};
 pub use portfolio::{Common, Member, Portfolio, PortfolioError, portfolio};
