@@ -1,5 +1,6 @@
 //! Running our programs and reading what they say.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -12,6 +13,12 @@ pub fn program(name: &str) -> Command {
     let mut command = Command::new(path);
     command.env_remove("NEGAWATT_LOG");
     command
+}
+
+/// An address on this machine that was free a moment ago.
+#[must_use]
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Runs the one binary to its end.

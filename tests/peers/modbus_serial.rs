@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use negawatt_tests::program::free_address;
 use serde_json::{Value, json};
 use simulator::{Faults, Line, LineConfig, Meter, TcpServer};
 
 use crate::{
     field::{self, PROFILE},
-    peer::{Peer, free_address, modbus_serial, ours, output, text},
+    peer::{Peer, modbus_serial, ours, output, text},
 };
 
 /// Compares every point of the meter with the registers that they read.

@@ -10,6 +10,7 @@ use daemon::Clock;
 use gateway::{Config as GatewayConfig, Status};
 use ids::{IdSource, Slug};
 use jiff::Timestamp;
+use negawatt_tests::program::free_address;
 use simulator::{DrivenClock, Faults, Link, Meter, TcpServer};
 use store::Reader;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use units::{Measured, Quality};
 
 use crate::{
     field::{self, PROFILE},
-    peer::{PATIENCE, Peer, free_address, http, installed, until},
+    peer::{PATIENCE, Peer, http, installed, until},
 };
 
 const POINTS: u64 = 26;

@@ -1,33 +1,10 @@
 //! Mosquitto behind TLS that wants to see a certificate: the right gateway gets through, and nobody else.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use negawatt_tests::{certificates::certificates, program::free_address};
 
-use crate::{
-    peer::{free_address, until},
-    site::Site,
-};
-
-/// Certificates of one authority, in files of a folder: `NAME.pem` and `NAME-key.pem`.
-fn certificates(folder: &Path, authority: &str, names: &[(&str, &str)]) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, authority);
-    let key = KeyPair::generate().unwrap();
-    fs::write(folder.join(format!("{authority}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
-    let issuer = Issuer::new(params, key);
-    for (file, name) in names {
-        let mut params = CertificateParams::new([(*name).to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, *name);
-        let key = KeyPair::generate().unwrap();
-        fs::write(folder.join(format!("{file}.pem")), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
-        let secret = folder.join(format!("{file}-key.pem"));
-        fs::write(&secret, key.serialize_pem()).unwrap();
-        // Neither side takes a key that others can read.
-        fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
-    }
-}
+use crate::{peer::until, site::Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readings_pass_over_mutual_tls_and_nobody_else_does() {

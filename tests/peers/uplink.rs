@@ -7,9 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use negawatt_tests::program::free_address;
+
 use crate::{
     cable::{Cable, Hands},
-    peer::{Peer, aedes, free_address, until},
+    peer::{Peer, aedes, until},
     site::Site,
 };
 

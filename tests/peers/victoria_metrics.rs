@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, process::Command};
 
 use ids::Slug;
+use negawatt_tests::program::free_address;
 use serde::Deserialize;
 use simulator::Meter;
 use tempfile::TempDir;
@@ -11,7 +12,7 @@ use wire::{DeviceReading, Frame, GatewayPath, PointReading, line_protocol, line_
 
 use crate::{
     field::{self, PROFILE},
-    peer::{Peer, free_address, http, installed},
+    peer::{Peer, http, installed},
 };
 
 /// The labels of a series, its name under `__name__`, and its values by time.

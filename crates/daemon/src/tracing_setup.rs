@@ -35,7 +35,7 @@ static FILTER: OnceLock<Box<dyn Fn(Targets) -> bool + Send + Sync>> = OnceLock::
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// Not the syntax of `tracing` filters.
-    #[error("`{text}` is no filter: write error, warn, info, debug, or info,rumqttc=debug")]
+    #[error("`{text}` is no filter: write error, warn, info, debug, or info,negawatt_gateway=debug")]
     Filter {
         /// What was given.
         text: String,
@@ -48,7 +48,7 @@ pub enum LogError {
     NotStarted,
 }
 
-/// Has the log say more or less from now on: a level, and levels of targets as `info,rumqttc=debug`.
+/// Has the log say more or less from now on: a level, and levels of targets as `info,negawatt_gateway=debug`.
 pub fn set_log(text: &str) -> Result<(), LogError> {
     let filter = parse(text)?;
     let changed = FILTER.get().is_some_and(|change| change(filter));
@@ -74,8 +74,8 @@ fn coloured() -> bool {
 pub fn init_tracing(verbosity: Verbosity, format: LogFormat) {
     let default = match verbosity {
         Verbosity::Quiet => "error",
-        Verbosity::Normal => "info,rumqttd=warn,rumqttc=warn,sqlx=warn",
-        Verbosity::Verbose => "debug,rumqttd=info,rumqttc=info,sqlx=info,hyper=info",
+        Verbosity::Normal => "info,rumqttd=warn,sqlx=warn",
+        Verbosity::Verbose => "debug,rumqttd=info,sqlx=info,hyper=info",
     };
     #[expect(clippy::disallowed_methods, reason = "a log is needed before any configuration is read")]
     let told = std::env::var("NEGAWATT_LOG").ok().filter(|text| !text.trim().is_empty());

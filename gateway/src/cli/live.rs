@@ -13,8 +13,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use tokio::time::Instant;
 
 use self::screen::{Screen, plain};
-use super::{complain, profile, say};
-use crate::{modbus::Endpoint, setup::Watched};
+use super::{complain, profile::Target, say};
+use crate::setup::Watched;
 
 /// How often keys are looked at.
 const KEYS: Duration = Duration::from_millis(50);
@@ -22,15 +22,8 @@ const KEYS: Duration = Duration::from_millis(50);
 /// Which device, and how it is shown.
 #[derive(Debug, clap::Args)]
 pub(super) struct LiveArgs {
-    /// Where the device is: tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=none
-    #[arg(value_name = "URL")]
-    endpoint: String,
-    /// Unit id; the profile's factory setting when not given
-    #[arg(long, value_name = "1-247")]
-    unit: Option<u8>,
-    /// Profile of the device: eastron-sdm630, a file of your own, or sunspec where the device describes itself
-    #[arg(long, value_name = "PROFILE")]
-    device: String,
+    #[command(flatten)]
+    target: Target,
     /// Time between two readings
     #[arg(long, value_name = "TIME", default_value = "2s")]
     every: DurationText,
@@ -43,12 +36,8 @@ pub(super) struct LiveArgs {
 }
 
 pub(super) async fn run(args: LiveArgs) -> ExitCode {
-    let endpoint = match Endpoint::parse(&args.endpoint) {
-        Ok(endpoint) => endpoint,
-        Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
-    };
-    let (profile, unit) = match profile::named(&args.device, &endpoint, args.unit).await {
-        Ok((profile, unit)) => (profile, unit),
+    let (endpoint, unit, profile) = match args.target.resolve().await {
+        Ok(target) => target,
         Err(code) => return code,
     };
     let watched = match Watched::new(&endpoint, unit, &profile) {

@@ -5,7 +5,7 @@ use devices::Profile;
 use serde::Serialize;
 use units::{Measured, Quality};
 
-use super::{Output, complain, profile, say};
+use super::{Output, complain, profile::Target, say};
 use crate::{
     modbus::{BusError, Endpoint},
     setup::{DisplayError, Hypothesis, compare_with_display},
@@ -14,15 +14,8 @@ use crate::{
 /// Which device, and how to tell.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeArgs {
-    /// Where the device is: tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=none
-    #[arg(value_name = "URL")]
-    endpoint: String,
-    /// Unit id; the profile's factory setting when not given
-    #[arg(long, value_name = "1-247")]
-    unit: Option<u8>,
-    /// Profile of the device: eastron-sdm630, a file of your own, or sunspec where the device describes itself
-    #[arg(long, value_name = "PROFILE")]
-    device: String,
+    #[command(flatten)]
+    target: Target,
     /// Ask why this point differs from what the display shows; needs --shown
     #[arg(long, value_name = "POINT", requires = "shown")]
     point: Option<String>,
@@ -50,12 +43,8 @@ struct PointReport {
 }
 
 pub(super) async fn probe(args: ProbeArgs) -> ExitCode {
-    let endpoint = match Endpoint::parse(&args.endpoint) {
-        Ok(endpoint) => endpoint,
-        Err(err) => return complain(&format!("error: {err}"), ExitCode::Usage),
-    };
-    let (profile, unit) = match profile::named(&args.device, &endpoint, args.unit).await {
-        Ok((profile, unit)) => (profile, unit),
+    let (endpoint, unit, profile) = match args.target.resolve().await {
+        Ok(target) => target,
         Err(code) => return code,
     };
     if let (Some(point), Some(shown)) = (&args.point, &args.shown) {

@@ -14,10 +14,35 @@ use crate::{
 /// The name under which a device describes itself; `sunspec:203` is one of several models.
 pub(super) const SUNSPEC: &str = "sunspec";
 
+/// A device that is there now, as a technician names it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// Where the device is: tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=none
+    #[arg(value_name = "URL")]
+    endpoint: String,
+    /// Unit id; the profile's factory setting when not given
+    #[arg(long, value_name = "1-247")]
+    unit: Option<u8>,
+    /// Profile of the device: eastron-sdm630, a file of your own, or sunspec where the device describes itself
+    #[arg(long, value_name = "PROFILE")]
+    device: String,
+}
+
+impl Target {
+    /// Where it is, which unit id to ask, and what it is.
+    ///
+    /// * Errors: already told; the exit code.
+    pub(super) async fn resolve(&self) -> Result<(Endpoint, u8, Cow<'static, Profile>), ExitCode> {
+        let endpoint = Endpoint::parse(&self.endpoint).map_err(|err| complain(&format!("error: {err}"), ExitCode::Usage))?;
+        let (profile, unit) = named(&self.device, &endpoint, self.unit).await?;
+        Ok((endpoint, unit, profile))
+    }
+}
+
 /// Finds the profile, and the unit id to ask: the one that was given, or the profile's factory setting.
 ///
 /// * Errors: already told; the exit code.
-pub(super) async fn named(text: &str, endpoint: &Endpoint, unit: Option<u8>) -> Result<(Cow<'static, Profile>, u8), ExitCode> {
+async fn named(text: &str, endpoint: &Endpoint, unit: Option<u8>) -> Result<(Cow<'static, Profile>, u8), ExitCode> {
     let refuse = |message: String| Err(complain(&message, ExitCode::Usage));
     if let Some(model) = text.strip_prefix(SUNSPEC).filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let model = match model.strip_prefix(':').map(str::parse) {

@@ -324,11 +324,22 @@ fn what_a_profile_calls_slow_is_read_now_and_then() {
 
 #[test]
 fn faults_of_a_bus_are_told_at_once() {
-    let lines =
-        "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nsettle = \"1s\"\nphase = \"50s\"";
+    let lines = "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nsettle = \"1s\"\nphase = \"50s\"";
     insta::assert_snapshot!(faults(&with_plant(
         "tcp-listen",
         lines,
         "points = [\"temperature\"]\nslow = { interval = \"90s\", points = [\"temperature\"] }"
     )));
+}
+
+#[test]
+fn a_read_runs_over_a_gap_where_the_line_is_fast_enough() {
+    let reads = |baud: u32| {
+        let text = with_plant("rtu", &format!("path = \"/dev/ttyS1\"\nbaud = {baud}"), "");
+        let text = text.replace("xy-md02", "eastron-sdm630") + "points = [\"p1\", \"pf1\"]\n";
+        let config = Config::parse(Path::new("gateway.toml"), &text).unwrap_or_else(|faults| panic!("{faults}"));
+        config.buses[1].devices[0].reads.plan.blocks.iter().map(|block| (block.address, block.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(reads(1_200), [(12, 2), (30, 4)]);
+    assert_eq!(reads(9_600), [(12, 20)]);
 }

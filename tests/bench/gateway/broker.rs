@@ -1,14 +1,13 @@
 //! Mosquitto with a door for gateways, TLS both ways, and a plain one for whoever acknowledges.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use negawatt_tests::{certificates::certificates, program::free_address};
 
 use super::Result;
 
@@ -28,8 +27,8 @@ pub(super) struct Broker {
 impl Broker {
     /// Starts it with certificates of its own in a folder.
     pub(super) fn start(folder: &Path) -> Result<Self> {
-        certificates(folder)?;
-        let (secure, plain) = (free_address()?, free_address()?);
+        certificates(folder, "authority", &[("broker", "broker.example"), ("gateway", "gw-1")]);
+        let (secure, plain) = (free_address(), free_address());
         let at = |name: &str| folder.join(name).display().to_string();
         let settings = format!(
             "user root\nper_listener_settings true\nlistener {} 127.0.0.1\nallow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\n\
@@ -79,29 +78,4 @@ impl Drop for Broker {
     fn drop(&mut self) {
         drop(self.process.kill().and_then(|()| self.process.wait()));
     }
-}
-
-/// An authority, and what it says of the broker and of a gateway.
-fn certificates(folder: &Path) -> Result<()> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate()?;
-    fs::write(folder.join("authority.pem"), params.self_signed(&key)?.pem())?;
-    let issuer = Issuer::new(params, key);
-    for (file, name) in [("broker", "broker.example"), ("gateway", "gw-1")] {
-        let mut params = CertificateParams::new([name.to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate()?;
-        fs::write(folder.join(format!("{file}.pem")), params.signed_by(&key, &issuer)?.pem())?;
-        let secret = folder.join(format!("{file}-key.pem"));
-        fs::write(&secret, key.serialize_pem())?;
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(())
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -18,7 +18,7 @@ const TCP_REGISTER_US: u64 = 1;
 /// The wire a device is on, as far as it decides what a request costs.
 ///
 /// * Units: microseconds of bus time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     request_us: u64,
     register_us: u64,

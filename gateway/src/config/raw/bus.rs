@@ -8,6 +8,7 @@ use std::{
 };
 
 use config::{DurationText, Fault, Faults};
+use devices::{Line, Profile};
 use ids::Slug;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -72,6 +73,8 @@ impl TryFrom<String> for RawPhase {
     }
 }
 
+/// The speed of a line where nothing else is said.
+const BAUD: u32 = 9_600;
 /// Longest delay that a transceiver may need; the kernel allows no more.
 const RS485_DELAY_MAX: Duration = Duration::from_millis(100);
 /// Least silence between two devices on a serial bus. Some take a while to see that a frame was not for them.
@@ -120,6 +123,18 @@ impl RawBus {
             Kind::Tcp => false,
             Kind::TcpListen => self.framing != Some(RawFraming::Tcp),
             Kind::Rtu | Kind::RtuOverTcp => true,
+        }
+    }
+
+    /// What a read costs on this bus. How fast the line behind a network address is, nobody says: most devices are left as they came.
+    pub(super) fn line(&self, profile: &Profile) -> Line {
+        match (self.kind, self.baud.unwrap_or(BAUD)) {
+            (Kind::Rtu, baud) => {
+                let parity =
+                    if matches!(self.parity, None | Some(RawParity::None)) { devices::Parity::None } else { devices::Parity::Even };
+                profile.line(baud, parity, 1)
+            }
+            _ => profile.factory_line(),
         }
     }
 }
@@ -296,7 +311,7 @@ fn check_address(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<String>
 }
 
 fn check_port(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Endpoint> {
-    let baud = raw.baud.unwrap_or(9_600);
+    let baud = raw.baud.unwrap_or(BAUD);
     if !is_baud(baud) {
         let fault = Fault::at(format_args!("{key}.baud"), format_args!("{baud} is not a rate of a serial line"));
         faults.add(fault.allowed("300 to 921600"));

@@ -81,7 +81,7 @@ pub(super) fn check(
         return None;
     }
     let mut reads = |points: Vec<String>| {
-        let reads = shelf.reads(&profile, points);
+        let reads = shelf.reads(&profile, bus.line(&profile), points);
         faults.keep(reads.map_err(|err| Fault::at(format_args!("{key}.points"), err)))
     };
     let (fast, all) = (reads(points.clone())?, reads(points.into_iter().chain(slow_points.iter().cloned()).collect())?);

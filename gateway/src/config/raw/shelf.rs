@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use devices::{PlanError, Profile};
+use devices::{Line, PlanError, Profile};
 
 use super::{super::Reads, profiles::OwnProfiles};
 
@@ -14,7 +14,7 @@ type Which = (String, [u8; 32]);
 pub(super) struct Shelf<'a> {
     own: &'a OwnProfiles,
     profiles: BTreeMap<Which, Arc<Profile>>,
-    reads: BTreeMap<(Which, Vec<String>), Arc<Reads>>,
+    reads: BTreeMap<(Which, Line, Vec<String>), Arc<Reads>>,
 }
 
 impl<'a> Shelf<'a> {
@@ -43,18 +43,18 @@ impl<'a> Shelf<'a> {
         Arc::clone(self.profiles.entry(which(&installed)).or_insert_with(|| Arc::new(installed)))
     }
 
-    /// How points are read.
+    /// How points are read on a line.
     ///
     /// * Errors: no plan can be made.
-    pub(super) fn reads(&mut self, profile: &Profile, points: Vec<String>) -> Result<Arc<Reads>, PlanError> {
-        let key = (which(profile), points);
+    pub(super) fn reads(&mut self, profile: &Profile, line: Line, points: Vec<String>) -> Result<Arc<Reads>, PlanError> {
+        let key = (which(profile), line, points);
         if let Some(kept) = self.reads.get(&key) {
             return Ok(Arc::clone(kept));
         }
-        let selected: Vec<&str> = key.1.iter().map(String::as_str).collect();
-        let plan = profile.plan(&selected)?;
+        let selected: Vec<&str> = key.2.iter().map(String::as_str).collect();
+        let plan = profile.plan_on(&selected, line)?;
         let without_gaps = plan.without_gaps().clone();
-        let reads = Arc::new(Reads { points: key.1.clone(), plan, without_gaps });
+        let reads = Arc::new(Reads { points: key.2.clone(), plan, without_gaps });
         self.reads.insert(key, Arc::clone(&reads));
         Ok(reads)
     }

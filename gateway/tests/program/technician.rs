@@ -1,28 +1,11 @@
 //! A technician's visit with the program as it is: set up, check, prove, sign, doubt.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
-use std::{
-    process::{Command, Output},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use daemon::{Clock as _, SystemClock};
 use simulator::{Faults, Grid, Load, Meter, TcpServer};
 
-async fn output(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_negawatt-gateway"));
-    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|err| panic!("{err}: {}", text(&output.stdout)))
-}
+use super::{json, output, text};
 
 async fn plant_room() -> TcpServer {
     let start = SystemClock.now() - jiff::SignedDuration::from_mins(30);

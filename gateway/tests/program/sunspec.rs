@@ -1,30 +1,12 @@
 //! Devices that describe themselves, with the program as it is: found, named, set up, read and proven without a profile of ours.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
-use std::{
-    process::{Command, Output},
-    sync::Arc,
-};
+use std::{process::Output, sync::Arc};
 
 use devices::{CommonModel, Discovery, ModelAt, Profile};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use simulator::{DrivenClock, Faults, Load, Meter, Nameplate, TcpServer};
 
-async fn output(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_negawatt-gateway"));
-    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|err| panic!("{err}: {}{}", text(&output.stdout), text(&output.stderr)))
-}
+use super::{json, output, text};
 
 /// When everything happens.
 fn now() -> Timestamp {
@@ -59,7 +41,7 @@ fn truth(meter: &Meter, profile: &Profile) -> Vec<(String, Option<String>)> {
 
 fn probed(output: &Output) -> Vec<(String, Option<String>)> {
     let report = json(output);
-    let one = |point: &Value| (point["id"].as_str().unwrap().to_owned(), point["value"].as_str().map(str::to_owned));
+    let one = |point: &serde_json::Value| (point["id"].as_str().unwrap().to_owned(), point["value"].as_str().map(str::to_owned));
     report["points"].as_array().unwrap().iter().map(one).collect()
 }
 

@@ -1,10 +1,8 @@
-//! The small binary as its users meet it: what it prints, how it exits, how it stops.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+//! What it prints, how it exits, how it stops.
 
 use std::{
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,20 +10,7 @@ use std::{
 use jiff::Timestamp;
 use simulator::{DrivenClock, Faults, Grid, Load, Meter, TcpServer};
 
-fn program(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_negawatt-gateway"));
-    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-async fn output(args: &[&str]) -> Output {
-    let mut command = program(args);
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
+use super::{output, program, text};
 
 async fn meter(profile: &str) -> (TcpServer, Arc<Meter>, Timestamp) {
     let start: Timestamp = "2025-06-01T00:00:00Z".parse().unwrap();

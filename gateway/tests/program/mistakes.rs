@@ -2,19 +2,14 @@
 //!
 //! The frozen meter is not here: it takes a minute of watching to call a meter frozen, which `commission.rs` does on a driven clock.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use daemon::{Clock as _, SystemClock};
 use devices::{Parity, Profile};
 use jiff::{SignedDuration, Timestamp};
 use simulator::{Fault, Faults, Grid, Line, LineConfig, Load, Meter, Mistake, Rule};
+
+use super::output;
 
 const SDM630: &str = "eastron-sdm630";
 
@@ -79,7 +74,7 @@ impl Room {
         );
         std::fs::write(self.file("gateway.toml"), written).unwrap();
         let key = self.file("key.pem");
-        assert_eq!(program(vec!["key".into(), key.clone()]).await.status.code(), Some(0));
+        assert_eq!(output(vec!["key".into(), key.clone()]).await.status.code(), Some(0));
         let right = self.meter(devices::find(SDM630).unwrap(), 1);
         let clamp = right.truth("i1", SystemClock.now()).unwrap().to_f64();
         let mut args: Vec<PathBuf> = vec!["commission".into(), "--config".into(), self.file("gateway.toml")];
@@ -92,18 +87,12 @@ impl Room {
             "--out".into(),
             self.file("record.json"),
         ]);
-        let done = program(args.into_iter().chain(["--watch", "2s", "--reads", "10"].map(PathBuf::from)).collect()).await;
+        let done = output(args.into_iter().chain(["--watch", "2s", "--reads", "10"].map(PathBuf::from))).await;
         let told = String::from_utf8(done.stdout).unwrap();
         assert_eq!(done.status.code(), Some(65), "what is wrong ends with 65:\n{told}{}", String::from_utf8_lossy(&done.stderr));
         let wrong = told.lines().filter_map(|line| line.strip_prefix("WRONG  ")).map(|line| line.split_once(' ').unwrap().0.to_owned());
         (wrong.collect(), told)
     }
-}
-
-async fn program(args: Vec<PathBuf>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_negawatt-gateway"));
-    command.args(args).env_remove("NEGAWATT_LOG").env("NO_COLOR", "1");
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 macro_rules! named {
