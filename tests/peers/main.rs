@@ -9,6 +9,7 @@
 
 mod cable;
 mod field;
+mod libmodbus;
 mod mbpoll;
 mod minimalmodbus;
 mod modbus_serial;

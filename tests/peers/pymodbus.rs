@@ -8,8 +8,8 @@ use simulator::{Faults, Line, LineConfig, TcpServer};
 use tempfile::TempDir;
 
 use crate::{
-    field::{self, PROFILE},
-    peer::{Peer, ours, output, python, script, text},
+    field::{self, PROFILE, probe},
+    peer::{Peer, ours, output, python, script},
 };
 
 /// What the meter shows, within its resolution; everything else is zero.
@@ -46,11 +46,6 @@ fn expected() -> Value {
         json!({"id": point.id, "value": value, "unit": point.unit.symbol(), "quality": "good"})
     });
     json!({"schema": "negawatt.probe/1", "points": points.collect::<Vec<_>>()})
-}
-
-fn probe(url: &str, unit: &str) -> Result<Value, String> {
-    let done = output(&ours("negawatt-gateway"), ["probe", url, "--unit", unit, "--device", PROFILE, "--output", "json"]);
-    if done.status.success() { Ok(serde_json::from_slice(&done.stdout).unwrap()) } else { Err(text(&done.stderr)) }
 }
 
 #[test]
