@@ -5,101 +5,37 @@
 //! repeated. It keeps a book of what it was asked and when each device looked at its registers, which is the truth that a reader is
 //! held against.
 
+mod carrier;
+mod clock;
+mod connection;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 use std::time::Duration;
 
-use daemon::Clock;
 use devices::Table;
-use jiff::{SignedDuration, Timestamp};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
-use crate::converter::{Converter, Labels};
+pub use self::carrier::Carrier;
+pub use self::clock::TokioClock;
+pub use self::connection::Connection;
+use self::connection::READ_BYTES;
+use crate::converter::Converter;
 use crate::fault::{Fault, Faults, Injection};
 use crate::meter::Meter;
 use crate::pdu;
-use crate::rtu::{framed, is_right};
+use crate::rtu::framed;
 
-const BITS_PER_BYTE: u32 = 11;
-const READ_BYTES: usize = 8;
-const NETWORK_READ_BYTES: usize = 12;
 /// Most of what is remembered of exchanges until somebody takes them.
 const BOOK_MAX: usize = 4096;
 /// Newest pieces of what was said that are remembered.
 const TRACE_MAX: usize = 192;
 /// What a collision does to a byte.
 const GARBLE: u8 = 0x5A;
-
-/// Wall-clock time that is as long as tokio's, which may be paused and jump.
-#[derive(Clone, Debug)]
-pub struct TokioClock {
-    base: Timestamp,
-    start: Instant,
-}
-
-impl TokioClock {
-    /// A clock that shows `base` now.
-    #[must_use]
-    pub fn starting(base: Timestamp) -> Self {
-        Self { base, start: Instant::now() }
-    }
-
-    fn at(&self, instant: Instant) -> Timestamp {
-        let passed = instant.saturating_duration_since(self.start);
-        self.base + SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX)
-    }
-}
-
-impl Clock for TokioClock {
-    fn now(&self) -> Timestamp {
-        self.at(Instant::now())
-    }
-
-    fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let left = Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO);
-        Box::pin(tokio::time::sleep(left))
-    }
-}
-
-/// How a bus in memory carries frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
-    /// A line with this rate.
-    Serial { baud: u32, echo: bool },
-    /// Serial frames through a connection to a converter, with a line of this rate behind it.
-    Tunnel { baud: u32 },
-    /// Modbus TCP to a converter, with a line of this rate behind it.
-    Converter { baud: u32, labels: Labels },
-    /// Modbus TCP to the device itself.
-    Network,
-}
-
-impl Carrier {
-    const fn is_network(self) -> bool {
-        matches!(self, Self::Network)
-    }
-
-    /// Whether frames travel to and from the reader with the header of a network.
-    const fn has_header(self) -> bool {
-        matches!(self, Self::Network | Self::Converter { .. })
-    }
-
-    fn time(self, bytes: usize) -> Duration {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match self {
-            Self::Serial { baud, .. } | Self::Tunnel { baud } | Self::Converter { baud, .. } => {
-                Duration::from_secs(u64::from(BITS_PER_BYTE) * u64::from(bytes)) / baud
-            }
-            Self::Network => Duration::from_micros(20),
-        }
-    }
-}
 
 /// A request as it arrived on the bus.
 #[derive(Clone, Copy, Debug)]
@@ -496,92 +432,5 @@ fn garble(bytes: &mut [u8], carrier: Carrier, began: Instant, from: Instant, to:
         if starts < to && ends > from {
             *byte ^= GARBLE;
         }
-    }
-}
-
-/// The near end of a bus in memory.
-#[derive(Debug)]
-pub struct Connection {
-    channel: Channel,
-    number: u64,
-    heard: Vec<u8>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Connection {
-    fn ending(&self, state: &State) -> Option<Ending> {
-        if self.number == state.connection { state.ending } else { Some(Ending::Reset) }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let channel = self.channel.clone();
-            let mut state = channel.lock();
-            match self.ending(&state) {
-                Some(Ending::Reset) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                Some(Ending::Unplugged) => return Poll::Ready(Ok(())),
-                Some(Ending::HalfOpen) => return Poll::Pending,
-                Some(Ending::ZeroWindow) | None => {}
-            }
-            if let Some(mut bytes) = state.landed(self.number) {
-                let rest = bytes.split_off(bytes.len().min(buf.remaining()));
-                buf.put_slice(&bytes);
-                state.note(Instant::now(), Direction::Heard, &bytes);
-                if !rest.is_empty() {
-                    let connection = self.number;
-                    state.air.insert(0, Chunk { due: Instant::now(), connection, labelled: true, bytes: rest });
-                }
-                return Poll::Ready(Ok(()));
-            }
-            state.reader = Some(cx.waker().clone());
-            let Some(due) = state.next_due() else { return Poll::Pending };
-            drop(state);
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if timer.deadline() != due {
-                timer.as_mut().reset(due);
-            }
-            ready!(timer.as_mut().poll(cx));
-            self.timer = None;
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let channel = self.channel.clone();
-        let mut state = channel.lock();
-        match self.ending(&state) {
-            Some(Ending::Reset | Ending::Unplugged) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            Some(Ending::ZeroWindow) => return Poll::Pending,
-            Some(Ending::HalfOpen) => return Poll::Ready(Ok(bytes.len())),
-            None => {}
-        }
-        state.note(Instant::now(), Direction::Asked, bytes);
-        self.heard.extend_from_slice(bytes);
-        if state.carrier.has_header() {
-            while let Some(&[t0, t1, _, _, _, _, unit, function, a, b, c, d]) = self.heard.first_chunk::<NETWORK_READ_BYTES>() {
-                self.heard.drain(..NETWORK_READ_BYTES);
-                state.hear([t0, t1], [unit, function, a, b, c, d]);
-            }
-        } else {
-            while let Some(&request) = self.heard.first_chunk::<READ_BYTES>() {
-                self.heard.drain(..READ_BYTES);
-                if is_right(&request) {
-                    let [unit, function, a, b, c, d, _, _] = request;
-                    state.hear([0; 2], [unit, function, a, b, c, d]);
-                }
-            }
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
