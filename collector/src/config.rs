@@ -37,6 +37,8 @@ pub struct Config {
     pub commit_messages: usize,
     /// A reading that is further in the future than this is refused; any age is accepted.
     pub clock_ahead_max: Duration,
+    /// What one gateway may bring; its frames beyond it are not acknowledged, and come again. No limit when there is none.
+    pub points_per_second: Option<u32>,
     /// Longer messages are dead letters.
     pub message_bytes_max: usize,
     /// Readings in memory before they are moved to segments: about 50 bytes each.
@@ -69,6 +71,7 @@ impl Config {
             commit_interval: default_commit_interval().duration(),
             commit_messages: default_commit_messages(),
             clock_ahead_max: default_clock_ahead().duration(),
+            points_per_second: None,
             message_bytes_max: 1 << 20,
             flush_rows: default_flush_points(),
             write: WriteConfig::default(),
@@ -123,6 +126,7 @@ struct RawIngest {
     commit_interval: DurationText,
     commit_messages: usize,
     clock_ahead_max: DurationText,
+    points_per_second: Option<u32>,
     message_bytes_max: ByteSizeText,
     flush_points: usize,
 }
@@ -134,6 +138,7 @@ impl Default for RawIngest {
             commit_interval: default_commit_interval(),
             commit_messages: default_commit_messages(),
             clock_ahead_max: default_clock_ahead(),
+            points_per_second: None,
             message_bytes_max: ByteSizeText::from_bytes(1 << 20),
             flush_points: default_flush_points(),
         }
@@ -197,6 +202,9 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     if commit_messages == 0 {
         faults.add(Fault::at("ingest.commit_messages", "0 would commit nothing").allowed("1 or more"));
     }
+    if raw.ingest.points_per_second == Some(0) {
+        faults.add(Fault::at("ingest.points_per_second", "0 would let nothing in").allowed("1 or more"));
+    }
     if flush_points == 0 {
         faults.add(Fault::at("ingest.flush_points", "0 would keep nothing in memory").allowed("1 or more"));
     }
@@ -215,6 +223,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         commit_interval: raw.ingest.commit_interval.duration(),
         commit_messages,
         clock_ahead_max: raw.ingest.clock_ahead_max.duration(),
+        points_per_second: raw.ingest.points_per_second,
         message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
         flush_rows: flush_points,
         write,

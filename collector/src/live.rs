@@ -10,6 +10,9 @@ use wire::{Frame, GatewayPath};
 /// Upper bounds of the histogram of commits, in microseconds.
 const COMMIT_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
 
+/// Gateways whose latest frame is kept in memory; more are stored all the same.
+const LATEST_MAX: usize = 20_000;
+
 /// Shared by all tasks. Everything is counted since the process started; the store counts for ever.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
@@ -21,6 +24,8 @@ pub(crate) struct Live {
     /// Points that this process has accounted for: accepted, duplicate or dead letter.
     pub(crate) accounted: AtomicU64,
     pub(crate) inflight: AtomicU64,
+    /// Messages of gateways that brought too much: they send them again.
+    pub(crate) deferred: AtomicU64,
     pub(crate) acks: AtomicU64,
     /// Frames that gateways say are gone, repetitions included.
     pub(crate) frames_lost: AtomicU64,
@@ -81,7 +86,8 @@ impl Live {
     /// Keeps the newest frame of a gateway.
     pub(crate) fn frame(&self, path: GatewayPath, frame: Frame) {
         let mut inner = self.inner();
-        let newer = inner.latest.get(&path).is_none_or(|known| known.tick_ms <= frame.tick_ms);
+        let room = inner.latest.len() < LATEST_MAX;
+        let newer = inner.latest.get(&path).map_or(room, |known| known.tick_ms <= frame.tick_ms);
         if newer {
             inner.latest.insert(path, frame);
         }

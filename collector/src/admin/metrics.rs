@@ -35,6 +35,11 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
     page.gauge("negawatt_broker_connected", "1 when subscribed.", u8::from(live.connected.load(Ordering::SeqCst)));
     page.counter("negawatt_broker_reconnects_total", "Connections lost or refused.", live.get(&live.reconnects));
     page.counter("negawatt_messages_total", "Messages from the broker.", live.get(&live.messages));
+    page.counter(
+        "negawatt_messages_deferred_total",
+        "Frames that their gateways send again, because they brought too much.",
+        live.get(&live.deferred),
+    );
     page.counter("negawatt_acks_total", "Acknowledgements told to gateways.", live.get(&live.acks));
     page.counter(
         "negawatt_gateway_frames_lost_total",

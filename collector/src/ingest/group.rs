@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use wire::{Ack, Channel, Frame, GatewayPath, Lost, Message as _, SeqRange};
 
 use super::acks::Spool;
-use super::{Acks, Decoder, Message};
+use super::{Acks, Decoder, Gate, Message};
 use crate::config::Config;
 use crate::live::Live;
 use crate::mqtt::{Delivery, Speaker};
@@ -47,6 +47,7 @@ impl Ingest {
     /// * Errors: the store has failed for good. Nothing that was not durable has been acknowledged.
     pub(crate) async fn run(self, mut deliveries: mpsc::Receiver<Delivery>, stop: CancellationToken) -> Result<(), IngestError> {
         let mut acks = Acks::new(self.config.ack_interval);
+        let mut gate = Gate::new(self.config.points_per_second);
         loop {
             let due = acks.next_due();
             let first = tokio::select! {
@@ -58,7 +59,7 @@ impl Ingest {
             };
             let Some(first) = first else { break };
             let group = self.gather(first, &mut deliveries).await;
-            self.take(group, &mut acks, &stop).await?;
+            gate = self.take(group, &mut acks, gate, &stop).await?;
         }
         self.tell(acks.take_all(), &mut acks);
         Ok(())
@@ -82,13 +83,23 @@ impl Ingest {
         group
     }
 
-    async fn take(&self, group: Vec<Delivery>, acks: &mut Acks, stop: &CancellationToken) -> Result<(), IngestError> {
+    async fn take(&self, group: Vec<Delivery>, acks: &mut Acks, mut gate: Gate, stop: &CancellationToken) -> Result<Gate, IngestError> {
         let messages: Vec<(String, bytes::Bytes)> =
             group.iter().map(|delivery| (delivery.topic.clone(), delivery.payload.clone())).collect();
         let decoder = Decoder { message_bytes_max: self.config.message_bytes_max, clock_ahead_max: self.config.clock_ahead_max };
         let now = self.clock.now();
-        let decoded = move || messages.iter().map(|(topic, payload)| decoder.decode(topic, payload, now)).collect::<Vec<_>>();
-        let messages = tokio::task::spawn_blocking(decoded).await.map_err(|_panicked| IngestError::Thread)?;
+        let decoded = move || {
+            let mut passed = Vec::with_capacity(messages.len());
+            for (topic, payload) in &messages {
+                let mut message = decoder.decode(topic, payload, now);
+                if gate.pass(&mut message, topic, payload, now.as_millisecond()) {
+                    passed.push(message);
+                }
+            }
+            (passed, gate)
+        };
+        let (messages, gate) = tokio::task::spawn_blocking(decoded).await.map_err(|_panicked| IngestError::Thread)?;
+        self.live.count(&self.live.deferred, (group.len() - messages.len()) as u64);
         self.live.count(&self.live.received, messages.iter().map(Message::points).sum());
         let inflight = group.len() as u64;
         if let Some(spools) = self.commit(messages, stop).await? {
@@ -97,7 +108,7 @@ impl Ingest {
             self.tell(acks.take_due(Instant::now()), acks);
         }
         self.live.inflight.fetch_sub(inflight, Ordering::Relaxed);
-        Ok(())
+        Ok(gate)
     }
 
     /// Commits until it succeeds. `None` when we were asked to stop before it did: then nothing is acknowledged.
@@ -110,8 +121,10 @@ impl Ingest {
                 self.live.letter(&letter.reason);
             }
             match message {
-                Message::Batch { path, batch, frame } => {
-                    spools.push((path.clone(), batch.spool_id));
+                Message::Batch { path, batch, frame, numbered } => {
+                    if numbered {
+                        spools.push((path.clone(), batch.spool_id));
+                    }
                     frames.extend(frame.map(|frame| (path, *frame, batches.len())));
                     batches.push(*batch);
                 }
@@ -143,10 +156,12 @@ impl Ingest {
         };
         self.live.set_problem(None);
         let accounted = committed.iter().map(|outcome| outcome.accepted + outcome.duplicate).sum::<u64>();
-        let repeated_letter = |(batch, outcome): (&Batch, &Committed)| {
-            batch.letter.as_ref().filter(|_| outcome.duplicate == 0).map_or(0, |letter| letter.points)
+        // Of a batch that came again, the letter is among the duplicates.
+        let letter_of = |(batch, outcome): (&Batch, &Committed)| {
+            let is_new = outcome.accepted + outcome.duplicate == batch.rows.len() as u64;
+            batch.letter.as_ref().filter(|_| is_new).map_or(0, |letter| letter.points)
         };
-        let lettered = batches.iter().zip(&committed).map(repeated_letter).sum::<u64>();
+        let lettered = batches.iter().zip(&committed).map(letter_of).sum::<u64>();
         let unnumbered = letters.iter().map(|letter| letter.points).sum::<u64>();
         self.live.count(&self.live.accounted, accounted + lettered + unnumbered);
         for (path, frame, batch) in frames {

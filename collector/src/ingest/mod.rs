@@ -2,14 +2,21 @@
 
 mod acks;
 mod bucket;
+mod checks;
 mod decode;
+mod gate;
 mod group;
+mod json;
+mod refusal;
 
 pub(crate) use acks::Acks;
 pub(crate) use bucket::Bucket;
+pub(crate) use checks::Checks;
 pub(crate) use decode::{Decoder, Message, is_point_name};
+pub(crate) use gate::Gate;
 pub(crate) use group::Ingest;
 pub use group::IngestError;
+pub(crate) use refusal::Refusal;
 
 /// A name for numbers that count from 1: never used before, by whatever process.
 pub(crate) fn random_spool() -> [u8; 16] {

@@ -31,6 +31,7 @@ use crate::live::Live;
 use mapping::{Bucket, Heads, Said};
 
 pub(crate) use answer::router;
+pub(crate) use number::scaled;
 pub(crate) use reason::Reason;
 
 /// Readings of one commit.

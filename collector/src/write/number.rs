@@ -8,7 +8,7 @@ const DIGITS_MAX: u32 = 38;
 /// The number that `text` writes, in units of 10^`exponent`, rounded half away from zero.
 ///
 /// * Errors: it is no number, or is too large.
-pub(super) fn scaled(text: &[u8], exponent: i8) -> Result<i64, Reason> {
+pub(crate) fn scaled(text: &[u8], exponent: i8) -> Result<i64, Reason> {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),

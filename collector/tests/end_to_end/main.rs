@@ -71,12 +71,12 @@ fn bad_messages_are_kept_told_and_stop_nothing() {
     let mut strange = frame(4);
     strange.devices[0].points[0].unit = 9_999;
     gateway.replace(4, strange);
-    let rubbish: Vec<(String, Vec<u8>)> = [("acme/hall/gw-1/data", b"{}".to_vec()), ("Acme/hall/gw-1/data", b"x".to_vec())]
+    let rubbish: Vec<(String, Vec<u8>)> = [("acme/hall/gw-1/data", b"\xff".to_vec()), ("Acme/hall/gw-1/data", b"x".to_vec())]
         .map(|(topic, payload)| (format!("nw/1/{topic}"), payload))
         .to_vec();
     messages(&field, &rubbish);
     gateway.deliver_until(&field, 6);
-    collector.wait_for(|status| status["points"]["dead_letter"] == 2 * POINTS + 2);
+    collector.wait_for(|status| status["points"]["dead_letter"] == POINTS + 1 + 2);
     let metrics = collector.get("/metrics").1;
     for line in [
         "negawatt_dlq_total{reason=\"clock_window\"} 1",
@@ -89,10 +89,10 @@ fn bad_messages_are_kept_told_and_stop_nothing() {
     }
     collector.stop();
     let reader = Reader::open(field.store()).unwrap();
-    assert_eq!(reader.totals().counters.accepted, 4 * POINTS);
+    assert_eq!(reader.totals().counters.accepted, 4 * POINTS + POINTS - 1);
     let letters = reader.dead_letters();
     assert_eq!(letters.len(), 4);
-    assert!(letters.iter().any(|letter| letter.payload == b"{}" && letter.reason == "envelope"));
+    assert!(letters.iter().any(|letter| letter.payload == b"\xff" && letter.reason == "envelope"));
 }
 
 #[test]
@@ -167,4 +167,35 @@ fn the_published_bytes_are_what_a_gateway_sends() {
     let bytes = field::envelope(7, &frame(7));
     let envelope = wire::Envelope::decode(bytes.as_slice()).unwrap();
     assert_eq!((envelope.seq, envelope.validate().is_ok()), (7, true));
+}
+
+#[test]
+fn gateways_of_others_send_json() {
+    let field = Field::new();
+    let collector = field.collector();
+    collector.wait_for(|status| status["connected"] == true);
+    let reading = |point: &str, value: &str| format!(r#"{{"device":"main","point":"{point}","unit":"kWh","value":{value}}}"#);
+    let message = |gateway: &str, time: &str, readings: &[String]| {
+        let readings = readings.join(",");
+        format!(r#"{{"schema":"negawatt.readings/1","gateway":"acme/hall/{gateway}","time":"{time}","readings":[{readings}]}}"#)
+            .into_bytes()
+    };
+    let topic = "nw/1/acme/hall/gw-9/data".to_owned();
+    let good = message("gw-9", "2025-01-01T00:00:00Z", &[reading("e_imp", "12.5"), reading("e_exp", "\"0.25\"")]);
+    let back = message("gw-9", "2025-01-01T00:01:00Z", &[reading("e_imp", "12.4"), reading("E", "1")]);
+    let stranger = message("gw-8", "2025-01-01T00:00:00Z", &[reading("e_imp", "1")]);
+    messages(&field, &[(topic.clone(), good.clone()), (topic.clone(), good), (topic.clone(), back), (topic, stranger)]);
+    collector.wait_for(|status| status["points"]["received"] == 7);
+    let points = &collector.status()["points"];
+    assert_eq!((&points["accepted"], &points["duplicate"], &points["dead_letter"]), (&3.into(), &2.into(), &2.into()));
+    assert!(collector.get("/metrics").1.contains("negawatt_conservation_difference 0"));
+    collector.stop();
+    let reader = Reader::open(field.store()).unwrap();
+    let import = reader.all_series().into_iter().find(|info| info.key.point == "e_imp").unwrap();
+    let samples: Vec<_> = reader.scan(import.id, i64::MIN..i64::MAX).unwrap();
+    let told: Vec<_> = samples.iter().map(|sample| (sample.raw, sample.quality.to_string())).collect();
+    assert_eq!(told, [(Some(12_500_000), "good".to_owned()), (Some(12_400_000), "uncertain:counter_reset".to_owned())]);
+    let mut reasons: Vec<_> = reader.dead_letters().into_iter().map(|letter| letter.reason).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["identity", "name"]);
 }
