@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     prepare::{self, target_dir},
-    program::{Failure, cargo, output, print, run, say},
+    program::{Failure, cargo, output, print, root, run, say},
 };
 
 #[derive(Debug, clap::Args)]
@@ -23,15 +23,20 @@ pub(crate) struct Args {
     /// Of `faults`: how many requests are made.
     #[arg(long, default_value_t = 1_000_000)]
     exchanges: u64,
-    /// Of `faults`, `power-cuts`: what decides every fault; the usual one when not given.
+    /// Of `coverage`, `faults`, `power-cuts`: what decides every draw and every fault; the usual one when not given.
     #[arg(long)]
     seed: Option<u64>,
+    /// Of `coverage`: how many years of each kind are simulated.
+    #[arg(long, default_value_t = 500)]
+    runs: u32,
     #[command(flatten)]
     spool: spool::Asked,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
+    /// How often the stated interval of avoided energy holds the truth; writes calculator/COVERAGE.md.
+    Coverage,
     /// The whole path, from registers to an audited invoice.
     Demo,
     /// Wrong values among faulted exchanges with simulated meters.
@@ -53,6 +58,7 @@ enum Output {
 /// Builds the release binary and measures.
 pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
     match args.name {
+        Name::Coverage => coverage(args),
         Name::Demo => demo(args.output),
         Name::Faults => faults(args),
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
@@ -88,6 +94,23 @@ fn demo(shown: Output) -> Result<(), Failure> {
         print(&format!("{:<24}{seconds:>10.2} s", stage["name"].as_str().unwrap_or("?")))?;
     }
     print(&format!("{:<24}{:>10.2} s", "whole", result["wall_seconds"].as_f64().unwrap_or_default()))
+}
+
+/// Simulates facilities whose truth is known.
+fn coverage(args: &Args) -> Result<(), Failure> {
+    run(cargo().args(["build", "--release", "--package", "negawatt-calculator", "--example", "coverage"]))?;
+    let mut bench = Command::new(target_dir()?.join("release/examples/coverage"));
+    bench.args(["--runs", &args.runs.to_string(), "--seed", &args.seed.unwrap_or(1).to_string()]);
+    let text = output(bench.arg("--page").arg(root().join("calculator/COVERAGE.md")))?;
+    if args.output == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    for scenario in ["daily", "hourly"].iter().flat_map(|kind| result[kind].as_array().into_iter().flatten()) {
+        let covered = 100.0 * scenario["covered"].as_f64().unwrap_or_default();
+        print(&format!("{:<48}{covered:>8.1} %", scenario["scenario"].as_str().unwrap_or("?")))?;
+    }
+    Ok(())
 }
 
 /// Reads misbehaving devices with the gateway's own poller. Fails when one wrong value was accepted.
