@@ -37,7 +37,9 @@
 
 pub mod baseline;
 pub mod degree_days;
+pub mod events;
 pub mod model;
 pub mod savings;
 pub mod tariff;
 pub mod uncertainty;
+pub mod verification;

@@ -15,7 +15,7 @@ mod statistics;
 mod sums;
 
 pub use candidate::{Candidate, Estimate, Outcome, Reason};
-pub(crate) use ols::Orthogonal;
+pub(crate) use ols::{Orthogonal, dot};
 pub use select::{Fit, FitError, FittedDay, METHOD, fit};
 pub use shape::{BalancePoints, Grid, GridError, Model, Search, Shape, Term};
 pub(crate) use statistics::neighbour_correlation;

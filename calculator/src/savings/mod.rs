@@ -7,3 +7,4 @@ mod avoided;
 mod rounding;
 
 pub use avoided::{Avoided, AvoidedDay, BILLABLE_COVERAGE, Exact, Missing, SavingsError, avoided, avoided_at};
+pub(crate) use rounding::whole_wh;

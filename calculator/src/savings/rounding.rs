@@ -4,7 +4,7 @@
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The nearest whole watt-hour, half away from zero; `None` beyond what a float counts exactly.
-pub(super) fn whole_wh(wh: f64) -> Option<i64> {
+pub(crate) fn whole_wh(wh: f64) -> Option<i64> {
     let rounded = wh.round();
     #[expect(clippy::cast_possible_truncation, reason = "the magnitude was just checked to be an exact integer")]
     (rounded.abs() < WHOLE_MAX).then_some(rounded as i64)

@@ -173,7 +173,7 @@ fn columns(model: &Model, days: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<f64
 }
 
 /// Σᵢⱼ wᵢ wⱼ ρ^|dᵢ−dⱼ| in one pass.
-pub(super) fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
+pub(crate) fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
     let (mut total, mut carried, mut last) = (0.0, 0.0, None);
     for (weight, date) in weights.iter().zip(dates) {
         if let Some(last) = last {
@@ -195,7 +195,7 @@ fn shared(weights: &[f64], dates: &[i64], reporting: &[i64], rho: f64) -> f64 {
 }
 
 /// ρ to a whole power by squaring, so that every machine gets the same bits.
-fn power(rho: f64, mut exponent: i64) -> f64 {
+pub(crate) fn power(rho: f64, mut exponent: i64) -> f64 {
     let (mut base, mut result) = (rho, 1.0);
     while exponent > 0 {
         if exponent % 2 == 1 {

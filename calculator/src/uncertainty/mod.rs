@@ -17,6 +17,7 @@ pub use bootstrap::{BootstrapError, DRAWS, HourlyInterval, HourlyResiduals, hour
 pub(crate) use draw::Draws;
 pub use gates::{Gate, Quantity, Tried, gates};
 pub use interval::{Design, Interval, OtherErrors, interval, interval_of};
+pub(crate) use interval::{covariance, power};
 pub use portfolio::{Common, Member, Portfolio, PortfolioError, portfolio};
 pub use reference::{BandInputs, Bands, Cadence, Factor, Sample, bands, bands_of, share};
 pub use student::quantile;

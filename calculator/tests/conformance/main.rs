@@ -9,6 +9,7 @@
 mod caltrack_daily;
 mod civil_days;
 mod coverage;
+mod events;
 mod fixtures;
 mod limits;
 mod published_intervals;
