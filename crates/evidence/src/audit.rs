@@ -13,9 +13,10 @@ use serde_json::Value;
 use settlement::{Invoice, InvoiceNumber, Line, Part, Period};
 use units::Measured;
 
+use crate::baseline::{self, BaselineShown};
 use crate::bundle::{Bundle, Manifest, ManifestInvoice, stored_name};
 use crate::canonical::canonical_json;
-use crate::derive::{Derived, derive};
+use crate::derive::{Derived, derive, qualified_baseline};
 use crate::error::{BundleError, DeriveError};
 use crate::inputs::{CounterRow, Inputs, Meter, Words};
 use crate::members::{self, Members};
@@ -56,6 +57,8 @@ pub struct Verified {
     pub readings: usize,
     /// Of them, those decoded again from their register words.
     pub decoded: usize,
+    /// What the bundle shows of its baseline.
+    pub baseline: BaselineShown,
     /// SHA-256 of each derived document.
     pub digests: BTreeMap<String, String>,
     /// SHA-256 of the file.
@@ -198,10 +201,19 @@ fn audit_bundle(bundle: &Bundle) -> Result<Verified, Mismatch> {
     // The members were compared with their bytes on reading; what else the manifest says, and how, follows from the invoice.
     let recomputed = Manifest { invoice: ManifestInvoice::of(&derived), derived: digests.clone(), ..bundle.manifest().clone() };
     differ("manifest.json", bundle.manifest_bytes(), &canonical_json(&recomputed).map_err(BundleError::Encode)?)?;
-    Ok(verified(bundle, &inputs, derived, digests, decoded))
+    let qualified = qualified_baseline(&inputs.facility, &inputs.baseline, &inputs.weather).map_err(Mismatch::Derive)?;
+    let baseline = baseline::shown(&inputs, &derived, &qualified, &members::digests(&written), &digests).map_err(BundleError::Encode)?;
+    Ok(verified(bundle, &inputs, derived, baseline, digests, decoded))
 }
 
-fn verified(bundle: &Bundle, inputs: &Inputs, derived: Derived, digests: BTreeMap<String, String>, decoded: usize) -> Verified {
+fn verified(
+    bundle: &Bundle,
+    inputs: &Inputs,
+    derived: Derived,
+    baseline: BaselineShown,
+    digests: BTreeMap<String, String>,
+    decoded: usize,
+) -> Verified {
     let invoice: &Invoice = &derived.invoice;
     Verified {
         invoice: invoice.id(),
@@ -220,6 +232,7 @@ fn verified(bundle: &Bundle, inputs: &Inputs, derived: Derived, digests: BTreeMa
         readings: inputs.reporting.meters.iter().map(|meter| meter.rows.len()).sum(),
         method: derived.fit.method,
         decoded,
+        baseline,
         digests,
         sha256: bundle.sha256(),
     }
@@ -360,6 +373,7 @@ impl fmt::Display for Verified {
             "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers",
             self.days_compared, self.days_total, self.meters, self.readings, self.decoded
         )?;
+        writeln!(f, "{}", self.baseline)?;
         write!(f, "sha256 {}", self.sha256)
     }
 }

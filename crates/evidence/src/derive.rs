@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use calculator::baseline::{
-    EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days,
+    Baseline, EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days,
 };
 use calculator::model::{self, Fit};
 use calculator::savings::{self, Avoided};
@@ -50,11 +50,17 @@ pub struct Derived {
 ///
 /// * Errors: rows that make no days, days that may not be fitted (with every violated clause), no model.
 pub fn fit_baseline(facility: &Facility, baseline: &BaselineInputs, weather: &Series) -> Result<Fit, DeriveError> {
+    model::fit(&qualified_baseline(facility, baseline, weather)?, &baseline.search).map_err(DeriveError::Fit)
+}
+
+/// The days of the baseline, which may be fitted.
+///
+/// * Errors: rows that make no days, days that may not be fitted (with every violated clause).
+pub fn qualified_baseline(facility: &Facility, baseline: &BaselineInputs, weather: &Series) -> Result<Baseline, DeriveError> {
     let calendar = calendar(facility)?;
     let energy = baseline_energy(baseline, &calendar)?;
     let temperatures = temperatures(weather, &calendar, baseline.period)?;
-    let qualified = qualify(&energy, &temperatures, baseline.commodity, baseline.period).map_err(DeriveError::Disqualified)?;
-    model::fit(&qualified, &baseline.search).map_err(DeriveError::Fit)
+    qualify(&energy, &temperatures, baseline.commodity, baseline.period).map_err(DeriveError::Disqualified)
 }
 
 /// Measures what a period did not use.

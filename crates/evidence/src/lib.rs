@@ -21,11 +21,13 @@ mod rows;
 
 #[cfg(feature = "audit")]
 mod audit;
+#[cfg(feature = "audit")]
+mod baseline;
 
 pub use bundle::{Bundle, Manifest, ManifestInvoice, ManifestMember, SCHEMA, Written, encode, verify, write};
 pub use canonical::{canonical_json, sha256_hex};
 pub use days::{BOUNDARY_SLACK_MS, CounterReading, MeterDay, MeterDays, energy_days, meter_days};
-pub use derive::{Derived, Measurement, derive, fit_baseline, measure};
+pub use derive::{Derived, Measurement, derive, fit_baseline, measure, qualified_baseline};
 pub use error::{BundleError, DeriveError};
 pub use inputs::{
     BaselineInputs, CounterRow, Facility, Inputs, IssueInputs, Meter, MeterProfile, Reporting, SampleRow, Series, Words, WordsError,
@@ -33,6 +35,8 @@ pub use inputs::{
 
 #[cfg(feature = "audit")]
 pub use audit::{DoubtedRow, Mismatch, Verified, audit, audit_bytes};
+#[cfg(feature = "audit")]
+pub use baseline::BaselineShown;
 
 #[cfg(test)]
 mod fixture;
