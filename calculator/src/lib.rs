@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod assessment;
 pub mod baseline;
 pub mod degree_days;
 pub mod events;

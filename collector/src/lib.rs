@@ -22,6 +22,6 @@ mod serve;
 mod write;
 
 pub use config::{Config, Login, Names, PointRule, WriteConfig, WriteToken};
-pub use import::{Import, ImportError, Imported, ParsedRow, Rejected, parquet_rows};
+pub use import::{FileRow, FileRows, Import, ImportError, Imported, ParsedRow, Rejected, file_rows, parquet_rows};
 pub use ingest::IngestError;
 pub use serve::{ServeError, Served, serve, start};

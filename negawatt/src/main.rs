@@ -4,6 +4,7 @@ mod audit;
 mod cli;
 mod demo;
 mod readings;
+mod savings;
 mod up;
 
 use clap::Parser;

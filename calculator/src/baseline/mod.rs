@@ -14,4 +14,5 @@ pub use days::{Day, DaysError, EnergyDay, TemperatureDay, energy_days, join, tem
 pub(crate) use period::day_number;
 pub use period::{Period, PeriodError};
 pub use rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow, TemperatureUnit};
-pub use sufficiency::{Baseline, Bound, Clause, Disqualified, Finding, qualify};
+pub(crate) use sufficiency::quantile;
+pub use sufficiency::{Baseline, Bound, Clause, Disqualified, Finding, Severity, qualify};

@@ -30,9 +30,41 @@ pub enum EnergyUnit {
     /// US therms: 100,000 Btu at 59 °F, 105,480,400 J.
     #[serde(rename = "therm")]
     Therm,
+    /// Megajoules.
+    #[serde(rename = "MJ")]
+    Megajoule,
+    /// Gigajoules.
+    #[serde(rename = "GJ")]
+    Gigajoule,
+    /// A thousand Btu: a hundredth of a therm.
+    #[serde(rename = "kBtu")]
+    KiloBtu,
+    /// A million Btu: ten therms.
+    #[serde(rename = "MMBtu")]
+    MillionBtu,
+    /// Kilowatt-hours of heat.
+    #[serde(rename = "kWh_th")]
+    ThermalKilowattHour,
+    /// Cubic metres of fuel. A volume has no watt-hours without its calorific value: what is counted of it are litres.
+    #[serde(rename = "m3")]
+    CubicMetre,
 }
 
 impl EnergyUnit {
+    /// Every unit that a meter may have.
+    pub const ALL: [Self; 10] = [
+        Self::WattHour,
+        Self::KilowattHour,
+        Self::MegawattHour,
+        Self::Therm,
+        Self::Megajoule,
+        Self::Gigajoule,
+        Self::KiloBtu,
+        Self::MillionBtu,
+        Self::ThermalKilowattHour,
+        Self::CubicMetre,
+    ];
+
     /// The unit as printed.
     pub const fn symbol(self) -> &'static str {
         match self {
@@ -40,12 +72,18 @@ impl EnergyUnit {
             Self::KilowattHour => "kWh",
             Self::MegawattHour => "MWh",
             Self::Therm => "therm",
+            Self::Megajoule => "MJ",
+            Self::Gigajoule => "GJ",
+            Self::KiloBtu => "kBtu",
+            Self::MillionBtu => "MMBtu",
+            Self::ThermalKilowattHour => "kWh_th",
+            Self::CubicMetre => "m3",
         }
     }
 
     /// The unit with this symbol.
     pub fn from_symbol(symbol: &str) -> Option<Self> {
-        [Self::WattHour, Self::KilowattHour, Self::MegawattHour, Self::Therm].into_iter().find(|unit| unit.symbol() == symbol)
+        Self::ALL.into_iter().find(|unit| unit.symbol() == symbol)
     }
 
     /// The unit of a stored series, when it is one of energy that this crate knows.
@@ -57,13 +95,17 @@ impl EnergyUnit {
         }
     }
 
-    /// Watt-hours in this many of the unit.
+    /// Watt-hours in this many of the unit; litres where the unit is a volume.
     pub fn to_wh(self, value: f64) -> f64 {
         match self {
             Self::WattHour => value,
-            Self::KilowattHour => value * 1_000.0,
+            Self::KilowattHour | Self::ThermalKilowattHour | Self::CubicMetre => value * 1_000.0,
             Self::MegawattHour => value * 1_000_000.0,
             Self::Therm => value * 105_480_400.0 / 3_600.0,
+            Self::Megajoule => value * 1_000_000.0 / 3_600.0,
+            Self::Gigajoule => value * 1_000_000_000.0 / 3_600.0,
+            Self::KiloBtu => value * 1_054_804.0 / 3_600.0,
+            Self::MillionBtu => value * 1_054_804_000.0 / 3_600.0,
         }
     }
 }

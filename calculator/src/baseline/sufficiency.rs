@@ -69,6 +69,16 @@ impl Clause {
     }
 }
 
+/// Whether a rule that does not hold forbids a fit, or asks for a human's eye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Forbids a fit.
+    Disqualification,
+    /// Somebody should look.
+    Warning,
+}
+
 /// How the measured value must lie to the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,7 +288,7 @@ fn extreme_days(days: &[Day]) -> f64 {
 }
 
 /// The quarter quantile of sorted values, linear between neighbours (type 7).
-fn quantile(sorted: &[f64], quarters: usize) -> Option<f64> {
+pub(crate) fn quantile(sorted: &[f64], quarters: usize) -> Option<f64> {
     let position = sorted.len().checked_sub(1)? * quarters;
     let (index, rest) = (position / 4, position % 4);
     let low = *sorted.get(index)?;

@@ -16,6 +16,7 @@ mod sums;
 
 pub use candidate::{Candidate, Estimate, Outcome, Reason};
 pub(crate) use ols::{Orthogonal, dot};
+pub(crate) use select::fit_days;
 pub use select::{Fit, FitError, FittedDay, METHOD, fit};
 pub use shape::{BalancePoints, Grid, GridError, Model, Search, Shape, Term};
 pub(crate) use statistics::neighbour_correlation;

@@ -86,17 +86,24 @@ pub enum FitError {
 /// * Errors: [`FitError::NoneAdmissible`] with each candidate's reason, [`FitError::NoUse`]; never NaN, never a silent default.
 /// * Source: CalTRACK 2.0, 3.3-3.4. The use of a day of 23 or 25 hours is scaled to 24 (3.2.1).
 pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
-    let mut days: Vec<FittedDay> = baseline
+    let days: Vec<FittedDay> = baseline
         .days()
         .iter()
         .filter_map(|day| {
             Some(FittedDay { date: day.date, temperature_f: day.temperature_f?, use_wh: day.use_wh? / day.length(), residual_wh: 0.0 })
         })
         .collect();
+    fit_days(days, baseline.commodity(), baseline.period(), search)
+}
+
+/// Fits days that somebody else has qualified, or has chosen not to: each has weather and use per 24 hours.
+///
+/// * Errors: as [`fit`].
+pub(crate) fn fit_days(mut days: Vec<FittedDay>, commodity: Commodity, period: Period, search: &Search) -> Result<Fit, FitError> {
     if days.iter().map(|day| day.use_wh).sum::<f64>() == 0.0 {
         return Err(FitError::NoUse { days: days.len() });
     }
-    let mut candidates = fit_all(&days, search, baseline.commodity());
+    let mut candidates = fit_all(&days, search, commodity);
     let Some((index, estimate)) = select(&days, &candidates, search.gain_min) else {
         return Err(FitError::NoneAdmissible { candidates });
     };
@@ -107,8 +114,8 @@ pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
     }
     Ok(Fit {
         method: METHOD.to_owned(),
-        commodity: baseline.commodity(),
-        period: baseline.period(),
+        commodity,
+        period,
         search: *search,
         model,
         r_squared_adj: estimate.r_squared_adj,

@@ -5,6 +5,7 @@
 //! without a value. The same file twice changes nothing: every part of it is known by the hash of its readings.
 
 mod parquet;
+mod rows;
 mod table;
 mod text;
 
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use store::{Batch, CommitError, Origin, Row, Store};
 use units::{Quality, Reason, Unit};
 
+pub use rows::{FileRow, FileRows, file_rows};
 pub(crate) use table::{Line, Table, When};
 
 /// Values are kept with six decimals.

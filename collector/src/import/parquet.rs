@@ -14,30 +14,44 @@ use super::ImportError;
 use super::table::{Columns, Line, Table, When};
 
 pub(super) fn read(body: Bytes, wanted: Option<&str>) -> Result<Table, ImportError> {
+    let Columnar { times, values, clock, columns } = columns(body, wanted)?;
+    let mut lines = Vec::with_capacity(times.len());
+    for (when, value) in times.into_iter().zip(values) {
+        let when = when.ok_or_else(|| "has no time".to_owned()).and_then(|units| clock.when(units));
+        // A number that is not one is how some writers say that there is none.
+        let value = Ok(value.filter(|value| !value.is_nan()));
+        lines.push(Line { number: lines.len() as u64 + 1, when, value });
+    }
+    Ok(Table { lines, unit: columns.unit(), column: columns.name })
+}
+
+/// The two columns of a file, as they lie in it.
+pub(super) struct Columnar {
+    pub(super) times: Vec<Option<i64>>,
+    pub(super) values: Vec<Option<f64>>,
+    pub(super) clock: Clock,
+    pub(super) columns: Columns,
+}
+
+pub(super) fn columns(body: Bytes, wanted: Option<&str>) -> Result<Columnar, ImportError> {
     let reader = SerializedFileReader::new(body).map_err(ImportError::Parquet)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.name().to_owned()).collect();
     let columns = Columns::find(&names, wanted)?;
     let (time, value) = (schema.column(columns.time), schema.column(columns.value));
     let clock = Clock::of(&time).ok_or_else(|| ImportError::Type { column: time.name().to_owned(), role: "time" })?;
-    let mut lines = Vec::new();
+    let (mut times, mut values) = (Vec::new(), Vec::new());
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(ImportError::Parquet)?;
-        let times = integers(group.as_ref(), columns.time, &time)?;
-        let values = numbers(group.as_ref(), columns.value, &value)?;
-        for (when, value) in times.into_iter().zip(values) {
-            let when = when.ok_or_else(|| "has no time".to_owned()).and_then(|units| clock.when(units));
-            // A number that is not one is how some writers say that there is none.
-            let value = Ok(value.filter(|value| !value.is_nan()));
-            lines.push(Line { number: lines.len() as u64 + 1, when, value });
-        }
+        times.append(&mut integers(group.as_ref(), columns.time, &time)?);
+        values.append(&mut numbers(group.as_ref(), columns.value, &value)?);
     }
-    Ok(Table { lines, unit: columns.unit(), column: columns.name })
+    Ok(Columnar { times, values, clock, columns })
 }
 
 /// How a column counts time.
 #[derive(Clone, Copy, Debug)]
-enum Clock {
+pub(super) enum Clock {
     Units { per_second: i64, is_utc: bool },
     Days,
 }
@@ -58,7 +72,15 @@ impl Clock {
         }
     }
 
-    fn when(self, units: i64) -> Result<When, String> {
+    /// The whole second of a time that says its zone; none where it does not.
+    pub(super) const fn second(self, units: i64) -> Option<i64> {
+        match self {
+            Self::Units { per_second, is_utc: true } => Some(units.div_euclid(per_second)),
+            Self::Units { is_utc: false, .. } | Self::Days => None,
+        }
+    }
+
+    pub(super) fn when(self, units: i64) -> Result<When, String> {
         let outside = |_| format!("has a time outside of the calendar: {units}");
         match self {
             Self::Units { per_second, is_utc } => {
@@ -89,6 +111,10 @@ fn numbers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) 
         Physical::DOUBLE => all::<DoubleType>(reader, column),
         Physical::FLOAT => Ok(all::<FloatType>(reader, column)?.into_iter().map(|value| value.map(f64::from)).collect()),
         Physical::INT32 => Ok(all::<Int32Type>(reader, column)?.into_iter().map(|value| value.map(f64::from)).collect()),
+        #[expect(clippy::cast_precision_loss, reason = "a meter's value, far below 2^53")]
+        Physical::INT64 if column.logical_type_ref().is_none_or(|logical| matches!(logical, LogicalType::Integer(_))) => {
+            Ok(all::<Int64Type>(reader, column)?.into_iter().map(|value| value.map(|value| value as f64)).collect())
+        }
         _ => Err(ImportError::Type { column: column.name().to_owned(), role: "value" }),
     }
 }

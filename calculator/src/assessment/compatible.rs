@@ -1,0 +1,143 @@
+//! The daily method as eemeter 2.10 runs it: its rows, its criteria, its statistics, its bands.
+//!
+//! What it gets wrong is not repeated: a day of 25 hours has its degree days once. Everything else is compared with its
+//! published results to nine digits.
+
+use jiff::civil::Date;
+
+use super::days::{self, Calendar};
+use super::error::AssessError;
+use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
+use super::question::Question;
+use super::series::{Row, Series};
+use super::spans::{self, Span};
+use super::statistics::Statistics;
+use super::sufficiency::{Counts, Verdict};
+use super::Weather;
+use crate::baseline::{Commodity, Period};
+use crate::model::{Fit, FitError, FittedDay, Search, fit_days};
+use crate::uncertainty::{self, BandInputs, CONFIDENCE, Reporting};
+
+pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
+    days::is_hourly(weather)?;
+    let (baseline, reporting) = days::periods(question)?;
+    let calendar = Calendar::of(question, meter)?;
+    let hours = spans::hourly(&weather.series);
+    let spans_of = |rows: &[Row]| {
+        let mut spans = spans::spans(rows, i64::MIN, i64::MAX);
+        let unit = weather.unit;
+        spans::warm(&mut spans, &hours, |degrees| unit.to_fahrenheit(degrees));
+        spans
+    };
+
+    let rows = calendar.days_of(meter, baseline);
+    days::has_use(meter, &rows, baseline.end())?;
+    let before = spans_of(&rows);
+    days::reaches(weather, before.last().map_or(0, Span::end), "baseline")?;
+    let after = match reporting {
+        Some(period) => {
+            let rows = calendar.days_of(meter, period);
+            days::has_reporting(meter, &rows, period.first())?;
+            let spans = spans_of(&rows);
+            days::reaches(weather, spans.last().map_or(0, Span::end), "reporting")?;
+            Some(spans)
+        }
+        None => None,
+    };
+
+    let counts = Counts::of(&before, calendar.midnight(baseline.end()));
+    let sufficiency = counts.judge(question.commodity == Commodity::Electricity);
+    let empty = |sufficiency, candidates| Assessment {
+        method: question.method,
+        mode: question.mode,
+        status: Status::NoModel,
+        model: None,
+        r_squared_adj: None,
+        metrics: None,
+        sufficiency,
+        avoided: None,
+        candidates,
+    };
+    let fit = match fit_spans(&before, &calendar, question.commodity, baseline) {
+        Ok(fit) => fit,
+        Err(FitError::NoneAdmissible { candidates }) => return Ok(empty(sufficiency, candidates)),
+        Err(FitError::NoUse { .. }) => return Ok(empty(sufficiency, Vec::new())),
+    };
+    let statistics = totals(&fit, &before);
+    let avoided = after.and_then(|spans| avoided(&fit, &statistics, &spans, |second| calendar.date(second)));
+    Ok(Assessment {
+        status: if sufficiency.status == Verdict::Pass { Status::Qualified } else { Status::Disqualified },
+        model: Some(FittedModel::of_degree_days(&fit.model)),
+        r_squared_adj: Some(fit.r_squared_adj),
+        metrics: Some(statistics),
+        avoided,
+        ..empty(sufficiency, fit.candidates)
+    })
+}
+
+/// The days of a span list that have both, as a fit takes them: use per 24 hours, in the unit of the meter.
+fn fit_spans(spans: &[Span], calendar: &Calendar, commodity: Commodity, period: Period) -> Result<Fit, FitError> {
+    let days = spans.iter().filter_map(|span| {
+        let (temperature_f, value) = (span.mean_f?, span.value?);
+        Some(FittedDay { date: calendar.date(span.start), temperature_f, use_wh: value / span.days(), residual_wh: 0.0 })
+    });
+    fit_days(days.collect(), commodity, period, &Search::compatible())
+}
+
+/// The statistics over whole rows, which is what the published program makes its bands of.
+fn totals(fit: &Fit, spans: &[Span]) -> Statistics {
+    let lengths = spans.iter().filter(|span| span.mean_f.is_some() && span.value.is_some()).map(Span::days);
+    let (mut observed, mut predicted) = (Vec::with_capacity(fit.days.len()), Vec::with_capacity(fit.days.len()));
+    for (day, length) in fit.days.iter().zip(lengths) {
+        observed.push(day.use_wh * length);
+        predicted.push(fit.model.predict_wh(day.temperature_f, 1.0) * length);
+    }
+    Statistics::of(&observed, &predicted, fit.metrics.slopes)
+}
+
+/// What the reporting rows with energy and weather avoided; nothing when there is none.
+fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64) -> Date) -> Option<AvoidedEnergy> {
+    let (mut observed, mut base, mut heating, mut cooling) = (0.0, 0.0, 0.0, 0.0);
+    let mut weather = Vec::with_capacity(spans.len());
+    for span in spans {
+        let (Some(mean_f), Some(value)) = (span.mean_f, span.value) else { continue };
+        observed += value;
+        base += fit.model.intercept * span.days();
+        heating += fit.model.heating_wh(mean_f);
+        cooling += fit.model.cooling_wh(mean_f);
+        weather.push((date(span.start), mean_f, span.days()));
+    }
+    let compared = u32::try_from(weather.len()).ok().filter(|rows| *rows > 0)?;
+    let rows = u32::try_from(spans.len()).ok()?;
+    let inputs = BandInputs {
+        observations: statistics.observed_length,
+        slopes: statistics.num_parameters,
+        effective_observations: statistics.n_prime.unwrap_or(0.0),
+        mean: statistics.observed_mean,
+        variance: statistics.observed_variance,
+        rmse_adj: statistics.rmse_adj,
+    };
+    let days = f64::from(compared);
+    let bands = uncertainty::reference_bands(&inputs, Reporting::Days(days), observed / days, CONFIDENCE);
+    let band = |index: usize| bands.and_then(|bands| bands.get(index).copied());
+    let half = uncertainty::interval(fit, &weather, CONFIDENCE).half_width_wh;
+    let counterfactual = base + heating + cooling;
+    let savings = counterfactual - observed;
+    Some(AvoidedEnergy {
+        counterfactual,
+        observed,
+        savings,
+        fsu_band: band(0),
+        ols_band: band(1),
+        ols_band_model: band(2),
+        ols_band_noise: band(3),
+        interval_90: [savings - half, savings + half],
+        interval_90_half_width: half,
+        base_load: base,
+        heating_load: heating,
+        cooling_load: cooling,
+        rows,
+        rows_compared: compared,
+        coverage: days / f64::from(rows),
+    })
+}

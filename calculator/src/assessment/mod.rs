@@ -1,0 +1,77 @@
+//! From the rows of two files to an answer that can be kept, compared and recomputed.
+//!
+//! [`assess`] takes a [`Question`], the rows of a meter and those of a weather station, and gives an [`Assessment`]: the
+//! model, how well it fits, what speaks against it, and what was avoided, in the unit of the meter. In compatible mode it
+//! does what eemeter 2.10 does, row by row, and says so by its names; in strict mode it goes the way that invoices go.
+//! [`Answer`] adds one digest over inputs, settings, code version and result.
+//!
+//! ```
+//! use jiff::civil::date;
+//! use negawatt_calculator::assessment::{Method, Mode, Question, Row, Series, Status, Weather, assess};
+//! use negawatt_calculator::baseline::{Commodity, EnergyUnit, TemperatureUnit};
+//!
+//! const HOUR: i64 = 3_600;
+//! let first = 1_704_067_200; // 2024-01-01T00:00:00Z
+//! let degrees = |day: i64| 20.0 + (day * 29 % 61) as f64;
+//! let use_of = |day: i64| 20.0 + 0.9 * (55.0 - degrees(day)).max(0.0) + (day % 3) as f64 * 0.1;
+//! let meter = (0..=700).map(|day| Row { at: first + day * 24 * HOUR, value: (day < 700).then(|| use_of(day)) }).collect();
+//! let weather = (0..=700 * 24).map(|hour| Row { at: first + hour * HOUR, value: Some(degrees(hour / 24)) }).collect();
+//! let question = Question {
+//!     method: Method::CaltrackDaily,
+//!     mode: Mode::Compatible,
+//!     commodity: Commodity::Electricity,
+//!     unit: EnergyUnit::KilowattHour,
+//!     zone: None,
+//!     blackout_start: date(2025, 1, 1),
+//!     blackout_end: Some(date(2025, 1, 11)),
+//! };
+//! let answer = assess(&question, &Series::new(meter)?, &Weather { series: Series::new(weather)?, unit: TemperatureUnit::Fahrenheit })?;
+//! assert_eq!(answer.status, Status::Qualified);
+//! assert_eq!(answer.model.map(|model| model.kind).as_deref(), Some("hdd_only"));
+//! assert!(answer.avoided.is_some_and(|avoided| avoided.savings.abs() < avoided.interval_90_half_width));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod compatible;
+mod days;
+mod digest;
+mod error;
+mod outcome;
+mod question;
+mod series;
+mod spans;
+mod statistics;
+mod strict;
+mod sufficiency;
+
+pub use digest::{Answer, CODE_VERSION, Inputs, Settings};
+pub use error::{AssessError, Source};
+pub use outcome::{Assessment, AvoidedEnergy, FittedModel, SCHEMA, Status};
+pub use question::{Method, Mode, Question};
+pub use series::{Row, RowFault, Series};
+pub use statistics::Statistics;
+pub use sufficiency::{Counts, Found, Sufficiency, Verdict};
+
+use crate::baseline::TemperatureUnit;
+
+/// The rows of a weather station with their unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weather {
+    /// The rows.
+    pub series: Series,
+    /// What they mean.
+    pub unit: TemperatureUnit,
+}
+
+/// Answers a question from the rows of a meter and of a weather station.
+///
+/// * Shape: see [`Series`]; the last row of the meter closes its last period.
+/// * Units: energies as [`Question::unit`] says, in and out; temperatures as [`Weather::unit`] says.
+/// * Errors: input that no method may use, with file, row and rule; a baseline that is merely insufficient is an answer.
+pub fn assess(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
+    match (question.method, question.mode) {
+        (Method::CaltrackDaily, Mode::Compatible) => compatible::daily(question, meter, weather),
+        (Method::CaltrackDaily, Mode::Strict) => strict::daily(question, meter, weather),
+        (method, _) => Err(AssessError::Method { method }),
+    }
+}

@@ -1,0 +1,114 @@
+//! What is answered: one object for every method, in the unit of the meter.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::question::{Method, Mode};
+use super::statistics::Statistics;
+use super::sufficiency::Sufficiency;
+use crate::model::{Candidate, Shape};
+
+/// The name and edition of the answer's form.
+pub const SCHEMA: &str = "negawatt.savings/1";
+
+/// Whether the numbers may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The baseline satisfies every criterion and has a model.
+    Qualified,
+    /// No candidate qualified: there is no number at all.
+    NoModel,
+    /// A criterion forbids the baseline. Numbers that stand beside this are for comparison with other programs only.
+    Disqualified,
+}
+
+/// A fitted model by the names of the published program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FittedModel {
+    /// `intercept_only`, `hdd_only`, `cdd_only`, `cdd_hdd`, or the name of another family.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its parameters: energy in the unit of the meter per day, temperatures in °F.
+    pub params: BTreeMap<String, f64>,
+}
+
+/// What was not used, in the unit of the meter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AvoidedEnergy {
+    /// What the baseline would have used under the weather of the reporting period.
+    pub counterfactual: f64,
+    /// What was used.
+    pub observed: f64,
+    /// The difference; negative when more was used.
+    pub savings: f64,
+    /// Half of the published program's band by fractional savings uncertainty.
+    pub fsu_band: Option<f64>,
+    /// Half of its band by least squares.
+    pub ols_band: Option<f64>,
+    /// The part of that band that comes from not knowing the model.
+    pub ols_band_model: Option<f64>,
+    /// The part of it that comes from the noise of the reporting days.
+    pub ols_band_noise: Option<f64>,
+    /// Our interval of the savings at 90 %: from, to.
+    pub interval_90: [f64; 2],
+    /// Half of its width.
+    pub interval_90_half_width: f64,
+    /// The counterfactual's base load.
+    pub base_load: f64,
+    /// Its heating.
+    pub heating_load: f64,
+    /// Its cooling.
+    pub cooling_load: f64,
+    /// Rows of the reporting period.
+    pub rows: u32,
+    /// Rows with energy and weather; only these are compared.
+    pub rows_compared: u32,
+    /// `rows_compared / rows`; below 0.9 the period is not billable.
+    pub coverage: f64,
+}
+
+/// The answer, without the digest over it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// How it was computed.
+    pub method: Method,
+    /// By whose rules.
+    pub mode: Mode,
+    /// Whether its numbers may be used.
+    pub status: Status,
+    /// The model, where there is one.
+    pub model: Option<FittedModel>,
+    /// The selected model's adjusted R².
+    pub r_squared_adj: Option<f64>,
+    /// How well it fits.
+    pub metrics: Option<Statistics>,
+    /// Whether the baseline may be used.
+    pub sufficiency: Sufficiency,
+    /// What was not used, where there is a model and a reporting period.
+    pub avoided: Option<AvoidedEnergy>,
+    /// Every candidate in canonical order.
+    #[serde(skip)]
+    pub candidates: Vec<Candidate>,
+}
+
+impl FittedModel {
+    /// A model of degree days, by the names of the published program.
+    pub(super) fn of_degree_days(model: &crate::model::Model) -> Self {
+        let kind = match model.kind {
+            Shape::InterceptOnly => "intercept_only",
+            Shape::HddOnly => "hdd_only",
+            Shape::CddOnly => "cdd_only",
+            Shape::CddHdd => "cdd_hdd",
+        };
+        let mut params = BTreeMap::from([("intercept".to_owned(), model.intercept)]);
+        for (beta, point, term) in [("beta_cdd", "cooling_balance_point", model.cdd), ("beta_hdd", "heating_balance_point", model.hdd)] {
+            if let Some(term) = term {
+                params.insert(beta.to_owned(), term.beta);
+                params.insert(point.to_owned(), term.balance_f);
+            }
+        }
+        Self { kind: kind.to_owned(), params }
+    }
+}

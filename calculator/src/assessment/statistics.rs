@@ -1,0 +1,166 @@
+//! Statistics of a fit as eemeter 2.10 defines and names them, for comparison with published results.
+//!
+//! Residuals are prediction minus observation there. Where its program divides by zero and writes no number, there is none here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::uncertainty::{CONFIDENCE, quantile};
+
+/// What `ModelMetrics` of the published program holds, by its names.
+///
+/// * Units: means in the unit of the meter, variances in its square; the rest are ratios and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the published program; its manual says what they are")]
+pub struct Statistics {
+    pub observed_length: f64,
+    pub predicted_length: f64,
+    pub merged_length: f64,
+    pub num_parameters: f64,
+    pub observed_mean: f64,
+    pub predicted_mean: f64,
+    pub observed_variance: f64,
+    pub predicted_variance: f64,
+    pub observed_skew: Option<f64>,
+    pub predicted_skew: Option<f64>,
+    pub observed_kurtosis: Option<f64>,
+    pub predicted_kurtosis: Option<f64>,
+    pub observed_cvstd: Option<f64>,
+    pub predicted_cvstd: Option<f64>,
+    pub r_squared: Option<f64>,
+    pub r_squared_adj: Option<f64>,
+    pub rmse: f64,
+    pub rmse_adj: f64,
+    pub cvrmse: Option<f64>,
+    pub cvrmse_adj: Option<f64>,
+    pub mape: Option<f64>,
+    pub mape_no_zeros: Option<f64>,
+    pub num_meter_zeros: f64,
+    pub nmae: Option<f64>,
+    pub nmbe: Option<f64>,
+    pub autocorr_resid: Option<f64>,
+    pub confidence_level: f64,
+    pub n_prime: Option<f64>,
+    pub single_tailed_confidence_level: f64,
+    pub degrees_of_freedom: Option<f64>,
+    pub t_stat: Option<f64>,
+    pub cvrmse_auto_corr_correction: Option<f64>,
+    pub approx_factor_auto_corr_correction: Option<f64>,
+    pub fsu_base_term: Option<f64>,
+}
+
+impl Statistics {
+    /// The statistics of predictions beside what was observed, row by row, for a model of so many slopes.
+    ///
+    /// * Shape: both of one length.
+    pub fn of(observed: &[f64], predicted: &[f64], slopes: u8) -> Self {
+        let (n, c) = (observed.len() as f64, f64::from(slopes));
+        let residuals: Vec<f64> = predicted.iter().zip(observed).map(|(predicted, observed)| predicted - observed).collect();
+        let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
+        let total: f64 = observed.iter().sum();
+        let (seen, said) = (Moments::of(observed), Moments::of(predicted));
+        let (rmse, rmse_adj) = ((squares / n).sqrt(), (squares / (n - c)).sqrt());
+        let r_squared = correlation(predicted, observed).map(|r| r * r);
+        let used = || observed.iter().zip(&residuals).filter(|(observed, _)| **observed > 0.0);
+        let autocorr_resid =
+            residuals.split_first().zip(residuals.split_last()).and_then(|((_, after), (_, before))| correlation(before, after));
+        let n_prime = autocorr_resid.and_then(|rho| finite(n * (1.0 - rho) / (1.0 + rho)));
+        let degrees_of_freedom = n_prime.map(|n_prime| (n_prime - c).round_ties_even());
+        let t_stat = degrees_of_freedom.and_then(|degrees| finite(quantile(f64::midpoint(1.0, CONFIDENCE), degrees)));
+        let cvrmse_adj = finite(rmse_adj / seen.mean);
+        let usable = n_prime.filter(|n_prime| {
+            n_prime.abs() > 0.0 && (n_prime - c).abs() > 0.0 && degrees_of_freedom.is_some_and(|degrees| degrees >= 1.0) && n >= c
+        });
+        let cvrmse_auto_corr_correction = usable.and_then(|n_prime| finite(((n - c) / (n_prime - c)).sqrt()));
+        let approx_factor_auto_corr_correction = usable.and_then(|n_prime| finite((1.0 + 2.0 / n_prime).sqrt()));
+        let fsu_base_term = t_stat
+            .zip(cvrmse_adj)
+            .zip(cvrmse_auto_corr_correction.zip(approx_factor_auto_corr_correction))
+            .map(|((t, cv), (correction, factor))| t * cv * correction * factor);
+        Self {
+            observed_length: n,
+            predicted_length: n,
+            merged_length: n,
+            num_parameters: c,
+            observed_mean: seen.mean,
+            predicted_mean: said.mean,
+            observed_variance: seen.variance,
+            predicted_variance: said.variance,
+            observed_skew: seen.skew,
+            predicted_skew: said.skew,
+            observed_kurtosis: seen.kurtosis,
+            predicted_kurtosis: said.kurtosis,
+            observed_cvstd: seen.cvstd(n),
+            predicted_cvstd: said.cvstd(n),
+            r_squared,
+            r_squared_adj: r_squared.and_then(|r_squared| finite(1.0 - (1.0 - r_squared) * (n - 1.0) / (n - c - 1.0))),
+            rmse,
+            rmse_adj,
+            cvrmse: finite(rmse / seen.mean),
+            cvrmse_adj,
+            mape: finite(observed.iter().zip(&residuals).map(|(observed, residual)| (residual / observed).abs()).sum::<f64>() / n),
+            mape_no_zeros: finite(used().map(|(observed, residual)| (residual / observed).abs()).sum::<f64>() / used().count() as f64),
+            num_meter_zeros: n - used().count() as f64,
+            nmae: finite(residuals.iter().map(|residual| residual.abs()).sum::<f64>() / total),
+            nmbe: finite(residuals.iter().sum::<f64>() / total),
+            autocorr_resid,
+            confidence_level: CONFIDENCE,
+            n_prime,
+            single_tailed_confidence_level: f64::midpoint(1.0, CONFIDENCE),
+            degrees_of_freedom,
+            t_stat,
+            cvrmse_auto_corr_correction,
+            approx_factor_auto_corr_correction,
+            fsu_base_term,
+        }
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+struct Moments {
+    mean: f64,
+    /// Of the population.
+    variance: f64,
+    skew: Option<f64>,
+    kurtosis: Option<f64>,
+}
+
+impl Moments {
+    fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let (mut second, mut third, mut fourth) = (0.0, 0.0, 0.0);
+        for value in values {
+            let off = value - mean;
+            let square = off * off;
+            second += square;
+            third += square * off;
+            fourth += square * square;
+        }
+        let varies = second > 0.0;
+        let skew = n * (n - 1.0).sqrt() / (n - 2.0) * third / (second * second.sqrt());
+        let scale = (n - 1.0) / ((n - 2.0) * (n - 3.0));
+        let kurtosis = scale * ((n + 1.0) * n * fourth / (second * second) - 3.0 * (n - 1.0));
+        Self { mean, variance: second / n, skew: finite(skew).filter(|_| varies), kurtosis: finite(kurtosis).filter(|_| varies) }
+    }
+
+    fn cvstd(&self, n: f64) -> Option<f64> {
+        finite((self.variance * n / (n - 1.0)).sqrt() / self.mean)
+    }
+}
+
+/// The Pearson correlation; none where one side does not vary.
+fn correlation(one: &[f64], other: &[f64]) -> Option<f64> {
+    let n = one.len() as f64;
+    let (mean_one, mean_other) = (one.iter().sum::<f64>() / n, other.iter().sum::<f64>() / n);
+    let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
+    for (x, y) in one.iter().zip(other) {
+        both += (x - mean_one) * (y - mean_other);
+        first += (x - mean_one) * (x - mean_one);
+        second += (y - mean_other) * (y - mean_other);
+    }
+    let varies = |spread: f64, mean: f64| spread > 1e-28 * n * mean * mean && spread > 0.0;
+    (varies(first, mean_one) && varies(second, mean_other)).then(|| (both / (first * second).sqrt()).clamp(-1.0, 1.0))
+}

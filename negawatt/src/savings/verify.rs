@@ -1,0 +1,136 @@
+//! `negawatt savings verify`: a kept answer computed again from its files.
+
+use std::path::PathBuf;
+
+use calculator::assessment::{Answer, CODE_VERSION, Method, Mode};
+use calculator::baseline::Commodity;
+use daemon::ExitCode;
+use serde_json::Value;
+
+use super::input::Refused;
+use super::question::{self, How, Rules, What};
+use crate::cli::{Output, complain, say};
+
+/// The answer, and the files it was computed from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The answer as `savings fit --output json` printed it.
+    #[arg(value_name = "ANSWER")]
+    answer: PathBuf,
+    /// The meter's rows.
+    #[arg(long, value_name = "FILE")]
+    meter: PathBuf,
+    /// The weather's rows.
+    #[arg(long, value_name = "FILE")]
+    temperature: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    pub(super) output: Output,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
+    let refused = |message: String| Refused::data(Some(args.answer.clone()), None, "an answer is one negawatt.savings/1 object", message);
+    let text = std::fs::read_to_string(&args.answer).map_err(|err| refused(format!("could not be read: {err}")))?;
+    let kept: Value = serde_json::from_str(&text).map_err(|err| refused(format!("is not JSON: {err}")))?;
+    let answer: Answer = serde_json::from_value(kept.clone()).map_err(|err| refused(format!("is not an answer: {err}")))?;
+    let again = asked_again(args, &answer).answer()?;
+    let again_value = serde_json::to_value(&again).map_err(|err| Refused::bug(&err))?;
+    let difference = first_difference("", &kept, &again_value);
+    let object = match &difference {
+        None => serde_json::json!({ "schema": "negawatt.savings.verify/1", "result": "verified", "digest": again.digest }),
+        Some(difference) => serde_json::json!({ "schema": "negawatt.savings.verify/1", "result": "refused", "differs": difference }),
+    };
+    match (args.output, &difference) {
+        (Output::Json, _) => say(&format!("{object}\n")),
+        (Output::Human, None) => say(&format!("verified\ndigest {}\n", again.digest)),
+        (Output::Human, Some(_)) => {}
+    }
+    let Some(Difference { what, kept, again }) = difference else { return Ok(ExitCode::Ok) };
+    complain(&format!("error: {}: {what} is {kept} there, and {again} when it is computed again", args.answer.display()));
+    if answer.inputs.code_version != CODE_VERSION {
+        complain(&format!("help: it was computed by {}; this is {CODE_VERSION}", answer.inputs.code_version));
+    }
+    Ok(ExitCode::DataRefused)
+}
+
+/// The question that the answer says it answers.
+fn asked_again(args: &Args, answer: &Answer) -> question::Args {
+    let settings = &answer.inputs.settings;
+    question::Args {
+        meter: args.meter.clone(),
+        temperature: args.temperature.clone(),
+        commodity: match settings.commodity {
+            Commodity::Electricity => What::Electricity,
+            Commodity::Gas => What::Gas,
+        },
+        unit: Some(settings.unit.symbol().to_owned()),
+        zone: settings.zone.clone(),
+        blackout_start: settings.blackout_start,
+        blackout_end: settings.blackout_end,
+        method: match answer.assessment.method {
+            Method::CaltrackDaily => How::CaltrackDaily,
+            Method::CaltrackBilling => How::CaltrackBilling,
+            Method::CaltrackHourly => How::CaltrackHourly,
+            Method::Towt => How::Towt,
+            Method::ChangePoint => How::ChangePoint,
+            Method::Best => How::Best,
+        },
+        mode: match answer.assessment.mode {
+            Mode::Compatible => Rules::Compatible,
+            Mode::Strict => Rules::Strict,
+        },
+        output: args.output,
+    }
+}
+
+/// One thing that an answer says and its files do not.
+#[derive(Debug, PartialEq, serde::Serialize)]
+struct Difference {
+    what: String,
+    kept: Value,
+    again: Value,
+}
+
+/// The first difference in the order in which an answer is made: inputs before results, the digest last.
+fn first_difference(path: &str, kept: &Value, again: &Value) -> Option<Difference> {
+    let differs = || Difference { what: path.to_owned(), kept: kept.clone(), again: again.clone() };
+    match (kept, again) {
+        (Value::Object(one), Value::Object(other)) => {
+            const ORDER: [&str; 3] = ["inputs", "method", "mode"];
+            let mut names: Vec<&String> = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))).collect();
+            names.sort_by_key(|name| {
+                let place = ORDER.iter().position(|first| first == name).unwrap_or(ORDER.len());
+                (name.as_str() == "digest", place, (*name).clone())
+            });
+            names.into_iter().find_map(|name| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                first_difference(&path, one.get(name).unwrap_or(&Value::Null), other.get(name).unwrap_or(&Value::Null))
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            one.iter().zip(other).enumerate().find_map(|(index, (one, other))| first_difference(&format!("{path}[{index}]"), one, other))
+        }
+        _ => (kept != again).then(differs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_thing_that_differs_is_an_input_before_it_is_a_result() {
+        let kept = json!({ "digest": "a", "avoided": { "savings": 1.0, "interval_90": [0.0, 2.0] }, "inputs": { "meter_rows": 3 } });
+        let mut again = kept.clone();
+        assert_eq!(first_difference("", &kept, &again), None);
+        again["avoided"]["interval_90"][1] = json!(2.5);
+        again["digest"] = json!("b");
+        assert_eq!(first_difference("", &kept, &again).unwrap().what, "avoided.interval_90[1]");
+        again["inputs"]["meter_rows"] = json!(4);
+        assert_eq!(first_difference("", &kept, &again).unwrap().what, "inputs.meter_rows");
+        again["inputs"].as_object_mut().unwrap().remove("meter_rows");
+        assert_eq!(first_difference("", &kept, &again).unwrap().again, Value::Null);
+    }
+}
