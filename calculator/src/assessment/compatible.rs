@@ -5,6 +5,7 @@
 
 use jiff::civil::Date;
 
+use super::Weather;
 use super::days::{self, Calendar};
 use super::error::AssessError;
 use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
@@ -13,10 +14,9 @@ use super::series::{Row, Series};
 use super::spans::{self, Span};
 use super::statistics::Statistics;
 use super::sufficiency::{Counts, Verdict};
-use super::Weather;
 use crate::baseline::{Commodity, Period};
 use crate::model::{Fit, FitError, FittedDay, Search, fit_days};
-use crate::uncertainty::{self, BandInputs, CONFIDENCE, Reporting};
+use crate::uncertainty::{self, BandInputs, Bands, CONFIDENCE, Cadence};
 
 pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
     days::is_hourly(weather)?;
@@ -109,17 +109,9 @@ fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64
     }
     let compared = u32::try_from(weather.len()).ok().filter(|rows| *rows > 0)?;
     let rows = u32::try_from(spans.len()).ok()?;
-    let inputs = BandInputs {
-        observations: statistics.observed_length,
-        slopes: statistics.num_parameters,
-        effective_observations: statistics.n_prime.unwrap_or(0.0),
-        mean: statistics.observed_mean,
-        variance: statistics.observed_variance,
-        rmse_adj: statistics.rmse_adj,
-    };
     let days = f64::from(compared);
-    let bands = uncertainty::reference_bands(&inputs, Reporting::Days(days), observed / days, CONFIDENCE);
-    let band = |index: usize| bands.and_then(|bands| bands.get(index).copied());
+    let bands = bands(statistics, days, observed / days);
+    let band = |part: fn(&Bands) -> f64| bands.as_ref().map(part).filter(|band| band.is_finite());
     let half = uncertainty::interval(fit, &weather, CONFIDENCE).half_width_wh;
     let counterfactual = base + heating + cooling;
     let savings = counterfactual - observed;
@@ -127,10 +119,10 @@ fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64
         counterfactual,
         observed,
         savings,
-        fsu_band: band(0),
-        ols_band: band(1),
-        ols_band_model: band(2),
-        ols_band_noise: band(3),
+        fsu_band: band(|bands| bands.fsu_wh),
+        ols_band: band(|bands| bands.ols_wh),
+        ols_band_model: band(|bands| bands.ols_model_wh),
+        ols_band_noise: band(|bands| bands.ols_noise_wh),
         interval_90: [savings - half, savings + half],
         interval_90_half_width: half,
         base_load: base,
@@ -140,4 +132,19 @@ fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64
         rows_compared: compared,
         coverage: days / f64::from(rows),
     })
+}
+
+/// The published program's bands in the unit of the meter; none where it would divide by zero.
+fn bands(statistics: &Statistics, days: f64, reporting_mean: f64) -> Option<Bands> {
+    let inputs = BandInputs {
+        observations: statistics.observed_length,
+        effective_observations: statistics.n_prime.filter(|n_prime| n_prime.abs() > 0.0)?,
+        slopes: statistics.num_parameters,
+        observed_mean_wh: statistics.observed_mean,
+        observed_variance: statistics.observed_variance,
+        rmse_adj_wh: statistics.rmse_adj,
+        cv_rmse_adj: statistics.cvrmse_adj?,
+    };
+    let varies = inputs.observed_variance > 0.0;
+    varies.then(|| uncertainty::bands_of(Cadence::Daily, &inputs, days, reporting_mean, CONFIDENCE))
 }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::Weather;
 use super::error::AssessError;
 use super::question::Question;
 use super::series::{Row, Series};
 use super::spans::{self, DAY, HOUR};
-use super::Weather;
 use crate::baseline::Period;
 
 /// Days of a baseline, and of a reporting period.

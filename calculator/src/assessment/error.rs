@@ -115,7 +115,9 @@ impl AssessError {
     /// The file at fault; none where it is the question.
     pub const fn file(&self) -> Option<Source> {
         match self {
-            Self::NoBaseline { .. } | Self::NoReporting { .. } | Self::Zeros { .. } | Self::Bills { .. } | Self::Zone => Some(Source::Meter),
+            Self::NoBaseline { .. } | Self::NoReporting { .. } | Self::Zeros { .. } | Self::Bills { .. } | Self::Zone => {
+                Some(Source::Meter)
+            }
             Self::Reporting(_) | Self::Days(_) => Some(Source::Meter),
             Self::EndsEarly { .. } | Self::Coarse { .. } => Some(Source::Temperature),
             Self::Blackout { .. } | Self::Method { .. } => None,
@@ -125,7 +127,9 @@ impl AssessError {
     /// The row at fault, counted from 1; none where it is the question.
     pub const fn row(&self) -> Option<usize> {
         match self {
-            Self::NoBaseline { row, .. } | Self::NoReporting { row, .. } | Self::Zeros { row, .. } | Self::EndsEarly { row, .. } => Some(*row),
+            Self::NoBaseline { row, .. } | Self::NoReporting { row, .. } | Self::Zeros { row, .. } | Self::EndsEarly { row, .. } => {
+                Some(*row)
+            }
             Self::Coarse { .. } | Self::Bills { .. } => Some(2),
             Self::Zone => Some(1),
             Self::Blackout { .. } | Self::Reporting(_) | Self::Days(_) | Self::Method { .. } => None,

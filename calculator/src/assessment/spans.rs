@@ -184,7 +184,10 @@ mod tests {
         let mut days = spans(&[row(0, 1.0), row(25, 1.0), row(49, 1.0)], 0, 49 * HOUR);
         let weather: Vec<Row> = (0..60).map(|hour| row(hour, if hour == 24 { 90.0 } else { 50.0 })).collect();
         warm(&mut days, &weather, |degrees| degrees);
-        assert_eq!(days.iter().map(|day| (day.mean_f, day.present, day.hours)).collect::<Vec<_>>(), [(Some(50.0), 25, 25), (Some(50.0), 24, 24)]);
+        assert_eq!(
+            days.iter().map(|day| (day.mean_f, day.present, day.hours)).collect::<Vec<_>>(),
+            [(Some(50.0), 25, 25), (Some(50.0), 24, 24)]
+        );
     }
 
     #[test]

@@ -117,7 +117,15 @@ impl Counts {
         let share = |days: i64| if self.n_days_total > 0 { days as f64 / total } else { 0.0 };
         use Severity::{Disqualification, Warning};
         let negative = self.n_negative_meter_values;
-        find("negative_meter_values", "2.3.5", Disqualification, negative == 0, negative as f64, 0.0, "days with negative use, which may be export");
+        find(
+            "negative_meter_values",
+            "2.3.5",
+            Disqualification,
+            negative == 0,
+            negative as f64,
+            0.0,
+            "days with negative use, which may be export",
+        );
         let length = self.n_days_total == BASELINE_DAYS;
         find("incorrect_number_of_total_days", "2.2.1.1", Disqualification, length, total, BASELINE_DAYS as f64, "days in the baseline");
         for (name, days, what) in [
@@ -129,10 +137,26 @@ impl Counts {
             find(name, "2.2.1.2", Disqualification, share >= DAILY_COVERAGE, share, DAILY_COVERAGE, what);
         }
         let extreme = self.n_extreme_values;
-        find("extreme_values_detected", "2.3.6", Warning, extreme == 0, extreme as f64, 0.0, "days above the median plus three interquartile ranges");
+        find(
+            "extreme_values_detected",
+            "2.3.6",
+            Warning,
+            extreme == 0,
+            extreme as f64,
+            0.0,
+            "days above the median plus three interquartile ranges",
+        );
         let zeros = self.n_zero_values;
         let fine = !zero_is_missing || zeros == 0;
-        find("zero_meter_values", "2.2.1.4", Warning, fine, zeros as f64, 0.0, "days without electricity, which strict mode counts as missing");
+        find(
+            "zero_meter_values",
+            "2.2.1.4",
+            Warning,
+            fine,
+            zeros as f64,
+            0.0,
+            "days without electricity, which strict mode counts as missing",
+        );
         let failed = findings.iter().any(|found| found.severity == Disqualification);
         Sufficiency { status: if failed { Verdict::Fail } else { Verdict::Pass }, findings, data: self }
     }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
+mod assessment;
 mod caltrack_daily;
 mod civil_days;
 mod coverage;

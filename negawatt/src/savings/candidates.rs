@@ -55,7 +55,8 @@ fn tried(answer: &Answer, per_unit: f64) -> Vec<Tried> {
         let point = |name: &str| model.params.get(name).copied();
         (point("heating_balance_point"), point("cooling_balance_point"))
     });
-    let is_winner = |candidate: &Candidate| winner == Some((candidate.points.heating_f.map(f64::from), candidate.points.cooling_f.map(f64::from)));
+    let is_winner =
+        |candidate: &Candidate| winner == Some((candidate.points.heating_f.map(f64::from), candidate.points.cooling_f.map(f64::from)));
     assessment
         .candidates
         .iter()

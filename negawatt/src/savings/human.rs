@@ -13,7 +13,10 @@ pub(super) fn answer(answer: &Answer, about: About) -> String {
     let unit = answer.inputs.settings.unit.symbol();
     let mut text = String::new();
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<18}{value}").unwrap_or_default();
-    line("method", &format!("{}, by {}", assessment.method, serde_json::to_value(assessment.mode).map(|mode| plain(&mode)).unwrap_or_default()));
+    line(
+        "method",
+        &format!("{}, by {}", assessment.method, serde_json::to_value(assessment.mode).map(|mode| plain(&mode)).unwrap_or_default()),
+    );
     line(
         "status",
         match assessment.status {
@@ -53,7 +56,13 @@ fn comparison(avoided: &AvoidedEnergy, unit: &str) -> Vec<(&'static str, String)
     let AvoidedEnergy { counterfactual, observed, savings, interval_90: [low, high], .. } = avoided;
     let band = |band: Option<f64>| band.map_or_else(|| "none".to_owned(), |band| format!("± {band:.2} {unit}"));
     vec![
-        ("would have used", format!("{counterfactual:.2} {unit} (base {:.2}, heating {:.2}, cooling {:.2})", avoided.base_load, avoided.heating_load, avoided.cooling_load)),
+        (
+            "would have used",
+            format!(
+                "{counterfactual:.2} {unit} (base {:.2}, heating {:.2}, cooling {:.2})",
+                avoided.base_load, avoided.heating_load, avoided.cooling_load
+            ),
+        ),
         ("used", format!("{observed:.2} {unit}")),
         ("savings", format!("{savings:.2} {unit}, at 90 % between {low:.2} and {high:.2}")),
         ("published bands", format!("FSU {}, least squares {}", band(avoided.fsu_band), band(avoided.ols_band))),

@@ -159,7 +159,8 @@ impl Args {
 /// The zone with this name.
 pub(super) fn zone(name: &str) -> Result<TimeZone, Refused> {
     TimeZone::get(name).map_err(|_unknown| {
-        let message = format!("the zone `{name}` is not known; write a name of the zone database, such as Europe/Berlin or America/Chicago");
+        let message =
+            format!("the zone `{name}` is not known; write a name of the zone database, such as Europe/Berlin or America/Chicago");
         Refused::usage(None, "cleaning 2: the zone is known", message)
     })
 }

@@ -1,0 +1,109 @@
+//! The whole way from the rows of two files to the answer, against what eemeter 2.10.11 says of the same files.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use negawatt_calculator::assessment::{Answer, Method, Mode, Question, Row, Series, Status, Verdict, Weather};
+use negawatt_calculator::baseline::{Commodity, EnergyUnit, TemperatureUnit};
+
+use crate::fixtures::{assert_close, expected, instant, number, table, value};
+
+fn rows(file: &str) -> Series {
+    let rows = table(file).iter().map(|row| Row { at: instant(&row[0]).as_second(), value: value(&row[1]) }).collect();
+    Series::new(rows).unwrap()
+}
+
+pub(crate) fn weather() -> Weather {
+    Weather { series: rows("il_temperature_hourly.csv.gz"), unit: TemperatureUnit::Fahrenheit }
+}
+
+fn question(commodity: Commodity, mode: Mode) -> Question {
+    Question {
+        method: Method::CaltrackDaily,
+        mode,
+        commodity,
+        unit: if commodity == Commodity::Gas { EnergyUnit::Therm } else { EnergyUnit::KilowattHour },
+        zone: Some(TimeZone::UTC),
+        blackout_start: date(2016, 12, 26),
+        blackout_end: Some(date(2017, 1, 4)),
+    }
+}
+
+const METERS: [(&str, Commodity); 7] = [
+    ("il-electricity-cdd-hdd-daily", Commodity::Electricity),
+    ("il-gas-hdd-only-daily", Commodity::Gas),
+    ("syn01", Commodity::Electricity),
+    ("syn02", Commodity::Electricity),
+    ("syn03", Commodity::Electricity),
+    ("syn04", Commodity::Electricity),
+    ("syn05", Commodity::Electricity),
+];
+
+#[test]
+fn the_answer_is_the_published_programs_in_every_number() {
+    let weather = weather();
+    for (meter, commodity) in METERS {
+        let answer = Answer::to(&question(commodity, Mode::Compatible), &rows(&format!("{meter}.csv.gz")), &weather).unwrap();
+        let expected = expected(meter);
+        let found = &answer.assessment;
+        let passes = meter != "syn04";
+        assert_eq!(found.status, if passes { Status::Qualified } else { Status::Disqualified }, "{meter}");
+        assert_eq!(found.sufficiency.status, if passes { Verdict::Pass } else { Verdict::Fail }, "{meter}");
+        // The published result of this meter is kept in the fixtures as its refusal alone.
+        let Some(params) = expected.pointer("/model/model_params").and_then(|params| params.as_object()) else { continue };
+        let model = found.model.as_ref().unwrap();
+        assert_eq!(model.params.len(), params.len(), "{meter}");
+        for (name, param) in params {
+            assert_close(model.params[name], param.as_f64().unwrap(), 1e-9, name);
+        }
+        assert_close(found.r_squared_adj.unwrap(), number(&expected, "/model/r_squared_adj"), 1e-9, "r_squared_adj");
+        let statistics: BTreeMap<String, Option<f64>> =
+            serde_json::from_value(serde_json::to_value(found.metrics.unwrap()).unwrap()).unwrap();
+        for (name, metric) in expected["metrics"].as_object().unwrap() {
+            let metric = metric.as_f64().unwrap();
+            let found = statistics[name].unwrap();
+            assert!((found - metric).abs() <= 1e-9 * metric.abs().max(1e-4), "{meter} {name}: {found} against {metric}");
+        }
+        let avoided = found.avoided.as_ref().unwrap();
+        for (found, name) in [
+            (avoided.savings, "metered_savings_sum"),
+            (avoided.counterfactual, "counterfactual_sum"),
+            (avoided.observed, "reporting_observed_sum"),
+            (avoided.fsu_band.unwrap(), "error_bands_90/FSU Error Band"),
+            (avoided.ols_band.unwrap(), "error_bands_90/OLS Error Band"),
+            (avoided.ols_band_model.unwrap(), "error_bands_90/OLS Error Band: Model Error"),
+            (avoided.ols_band_noise.unwrap(), "error_bands_90/OLS Error Band: Noise"),
+        ] {
+            assert_close(found, number(&expected, &format!("/savings/{name}")), 1e-9, name);
+        }
+    }
+}
+
+/// Labels at midnight UTC are dates to us: the facility's own days, and the 837 kWh that six hours of shift had hidden.
+#[test]
+fn strict_mode_takes_the_days_of_the_facility() {
+    let asked = Question { zone: Some(TimeZone::fixed(jiff::tz::offset(-6))), ..question(Commodity::Electricity, Mode::Strict) };
+    let answer = Answer::to(&asked, &rows("il-electricity-cdd-hdd-daily.csv.gz"), &weather()).unwrap();
+    let model = answer.assessment.model.unwrap();
+    assert_eq!((model.params["cooling_balance_point"], model.params["heating_balance_point"]), (67.0, 53.0));
+    assert!((answer.assessment.r_squared_adj.unwrap() - 0.7719).abs() < 5e-5);
+    assert!((answer.assessment.avoided.unwrap().savings - 837.1).abs() < 0.05);
+}
+
+/// The digest of a year ago is the digest of today, in every build and on every machine.
+#[test]
+fn the_digest_is_the_same_from_day_to_day() {
+    let meter = rows("il-electricity-cdd-hdd-daily.csv.gz");
+    let digest = |mode| Answer::to(&question(Commodity::Electricity, mode), &meter, &weather()).unwrap().digest;
+    let found = [digest(Mode::Compatible), digest(Mode::Strict)];
+    assert_eq!(found, [include_str!("digest-compatible.txt").trim(), include_str!("digest-strict.txt").trim()]);
+}
+
+#[test]
+fn an_answer_survives_its_text() {
+    let answer = Answer::to(&question(Commodity::Gas, Mode::Compatible), &rows("il-gas-hdd-only-daily.csv.gz"), &weather()).unwrap();
+    let text = serde_json::to_string(&answer).unwrap();
+    let read: Answer = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), text);
+}
