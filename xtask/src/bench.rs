@@ -47,6 +47,8 @@ enum Name {
     Outage,
     /// What the gateway costs, and what it can do.
     Gateway,
+    /// What a fit of a baseline costs, beside the published program.
+    Fit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,6 +66,7 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
         Name::Outage => spool::outage(&args.spool, args.output),
         Name::Gateway => gateway(args.output),
+        Name::Fit => fit(args.output),
     }
 }
 
@@ -147,6 +150,32 @@ fn gateway(shown: Output) -> Result<(), Failure> {
     let figures = |value: &Value| value.as_object().cloned().unwrap_or_default();
     for (name, figure) in figures(&result).into_iter().filter(|(_, figure)| figure.is_number()).chain(figures(&result["peers"])) {
         print(&format!("{name:<48}{figure:>14}"))?;
+    }
+    Ok(())
+}
+
+/// Measures fits of baselines with the calculator and with eemeter 2.10.11, which takes a minute for its part.
+fn fit(shown: Output) -> Result<(), Failure> {
+    let python = prepare::eemeter()?;
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "fit-bench"]))?;
+    run(cargo().args(["build", "--release", "--package", "negawatt"]))?;
+    let target = target_dir()?;
+    let mut bench = Command::new(target.join("release/fit-bench"));
+    bench.arg("--fixtures").arg(root().join("tests/fixtures/mv")).arg("--python").arg(python);
+    let text = output(bench.arg("--program").arg(target.join("release/negawatt")))?;
+    if shown == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    for (name, figure) in result.as_object().into_iter().flatten() {
+        match figure.as_object() {
+            Some(parts) => {
+                for (part, figure) in parts {
+                    print(&format!("{:<32}{figure:>16}", format!("{name} {part}").replace('_', " ")))?;
+                }
+            }
+            None => print(&format!("{:<32}{figure:>16}", name.replace('_', " ")))?,
+        }
     }
     Ok(())
 }

@@ -106,6 +106,50 @@ fn python(folder: &str, packages: &[&str]) -> Result<(), Failure> {
     })
 }
 
+/// Packages of the published program that fits are compared with, with the versions that its results were made with.
+const EEMETER: [&str; 5] = ["eemeter==2.10.11", "numpy==1.24.4", "pandas==1.5.3", "scipy==1.10.1", "statsmodels==0.14.1"];
+
+/// Pythons that these versions run in, the one of the published results first.
+const EEMETER_PYTHONS: [&str; 4] = ["3.8", "3.11", "3.10", "3.9"];
+
+/// A virtual environment with eemeter 2.10.11; gives its Python.
+///
+/// Where CPython 3.8 is not to be had, the newest version that these packages run in is taken; the bench names it.
+pub(crate) fn eemeter() -> Result<PathBuf, Failure> {
+    let folder = target_dir()?.join("eemeter-venv");
+    let python = folder.join("bin/python");
+    if has_packages(&python, &EEMETER) {
+        return Ok(python);
+    }
+    let found = EEMETER_PYTHONS.iter().find_map(|version| python_of(version)).ok_or_else(|| {
+        Failure::new(format!("eemeter 2.10.11 runs in Python {}, and none of them is here: install one", EEMETER_PYTHONS.join(", ")))
+    })?;
+    say(&format!("installing {} into {} with {}", EEMETER.join(" "), folder.display(), found.display()));
+    run(Command::new(&found).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let install = || run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(EEMETER));
+    install().or_else(|failure| {
+        say(&format!("{failure}; trying once more"));
+        install()
+    })?;
+    Ok(python)
+}
+
+/// A Python of this version: on the path, or kept by pyenv.
+fn python_of(version: &str) -> Option<PathBuf> {
+    let name = format!("python{version}");
+    let starts = |python: &Path| works(Command::new(python).args(["-c", "import venv"]));
+    let on_path = PathBuf::from(&name);
+    if is_installed(&name) && starts(&on_path) {
+        return Some(on_path);
+    }
+    let home =
+        std::env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")))?;
+    let mut versions: Vec<PathBuf> = std::fs::read_dir(home.join("versions")).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    versions.sort();
+    let of_version = |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{version}.")));
+    versions.iter().rev().filter(|folder| of_version(folder)).map(|folder| folder.join("bin").join(&name)).find(|python| starts(python))
+}
+
 fn has_packages(python: &Path, packages: &[&str]) -> bool {
     let check = packages.iter().map(|package| match package.split_once("==") {
         Some((name, version)) => format!("assert version({name:?}) == {version:?}"),

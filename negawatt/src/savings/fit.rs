@@ -1,6 +1,10 @@
 //! `negawatt savings fit` and `report`.
 
+use std::path::PathBuf;
+
+use calculator::assessment::Answer;
 use daemon::ExitCode;
+use serde::{Deserialize, Serialize};
 
 use super::human;
 use super::input::Refused;
@@ -16,6 +20,27 @@ pub(super) enum About {
     Savings,
 }
 
+/// An answer with the names of the files that it was computed from; they are no part of its digest.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    files: Named,
+}
+
+/// What an answer says of its files.
+#[derive(Debug, Deserialize)]
+pub(super) struct Files {
+    pub(super) files: Named,
+}
+
+/// The two files of a question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Named {
+    pub(super) meter: PathBuf,
+    pub(super) temperature: PathBuf,
+}
+
 /// Prints `negawatt.savings/1`, or the same for people. An answer without a model is an answer: its status says so.
 pub(super) fn run(args: &Args, about: About) -> Result<ExitCode, Refused> {
     if about == About::Savings && args.blackout_end.is_none() {
@@ -25,7 +50,8 @@ pub(super) fn run(args: &Args, about: About) -> Result<ExitCode, Refused> {
     let answer = args.answer()?;
     match args.output {
         Output::Json => {
-            let mut text = serde_json::to_string(&answer).map_err(|err| Refused::bug(&err))?;
+            let files = Named { meter: args.meter.clone(), temperature: args.temperature.clone() };
+            let mut text = serde_json::to_string(&Printed { answer: &answer, files }).map_err(|err| Refused::bug(&err))?;
             text.push('\n');
             say(&text);
         }

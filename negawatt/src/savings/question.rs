@@ -1,6 +1,6 @@
 //! How a question about savings is asked on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use calculator::assessment::{Answer, AssessError, Method, Mode, Question, Series, Source, Weather};
 use calculator::baseline::{Commodity, EnergyUnit};
@@ -111,7 +111,7 @@ impl Args {
     /// Reads what the answer needs.
     pub(super) fn ask(&self) -> Result<Asked, Refused> {
         let unit = self.unit()?;
-        let zone = self.zone.as_deref().map(zone).transpose()?;
+        let zone = self.zone.as_deref().map(|name| zone(name, &self.meter)).transpose()?;
         let meter = input::meter(&self.meter, zone.as_ref())?;
         let weather = input::weather(&self.temperature, zone.as_ref())?;
         let question = Question {
@@ -157,10 +157,10 @@ impl Args {
 }
 
 /// The zone with this name.
-pub(super) fn zone(name: &str) -> Result<TimeZone, Refused> {
+fn zone(name: &str, meter: &Path) -> Result<TimeZone, Refused> {
     TimeZone::get(name).map_err(|_unknown| {
         let message =
             format!("the zone `{name}` is not known; write a name of the zone database, such as Europe/Berlin or America/Chicago");
-        Refused::usage(None, "cleaning 2: the zone is known", message)
+        Refused::usage(Some(meter.to_path_buf()), "cleaning 2: the zone is known", message)
     })
 }

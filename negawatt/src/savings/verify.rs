@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use calculator::assessment::{Answer, CODE_VERSION, Method, Mode};
 use calculator::baseline::Commodity;
 use daemon::ExitCode;
+use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::fit::Files;
 use super::input::Refused;
 use super::question::{self, How, Rules, What};
 use crate::cli::{Output, complain, say};
@@ -17,12 +19,12 @@ pub(crate) struct Args {
     /// The answer as `savings fit --output json` printed it.
     #[arg(value_name = "ANSWER")]
     answer: PathBuf,
-    /// The meter's rows.
+    /// The meter's rows; the file that the answer names, when not given.
     #[arg(long, value_name = "FILE")]
-    meter: PathBuf,
-    /// The weather's rows.
+    meter: Option<PathBuf>,
+    /// The weather's rows; the file that the answer names, when not given.
     #[arg(long, value_name = "FILE")]
-    temperature: PathBuf,
+    temperature: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(super) output: Output,
@@ -33,7 +35,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
     let text = std::fs::read_to_string(&args.answer).map_err(|err| refused(format!("could not be read: {err}")))?;
     let kept: Value = serde_json::from_str(&text).map_err(|err| refused(format!("is not JSON: {err}")))?;
     let answer: Answer = serde_json::from_value(kept.clone()).map_err(|err| refused(format!("is not an answer: {err}")))?;
-    let again = asked_again(args, &answer).answer()?;
+    let files = Files::deserialize(&kept).map_err(|err| refused(format!("does not say its files: {err}")))?;
+    let again = asked_again(args, files, &answer).answer()?;
     let again_value = serde_json::to_value(&again).map_err(|err| Refused::bug(&err))?;
     let difference = first_difference("", &kept, &again_value);
     let object = match &difference {
@@ -54,11 +57,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
 }
 
 /// The question that the answer says it answers.
-fn asked_again(args: &Args, answer: &Answer) -> question::Args {
+fn asked_again(args: &Args, files: Files, answer: &Answer) -> question::Args {
     let settings = &answer.inputs.settings;
     question::Args {
-        meter: args.meter.clone(),
-        temperature: args.temperature.clone(),
+        meter: args.meter.clone().unwrap_or(files.files.meter),
+        temperature: args.temperature.clone().unwrap_or(files.files.temperature),
         commodity: match settings.commodity {
             Commodity::Electricity => What::Electricity,
             Commodity::Gas => What::Gas,
@@ -97,7 +100,12 @@ fn first_difference(path: &str, kept: &Value, again: &Value) -> Option<Differenc
     match (kept, again) {
         (Value::Object(one), Value::Object(other)) => {
             const ORDER: [&str; 3] = ["inputs", "method", "mode"];
-            let mut names: Vec<&String> = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))).collect();
+            // Where the files lay then is not what they say.
+            let mut names: Vec<&String> = one
+                .keys()
+                .filter(|name| !(path.is_empty() && *name == "files"))
+                .chain(other.keys().filter(|name| !one.contains_key(*name)))
+                .collect();
             names.sort_by_key(|name| {
                 let place = ORDER.iter().position(|first| first == name).unwrap_or(ORDER.len());
                 (name.as_str() == "digest", place, (*name).clone())

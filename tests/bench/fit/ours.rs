@@ -1,0 +1,165 @@
+//! Our figures.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use calculator::assessment::{Answer, Method, Mode, Question, Row, Series, Weather};
+use calculator::baseline::{Baseline, Commodity, EnergyDay, EnergyUnit, Period, TemperatureDay, TemperatureUnit, qualify};
+use calculator::model::{Search, fit};
+use calculator::uncertainty::{CONFIDENCE, DRAWS, HourlyResiduals, hourly_interval};
+use collector::file_rows;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How long one figure is measured.
+const PATIENCE: Duration = Duration::from_secs(2);
+const HOURS_OF_A_YEAR: usize = 8_760;
+const STARTS: usize = 20;
+
+/// The two files of the sample.
+#[derive(Debug)]
+pub(crate) struct Files {
+    meter: PathBuf,
+    temperature: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn of(fixtures: &Path) -> Self {
+        Self { meter: fixtures.join("il-electricity-cdd-hdd-daily.parquet"), temperature: fixtures.join("il_temperature_hourly.parquet") }
+    }
+
+    pub(crate) fn read(&self) -> Outcome<Sample> {
+        let series = |file: &Path| -> Outcome<Series> {
+            let rows = file_rows(std::fs::read(file)?.into(), None, None)?.rows;
+            Ok(Series::new(rows.into_iter().map(|(at, value)| Row { at, value }).collect())?)
+        };
+        let weather = Weather { series: series(&self.temperature)?, unit: TemperatureUnit::Fahrenheit };
+        Ok(Sample { meter: series(&self.meter)?, weather })
+    }
+
+    /// From two Parquet files to the sealed answer as text: weather of 19,417 hours, checks, 2,014 candidates, savings, interval.
+    pub(crate) fn file_to_result_us(&self) -> Outcome<f64> {
+        median_us(|| {
+            let sample = self.read()?;
+            Ok(serde_json::to_string(&Answer::to(&question(), &sample.meter, &sample.weather)?)?.len())
+        })
+    }
+
+    /// From the start of the program to its end, which is one answer on its standard output.
+    pub(crate) fn cold_start_ms(&self, program: &Path) -> Outcome<f64> {
+        let mut times = Vec::with_capacity(STARTS);
+        for _ in 0..STARTS {
+            let began = Instant::now();
+            let mut command = Command::new(program);
+            command.args(["savings", "fit", "--commodity", "electricity", "--unit", "kWh", "--zone", "UTC", "--output", "json"]);
+            command.args(["--blackout-start", "2016-12-26", "--blackout-end", "2017-01-04"]);
+            command.arg("--meter").arg(&self.meter).arg("--temperature").arg(&self.temperature);
+            let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+            if !ended.success() {
+                return Err(format!("{} ended with {ended}", program.display()).into());
+            }
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(median(times))
+    }
+}
+
+fn question() -> Question {
+    Question {
+        method: Method::CaltrackDaily,
+        mode: Mode::Compatible,
+        commodity: Commodity::Electricity,
+        unit: EnergyUnit::KilowattHour,
+        zone: Some(TimeZone::UTC),
+        blackout_start: date(2016, 12, 26),
+        blackout_end: Some(date(2017, 1, 4)),
+    }
+}
+
+/// The rows of both files.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    meter: Series,
+    weather: Weather,
+}
+
+impl Sample {
+    /// All 2,014 candidates of a qualified year, and the winner again from its days.
+    pub(crate) fn daily_us(&self) -> Outcome<f64> {
+        let baseline = self.baseline()?;
+        median_us(|| Ok(fit(&baseline, &Search::compatible())?.candidates.len()))
+    }
+
+    fn baseline(&self) -> Outcome<Baseline> {
+        let period = Period::before(date(2016, 12, 26), 365)?;
+        let first = period.first().to_zoned(TimeZone::UTC)?.timestamp().as_second();
+        let on = |rows: &[Row], from: i64| -> Vec<f64> {
+            rows.iter().filter(|row| (from..from + 86_400).contains(&row.at)).filter_map(|row| row.value).collect()
+        };
+        let (mut energy, mut weather) = (Vec::new(), Vec::new());
+        for (day, start) in period.dates().zip((0..).map(|day| first + day * 86_400)) {
+            let degrees = on(self.weather.series.rows(), start);
+            let mean = degrees.iter().sum::<f64>() / f64::from(u32::try_from(degrees.len())?);
+            energy.push(EnergyDay::whole(day, on(self.meter.rows(), start).first().map(|kwh| kwh * 1e3)));
+            weather.push(TemperatureDay::whole(day, Some(mean)));
+        }
+        Ok(qualify(&energy, &weather, Commodity::Electricity, period)?)
+    }
+
+    /// The block bootstrap of an hourly year by weeks.
+    pub(crate) fn bootstrap_ms(&self) -> Outcome<f64> {
+        // What the residuals are does not matter for the time it takes: the weather's swing around its mean of the day.
+        let rows = self.weather.series.rows().get(..HOURS_OF_A_YEAR).ok_or("the sample has no year of hours")?;
+        let residuals: Vec<Option<f64>> = rows.iter().map(|row| row.value.map(|degrees| degrees - 50.0)).collect();
+        let weights = vec![1.0; residuals.len()];
+        let given = HourlyResiduals { residuals_wh: &residuals, weights: &weights, reporting_hours: HOURS_OF_A_YEAR, levels: 3.0 };
+        Ok(median_us(|| Ok(hourly_interval(&given, DRAWS, 1, CONFIDENCE)?.weeks))? / 1e3)
+    }
+
+    /// So many meters of one station, each with its own scale, from rows in memory to the sealed answer.
+    pub(crate) fn portfolio_seconds(&self, meters: u32) -> Outcome<f64> {
+        let began = Instant::now();
+        let mut text = String::new();
+        for meter in 0..meters {
+            let scale = 1.0 + f64::from(meter) * 1e-5;
+            let rows = self.meter.rows().iter().map(|row| Row { value: row.value.map(|value| value * scale), ..*row }).collect();
+            let answer = Answer::to(&question(), &Series::new(rows)?, &self.weather)?;
+            text.clear();
+            write!(text, "{}", answer.digest)?;
+            black_box(&text);
+        }
+        Ok((began.elapsed().as_secs_f64() * 100.0).round() / 100.0)
+    }
+}
+
+/// The most memory this process ever had, MiB.
+pub(crate) fn resident_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some((kib / 1024.0 * 10.0).round() / 10.0)
+}
+
+/// The median time of something, µs, with three digits.
+fn median_us<T>(mut work: impl FnMut() -> Outcome<T>) -> Outcome<f64> {
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 11 || began.elapsed() < PATIENCE {
+        let start = Instant::now();
+        black_box(work()?);
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(median(times))
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let middle = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+    (middle * 100.0).round() / 100.0
+}
