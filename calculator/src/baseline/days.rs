@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use units::FacilityCalendar;
 
-use super::rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow};
-use super::{Period, TemperatureUnit};
+use super::Period;
+use super::rows::{Commodity, EnergyRow, TemperatureRow};
 
 /// A value of an instant, in the unit that days are made of.
-type Reading = (Timestamp, Option<f64>);
+pub(super) type Reading = (Timestamp, Option<f64>);
 
 /// Minutes of a day without a change of clocks.
 pub(crate) const USUAL_MINUTES: u16 = 1_440;
@@ -175,15 +175,7 @@ pub fn energy_days(
     let zero_is_missing = commodity == Commodity::Electricity && interval_minutes >= 60;
     let mut sorted: Vec<&EnergyRow> = rows.iter().collect();
     sorted.sort_by_key(|row| row.start);
-    let mut unit: Option<EnergyUnit> = None;
-    for row in &sorted {
-        match unit {
-            Some(first) if first != row.unit => {
-                return Err(DaysError::MixedUnits { at: row.start, first: first.symbol(), second: row.unit.symbol() });
-            }
-            _ => unit = Some(row.unit),
-        }
-    }
+    one_unit(sorted.iter().map(|row| (row.start, row.unit.symbol())))?;
     let readings = sorted
         .iter()
         .map(|row| (row.start, row.value.filter(|value| *value != 0.0 || !zero_is_missing).map(|value| row.unit.to_wh(value))));
@@ -230,15 +222,7 @@ pub fn energy_days(
 pub fn temperature_days(rows: &[TemperatureRow], zone: &TimeZone, period: Period) -> Result<Vec<TemperatureDay>, DaysError> {
     let mut sorted: Vec<&TemperatureRow> = rows.iter().collect();
     sorted.sort_by_key(|row| row.at);
-    let mut unit: Option<TemperatureUnit> = None;
-    for row in &sorted {
-        match unit {
-            Some(first) if first != row.unit => {
-                return Err(DaysError::MixedUnits { at: row.at, first: first.symbol(), second: row.unit.symbol() });
-            }
-            _ => unit = Some(row.unit),
-        }
-    }
+    one_unit(sorted.iter().map(|row| (row.at, row.unit.symbol())))?;
     let readings = distinct(sorted.iter().map(|row| (row.at, row.value.map(|value| row.unit.to_fahrenheit(value)))))?;
 
     let mut days = Vec::with_capacity(period.len());
@@ -280,8 +264,20 @@ pub fn join(energy: &[EnergyDay], weather: &[TemperatureDay]) -> Result<Vec<Day>
     Ok(days.into_values().collect())
 }
 
+/// Refuses rows in order of time that change their unit.
+pub(super) fn one_unit(rows: impl Iterator<Item = (Timestamp, &'static str)>) -> Result<(), DaysError> {
+    let mut unit: Option<&'static str> = None;
+    for (at, second) in rows {
+        match unit {
+            Some(first) if first != second => return Err(DaysError::MixedUnits { at, first, second }),
+            _ => unit = Some(second),
+        }
+    }
+    Ok(())
+}
+
 /// Sorted readings without repetitions; a value wins over a missing one of the same instant.
-fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<Vec<Reading>, DaysError> {
+pub(super) fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<Vec<Reading>, DaysError> {
     let mut kept: Vec<Reading> = Vec::with_capacity(readings.size_hint().0);
     for (at, value) in readings {
         if value.is_some_and(|value| !value.is_finite()) {
@@ -303,13 +299,13 @@ fn distinct(readings: impl Iterator<Item = (Timestamp, Option<f64>)>) -> Result<
 }
 
 /// The readings inside `start..end` and those after; readings before are dropped.
-fn split(readings: &[Reading], start: Timestamp, end: Timestamp) -> (&[Reading], &[Reading]) {
+pub(super) fn split(readings: &[Reading], start: Timestamp, end: Timestamp) -> (&[Reading], &[Reading]) {
     let (_, from_start) = readings.split_at(readings.partition_point(|(at, _)| *at < start));
     from_start.split_at(from_start.partition_point(|(at, _)| *at < end))
 }
 
 /// The mean over the hours of a day that have at least one value, and how many they are.
-fn mean_of_hours(readings: &[Reading], start: Timestamp) -> (Option<f64>, u32) {
+pub(super) fn mean_of_hours(readings: &[Reading], start: Timestamp) -> (Option<f64>, u32) {
     let mut hours: Vec<(i64, f64, u32)> = Vec::with_capacity(25);
     for (at, value) in readings {
         let Some(value) = value else { continue };
@@ -341,7 +337,7 @@ fn bounds(zone: &TimeZone, date: Date) -> Result<(Timestamp, Timestamp), DaysErr
     Ok((bounds.start, bounds.end))
 }
 
-fn minutes_between(start: Timestamp, end: Timestamp) -> u16 {
+pub(super) fn minutes_between(start: Timestamp, end: Timestamp) -> u16 {
     let length: SignedDuration = end.duration_since(start);
     u16::try_from(length.as_mins()).unwrap_or(USUAL_MINUTES)
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::baseline::{EnergyUnit, TemperatureUnit};
 
 fn hourly(first: &str, values: &[Option<f64>]) -> Vec<EnergyRow> {
     let first: Timestamp = first.parse().unwrap();

@@ -2,15 +2,19 @@
 //!
 //! Rows become civil days of the facility ([`energy_days`], [`temperature_days`]); days become a [`Baseline`] only
 //! through [`qualify`], so that no fit can run on data that the method forbids. Daily data need no folding: see
-//! [`EnergyDay::whole`]. Bills (periods of a month or two) will be a second kind of row with their own clauses; the
-//! clauses, findings and the period are already apart from the day for that reason.
+//! [`EnergyDay::whole`]. Bills (periods of a month or two, [`bills`]) and hours ([`hours`]) are rows of their own, for the
+//! methods that fit them.
 
+mod bills;
 mod days;
+mod hours;
 mod period;
 mod rows;
 mod sufficiency;
 
+pub use bills::{Bill, Cut, bills, bills_after, bills_before};
 pub use days::{Day, DaysError, EnergyDay, TemperatureDay, energy_days, join, temperature_days};
+pub use hours::{Hour, hours};
 pub(crate) use period::day_number;
 pub use period::{Period, PeriodError};
 pub use rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow, TemperatureUnit};

@@ -71,6 +71,9 @@ pub enum FitError {
         /// Every candidate with its reason.
         candidates: Vec<Candidate>,
     },
+    /// No row has both energy and weather.
+    #[error("no row of the baseline has both energy and weather")]
+    Empty,
     /// No use at all: every statistic that is relative to it would be the quotient of zeros.
     #[error("the {days} days of the baseline use nothing on average, so nothing can be measured against them; check the meter's rows")]
     NoUse {
@@ -104,11 +107,12 @@ pub(crate) fn fit_days(mut days: Vec<FittedDay>, commodity: Commodity, period: P
         return Err(FitError::NoUse { days: days.len() });
     }
     let mut candidates = fit_all(&days, search, commodity);
-    let Some((index, estimate)) = select(&days, &candidates, search.gain_min) else {
+    let spread = Spread::of(&days);
+    let Some((index, estimate)) = choose(&candidates, search.gain_min, |points| refit(&days, points, &spread)) else {
         return Err(FitError::NoneAdmissible { candidates });
     };
     candidates[index].outcome = Outcome::Qualified(estimate);
-    let model = model(candidates[index].points, estimate);
+    let model = model_of(candidates[index].points, estimate);
     for day in &mut days {
         day.residual_wh = day.use_wh - model.predict_wh(day.temperature_f, 1.0);
     }
@@ -125,15 +129,14 @@ pub(crate) fn fit_days(mut days: Vec<FittedDay>, commodity: Commodity, period: P
     })
 }
 
-/// The winner and its numbers from the raw days.
-fn select(days: &[FittedDay], candidates: &[Candidate], gain_min: f64) -> Option<(usize, Estimate)> {
+/// The winner and its numbers from the raw rows: candidates close to the best are fitted again by `refit`.
+pub(super) fn choose(candidates: &[Candidate], gain_min: f64, refit: impl Fn(BalancePoints) -> Estimate) -> Option<(usize, Estimate)> {
     let best = candidates.iter().filter_map(Candidate::score).max_by(f64::total_cmp)?;
-    let spread = Spread::of(days);
     let finalists: Vec<(usize, Estimate)> = candidates
         .iter()
         .enumerate()
         .filter(|(_, candidate)| candidate.score().is_some_and(|score| score >= best - CLOSE))
-        .filter_map(|(index, candidate)| match judge(refit(days, candidate.points, &spread)) {
+        .filter_map(|(index, candidate)| match judge(refit(candidate.points)) {
             Outcome::Qualified(estimate) => Some((index, estimate)),
             Outcome::Disqualified(..) | Outcome::NotAttempted(_) => None,
         })
@@ -159,13 +162,13 @@ fn refit(days: &[FittedDay], points: BalancePoints, spread: &Spread) -> Estimate
     let hdd = if points.heating_f.is_some() { next() } else { 0.0 };
     let cdd = if points.cooling_f.is_some() { next() } else { 0.0 };
     let estimate = Estimate { intercept, hdd, cdd, r_squared_adj: 0.0 };
-    let fitted = model(points, estimate);
+    let fitted = model_of(points, estimate);
     let unexplained =
         days.iter().map(|day| day.use_wh - fitted.predict_wh(day.temperature_f, 1.0)).map(|residual| residual * residual).sum();
     Estimate { r_squared_adj: spread.r_squared_adj(unexplained, points.shape()), ..estimate }
 }
 
-fn model(points: BalancePoints, estimate: Estimate) -> Model {
+pub(super) fn model_of(points: BalancePoints, estimate: Estimate) -> Model {
     let term = |point: Option<u8>, beta| point.map(|point| Term { balance_f: f64::from(point), beta });
     Model {
         kind: points.shape(),

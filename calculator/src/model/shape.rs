@@ -131,6 +131,11 @@ impl Search {
         Self { gain_min: 0.01, ..Self::compatible() }
     }
 
+    /// As [`Self::compatible`], for bills: no least number of periods with degree days.
+    pub const fn billing() -> Self {
+        Self { days_min: 0, ..Self::compatible() }
+    }
+
     /// All candidates in canonical order: the mean, heating ascending, cooling ascending, then pairs (cooling outer).
     pub fn candidates(&self, commodity: Commodity) -> impl Iterator<Item = BalancePoints> + use<> {
         let grid = self.grid;

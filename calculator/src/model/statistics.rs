@@ -14,9 +14,9 @@ pub struct Metrics {
     /// Fitted days, `n`.
     pub observations: u32,
     /// Slopes, `c`.
-    pub slopes: u8,
+    pub slopes: u16,
     /// Fitted quantities with intercept and balance points, `q`.
-    pub fitted_quantities: u8,
+    pub fitted_quantities: u16,
     /// Mean use ȳ, Wh per day.
     pub observed_mean_wh: f64,
     /// Population variance of use, Wh².
@@ -33,7 +33,7 @@ pub struct Metrics {
     pub cv_rmse: f64,
     /// √(Σr²/(n−c))/ȳ, as eemeter reports it.
     pub cv_rmse_adj: f64,
-    /// √(Σr²/(n−q))/ȳ, the strictest: balance points count as fitted.
+    /// √(Σr²/(n−q))/ȳ, the strictest: balance points count as fitted; n−q is at least one.
     pub cv_rmse_strict: f64,
     /// Σr/Σy (eemeter with the other sign); zero up to rounding for least squares with an intercept.
     pub nmbe: f64,
@@ -63,44 +63,88 @@ pub struct ReferenceMetrics {
 }
 
 pub(super) fn metrics(days: &[FittedDay], shape: Shape) -> Metrics {
-    let n = days.len() as f64;
-    let (c, q) = (f64::from(shape.slopes()), f64::from(shape.fitted_quantities()));
-    let sum = |value: &dyn Fn(&FittedDay) -> f64| days.iter().map(value).sum::<f64>();
-    let total = sum(&|day| day.use_wh);
+    metrics_of_days(days, shape.slopes().into(), shape.fitted_quantities().into())
+}
+
+/// The statistics of days in order of time.
+pub(super) fn metrics_of_days(days: &[FittedDay], slopes: u16, fitted: u16) -> Metrics {
+    let before = std::iter::once(None).chain(days.iter().map(|day| Some(day_number(day.date))));
+    let rows: Vec<Residual> = days
+        .iter()
+        .zip(before)
+        .map(|(day, before)| Residual {
+            observed: day.use_wh,
+            residual: day.residual_wh,
+            follows: before == Some(day_number(day.date) - 1),
+        })
+        .collect();
+    metrics_of(&rows, slopes, fitted)
+}
+
+/// One observation and what the model leaves of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Residual {
+    pub(super) observed: f64,
+    pub(super) residual: f64,
+    /// Whether the row before is its neighbour in time.
+    pub(super) follows: bool,
+}
+
+/// The statistics of rows in order of time, for a model of `slopes` variables and `fitted` quantities.
+pub(super) fn metrics_of(rows: &[Residual], slopes: u16, fitted: u16) -> Metrics {
+    let n = rows.len() as f64;
+    // Quantities of a model may be more than its rows; statistics relative to what is left stay numbers.
+    let (c, q) = (f64::from(slopes), f64::from(fitted));
+    let sum = |value: &dyn Fn(&Residual) -> f64| rows.iter().map(value).sum::<f64>();
+    let total = sum(&|row| row.observed);
     let mean = total / n;
-    let spread = sum(&|day| (day.use_wh - mean) * (day.use_wh - mean));
-    let unexplained = sum(&|day| day.residual_wh * day.residual_wh);
-    let bias = sum(&|day| day.residual_wh);
+    let spread = sum(&|row| (row.observed - mean) * (row.observed - mean));
+    let unexplained = sum(&|row| row.residual * row.residual);
+    let bias = sum(&|row| row.residual);
     let r_squared = if spread > 0.0 { 1.0 - unexplained / spread } else { 0.0 };
-    let nonzero: Vec<f64> = days.iter().filter(|day| day.use_wh != 0.0).map(|day| (day.residual_wh / day.use_wh).abs()).collect();
-    let rows: Vec<(f64, f64)> = days.windows(2).map(|pair| (pair[0].residual_wh, pair[1].residual_wh)).collect();
-    let numbers: Vec<i64> = days.iter().map(|day| day_number(day.date)).collect();
-    let residuals: Vec<f64> = days.iter().map(|day| day.residual_wh).collect();
-    let neighbours = neighbours(&numbers, &residuals);
-    let (rho, rho_of_rows) = (correlation(&neighbours), correlation(&rows));
+    let nonzero: Vec<f64> = rows.iter().filter(|row| row.observed != 0.0).map(|row| (row.residual / row.observed).abs()).collect();
+    let pairs: Vec<(f64, f64)> = rows.windows(2).map(|pair| (pair[0].residual, pair[1].residual)).collect();
+    let neighbours: Vec<(f64, f64)> = rows.windows(2).zip(&pairs).filter(|(rows, _)| rows[1].follows).map(|(_, pair)| *pair).collect();
+    let (rho, rho_of_rows) = (correlation(&neighbours), correlation(&pairs));
     let steps: f64 = neighbours.iter().map(|(before, after)| (after - before) * (after - before)).sum();
     Metrics {
-        observations: u32::try_from(days.len()).unwrap_or(u32::MAX),
-        slopes: shape.slopes(),
-        fitted_quantities: shape.fitted_quantities(),
+        observations: u32::try_from(rows.len()).unwrap_or(u32::MAX),
+        slopes,
+        fitted_quantities: fitted,
         observed_mean_wh: mean,
         observed_variance: spread / n,
         r_squared,
-        r_squared_adj: 1.0 - (1.0 - r_squared) * (n - 1.0) / (n - c - 1.0),
+        r_squared_adj: 1.0 - (1.0 - r_squared) * (n - 1.0) / (n - c - 1.0).max(1.0),
         rmse_wh: (unexplained / n).sqrt(),
-        rmse_adj_wh: (unexplained / (n - c)).sqrt(),
+        rmse_adj_wh: (unexplained / (n - c).max(1.0)).sqrt(),
         cv_rmse: (unexplained / n).sqrt() / mean,
-        cv_rmse_adj: (unexplained / (n - c)).sqrt() / mean,
-        cv_rmse_strict: (unexplained / (n - q)).sqrt() / mean,
+        cv_rmse_adj: (unexplained / (n - c).max(1.0)).sqrt() / mean,
+        cv_rmse_strict: (unexplained / (n - q).max(1.0)).sqrt() / mean,
         nmbe: bias / total,
-        nmbe_g14: bias / (n - q) / mean,
+        nmbe_g14: bias / (n - q).max(1.0) / mean,
         mape: if nonzero.is_empty() { 0.0 } else { nonzero.iter().sum::<f64>() / nonzero.len() as f64 },
-        nmae: sum(&|day| day.residual_wh.abs()) / total,
+        nmae: sum(&|row| row.residual.abs()) / total,
         autocorrelation: rho,
         effective_observations: effective(n, rho).min(n),
         durbin_watson: if unexplained > 0.0 { steps / unexplained } else { 2.0 },
         reference: ReferenceMetrics { autocorrelation: rho_of_rows, effective_observations: effective(n, rho_of_rows) },
     }
+}
+
+impl Metrics {
+    /// Takes another R², where the reference defines it as a squared correlation.
+    pub(super) fn set_r_squared(&mut self, r_squared: f64) {
+        let (n, c) = (f64::from(self.observations), f64::from(self.slopes));
+        self.r_squared = r_squared;
+        self.r_squared_adj = 1.0 - (1.0 - r_squared) * (n - 1.0) / (n - c - 1.0).max(1.0);
+    }
+}
+
+/// The squared correlation of what was observed with what was predicted; zero when either never varies.
+pub(super) fn squared_correlation(rows: &[Residual]) -> f64 {
+    let pairs: Vec<(f64, f64)> = rows.iter().map(|row| (row.observed, row.observed - row.residual)).collect();
+    let correlation = correlation(&pairs);
+    correlation * correlation
 }
 
 /// n(1−ρ)/(1+ρ); where every residual is the opposite of the one before, a number too, because evidence knows no infinity.

@@ -4,7 +4,9 @@
 //! that they sum exactly to the totals. Normalised savings (a normal year) will be a second function beside [`avoided`].
 
 mod avoided;
+mod comparison;
 mod rounding;
 
 pub use avoided::{Avoided, AvoidedDay, BILLABLE_COVERAGE, Exact, Missing, SavingsError, avoided, avoided_at};
+pub use comparison::{ComparedRow, Comparison, ComparisonError, compare};
 pub(crate) use rounding::whole_wh;

@@ -1,7 +1,7 @@
 //! The two daily samples of eemeter: every candidate, the winner, the statistics, the savings and the bands.
 
 use negawatt_calculator::baseline::{Clause, Commodity, qualify};
-use negawatt_calculator::model::{Fit, Outcome, Search, fit};
+use negawatt_calculator::model::{Candidate, Fit, Outcome, Search, fit};
 use negawatt_calculator::savings::{Avoided, avoided};
 
 use crate::fixtures::{Sample, assert_close, baseline_period, expected, number, sample, table, value};
@@ -11,10 +11,11 @@ fn fitted(sample: &Sample) -> Fit {
     fit(&baseline, &Search::compatible()).unwrap()
 }
 
-fn every_candidate_agrees(meter: &str, fit: &Fit) {
+/// Status and numbers of every candidate in canonical order.
+pub(crate) fn candidates_agree(meter: &str, candidates: &[Candidate]) {
     let rows = table(&format!("expected-candidates-{meter}.csv.gz"));
-    assert_eq!(rows.len(), fit.candidates.len());
-    for (row, candidate) in rows.iter().zip(&fit.candidates) {
+    assert_eq!(rows.len(), candidates.len());
+    for (row, candidate) in rows.iter().zip(candidates) {
         let what = format!("{meter} {:?}", candidate.points);
         assert_eq!(value(&row[1]), candidate.points.heating_f.map(f64::from), "{what}");
         assert_eq!(value(&row[2]), candidate.points.cooling_f.map(f64::from), "{what}");
@@ -95,7 +96,7 @@ fn agrees(meter: &str, commodity: Commodity) {
     let sample = sample(&format!("{meter}.csv.gz"), commodity);
     let expected = expected(meter);
     let fit = fitted(&sample);
-    every_candidate_agrees(meter, &fit);
+    candidates_agree(meter, &fit.candidates);
 
     the_winner_agrees(&fit, &expected);
     metrics_agree(&fit, &expected);

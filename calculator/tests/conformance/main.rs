@@ -7,12 +7,15 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
 mod assessment;
+mod caltrack_billing;
 mod caltrack_daily;
+mod caltrack_hourly;
 mod civil_days;
 mod coverage;
 mod events;
 mod fixtures;
 mod limits;
+mod nmecr;
 mod published_intervals;
 mod synthetic;
 mod tariffs;

@@ -1,0 +1,351 @@
+//! The arithmetic of time-of-week models: a level for every slot of the week and slopes over temperature bins.
+//!
+//! The dummies of the slots are eliminated exactly: least squares within the slots (Frisch and Waugh) has only as many
+//! unknowns as there are bins. What is needed of the rows are sums per slot, so segments that overlap share one pass over
+//! the rows, and dropping an endpoint merges two features by addition.
+
+use super::ols::dot;
+
+/// Most features that the sums have room for: six endpoints make seven bins.
+pub(super) const FEATURES: usize = 7;
+/// Products of two features, the upper triangle by rows.
+const PRODUCTS: usize = FEATURES * (FEATURES + 1) / 2;
+/// A variance within slots below this share of the raw square is rounding.
+const CONSTANT: f64 = 1e-13;
+/// A pivot below this share of its variance belongs to a feature that the earlier ones span.
+const DEPENDENT: f64 = 1e-11;
+
+/// Endpoints of temperature bins in ascending order, °F.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bins<'a>(pub(super) &'a [f64]);
+
+impl Bins<'_> {
+    /// One feature per bin; together they sum to the temperature.
+    ///
+    /// * Source: CalTRACK 2.0, 3.9.2: x₁ = min(T, B₁), then what of T lies in each bin, then what lies above the last.
+    pub(super) fn features(&self, temperature_f: f64) -> [f64; FEATURES] {
+        let mut features = [0.0; FEATURES];
+        let mut below = None;
+        for (feature, upper) in features.iter_mut().zip(self.0.iter().map(|end| Some(*end)).chain([None])) {
+            let capped = upper.map_or(temperature_f, |upper| temperature_f.min(upper));
+            *feature = below.map_or(capped, |below: f64| (capped - below).max(0.0));
+            below = upper;
+        }
+        features
+    }
+
+    /// What slopes make of a temperature.
+    pub(super) fn response(&self, slopes: &[f64], temperature_f: f64) -> f64 {
+        dot(slopes, &self.features(temperature_f))
+    }
+}
+
+/// Weighted sums of the rows of one slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    pub(super) weight: f64,
+    y: f64,
+    x: [f64; FEATURES],
+    xy: [f64; FEATURES],
+    xx: [f64; PRODUCTS],
+}
+
+impl Sums {
+    pub(super) const ZERO: Self = Self { weight: 0.0, y: 0.0, x: [0.0; FEATURES], xy: [0.0; FEATURES], xx: [0.0; PRODUCTS] };
+
+    /// Counts a row of weight one.
+    pub(super) fn admit(&mut self, x: &[f64; FEATURES], y: f64) {
+        self.weight += 1.0;
+        self.y += y;
+        let mut products = self.xx.iter_mut();
+        for (row, value) in x.iter().enumerate() {
+            self.x[row] += value;
+            self.xy[row] += value * y;
+            for (other, product) in x[row..].iter().zip(products.by_ref()) {
+                *product += value * other;
+            }
+        }
+    }
+
+    /// Adds the sums of other rows of the same slot with a weight.
+    pub(super) fn add(&mut self, other: &Self, weight: f64) {
+        self.weight += weight * other.weight;
+        self.y += weight * other.y;
+        for (sum, other) in self.x.iter_mut().zip(&other.x).chain(self.xy.iter_mut().zip(&other.xy)) {
+            *sum += weight * other;
+        }
+        for (sum, other) in self.xx.iter_mut().zip(&other.xx) {
+            *sum += weight * other;
+        }
+    }
+
+    /// Merges features: feature `k` becomes part of feature `into[k]`.
+    fn merged(&self, into: &[usize; FEATURES]) -> Merged {
+        let mut merged =
+            Merged { weight: self.weight, y: self.y, x: [0.0; FEATURES], xy: [0.0; FEATURES], xx: [[0.0; FEATURES]; FEATURES] };
+        let mut products = self.xx.iter();
+        for row in 0..FEATURES {
+            let to = into[row];
+            merged.x[to] += self.x[row];
+            merged.xy[to] += self.xy[row];
+            for (column, product) in (row..FEATURES).zip(products.by_ref()) {
+                let other = into[column];
+                merged.xx[to][other] += product;
+                if row != column {
+                    merged.xx[other][to] += product;
+                }
+            }
+        }
+        merged
+    }
+}
+
+/// Sums with merged features, in full.
+#[derive(Debug)]
+struct Merged {
+    weight: f64,
+    y: f64,
+    x: [f64; FEATURES],
+    xy: [f64; FEATURES],
+    xx: [[f64; FEATURES]; FEATURES],
+}
+
+/// Which of many equally good solutions is taken when bins cannot be told from levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ties {
+    /// The shortest vector of levels and slopes, as a pseudo-inverse gives it.
+    Shortest,
+    /// Later features that the earlier ones span have no slope.
+    DropLater,
+}
+
+/// Slopes of the bins and the level of every slot that has rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Solution {
+    pub(super) slopes: Vec<f64>,
+    pub(super) levels: Vec<Option<f64>>,
+}
+
+/// Least squares of the slots that share their slopes.
+///
+/// * Shape: one entry per slot, `None` for a slot that is not part of this group; `kept` says which of the endpoints of the
+///   sums are used, so the solution has one slope more than there are kept endpoints.
+pub(super) fn solve(slots: &[Option<&Sums>], kept: &[bool], ties: Ties) -> Solution {
+    let mut into = [0; FEATURES];
+    let mut bin = 0;
+    for (feature, target) in into.iter_mut().enumerate() {
+        *target = bin;
+        bin += usize::from(kept.get(feature).copied().unwrap_or(false));
+    }
+    let p = bin + 1;
+    let slots: Vec<Option<Merged>> =
+        slots.iter().map(|slot| slot.filter(|sums| sums.weight > 0.0).map(|sums| sums.merged(&into))).collect();
+
+    let (mut gram, mut right, mut raw) = ([[0.0; FEATURES]; FEATURES], [0.0; FEATURES], [0.0; FEATURES]);
+    for slot in slots.iter().flatten() {
+        for (row, equation) in gram.iter_mut().enumerate().take(p) {
+            let mean = slot.x[row] / slot.weight;
+            right[row] += slot.xy[row] - mean * slot.y;
+            raw[row] += slot.xx[row][row];
+            for ((entry, product), other) in equation.iter_mut().zip(&slot.xx[row]).zip(&slot.x).take(p) {
+                *entry += product - mean * other;
+            }
+        }
+    }
+    let factor = Factor::new(&gram, &raw, p);
+    let mut slopes = factor.solve(&right);
+    if ties == Ties::Shortest && factor.kept.len() < p {
+        shorten(&mut slopes, &factor.null_space(&gram), &slots);
+    }
+    let levels = slots.iter().map(|slot| slot.as_ref().map(|slot| (slot.y - dot(&slot.x, &slopes)) / slot.weight)).collect();
+    Solution { slopes, levels }
+}
+
+/// Moves the slopes along directions that change no fitted value until slopes and levels together are shortest.
+fn shorten(slopes: &mut [f64], directions: &[Vec<f64>], slots: &[Option<Merged>]) {
+    let d = directions.len();
+    let (mut gram, mut right) = (vec![vec![0.0; d]; d], vec![0.0; d]);
+    let mut equation = |along: &[f64], value: f64| {
+        for (row, right) in right.iter_mut().enumerate() {
+            *right += along[row] * value;
+            for (column, entry) in gram[row].iter_mut().enumerate() {
+                *entry += along[row] * along[column];
+            }
+        }
+    };
+    for (feature, slope) in slopes.iter().enumerate() {
+        let along: Vec<f64> = directions.iter().map(|direction| direction[feature]).collect();
+        equation(&along, -slope);
+    }
+    for slot in slots.iter().flatten() {
+        let along: Vec<f64> = directions.iter().map(|direction| dot(direction, &slot.x) / slot.weight).collect();
+        equation(&along, (slot.y - dot(slopes, &slot.x)) / slot.weight);
+    }
+    // Positive definite, because the directions are independent.
+    for pivot in 0..d {
+        for row in pivot + 1..d {
+            let share = gram[row][pivot] / gram[pivot][pivot];
+            let (above, below) = gram.split_at_mut(row);
+            for (entry, upper) in below[0].iter_mut().zip(&above[pivot]) {
+                *entry -= share * upper;
+            }
+            right[row] -= share * right[pivot];
+        }
+    }
+    for pivot in (0..d).rev() {
+        let known: f64 = (pivot + 1..d).map(|column| gram[pivot][column] * right[column]).sum();
+        right[pivot] = (right[pivot] - known) / gram[pivot][pivot];
+    }
+    for (direction, amount) in directions.iter().zip(&right) {
+        for (slope, along) in slopes.iter_mut().zip(direction) {
+            *slope += amount * along;
+        }
+    }
+}
+
+/// The triangular factor of a Gram matrix over the features that are independent, in their order.
+#[derive(Debug)]
+struct Factor {
+    kept: Vec<usize>,
+    rows: Vec<Vec<f64>>,
+    features: usize,
+}
+
+impl Factor {
+    fn new(gram: &[[f64; FEATURES]; FEATURES], raw: &[f64; FEATURES], features: usize) -> Self {
+        let mut factor = Self { kept: Vec::with_capacity(features), rows: Vec::with_capacity(features), features };
+        for feature in 0..features {
+            let variance = gram[feature][feature];
+            if variance <= CONSTANT * raw[feature] {
+                continue;
+            }
+            let column: Vec<f64> = factor.kept.iter().map(|kept| gram[*kept][feature]).collect();
+            let mut row = factor.forward(&column);
+            let pivot = variance - dot(&row, &row);
+            if pivot > DEPENDENT * variance {
+                row.push(pivot.sqrt());
+                factor.rows.push(row);
+                factor.kept.push(feature);
+            }
+        }
+        factor
+    }
+
+    fn forward(&self, right: &[f64]) -> Vec<f64> {
+        let mut solution: Vec<f64> = Vec::with_capacity(right.len());
+        for (row, value) in self.rows.iter().zip(right) {
+            let known = dot(row, &solution);
+            solution.push((value - known) / row[solution.len()]);
+        }
+        solution
+    }
+
+    fn backward(&self, right: &[f64]) -> Vec<f64> {
+        let mut solution = right.to_vec();
+        for index in (0..solution.len()).rev() {
+            let known: f64 = (index + 1..solution.len()).map(|later| self.rows[later][index] * solution[later]).sum();
+            solution[index] = (solution[index] - known) / self.rows[index][index];
+        }
+        solution
+    }
+
+    /// The slopes of the kept features; the others have none.
+    fn solve(&self, right: &[f64; FEATURES]) -> Vec<f64> {
+        let kept: Vec<f64> = self.kept.iter().map(|feature| right[*feature]).collect();
+        let mut slopes = vec![0.0; self.features];
+        for (feature, slope) in self.kept.iter().zip(self.backward(&self.forward(&kept))) {
+            slopes[*feature] = slope;
+        }
+        slopes
+    }
+
+    /// One direction for every dropped feature along which no fitted value changes.
+    fn null_space(&self, gram: &[[f64; FEATURES]; FEATURES]) -> Vec<Vec<f64>> {
+        (0..self.features)
+            .filter(|feature| !self.kept.contains(feature))
+            .map(|feature| {
+                let mut direction = self.solve(&gram[feature]);
+                for along in &mut direction {
+                    *along = -*along;
+                }
+                direction[feature] = 1.0;
+                direction
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDS: [f64; 2] = [45.0, 65.0];
+
+    /// Four slots, each with temperatures of its own.
+    fn rows() -> Vec<(usize, f64, f64)> {
+        (0..60_i32)
+            .map(|row| {
+                let (slot, temperature) = (usize::try_from(row % 4).unwrap(), 30.0 + f64::from(row * 17 % 53));
+                let level = [10.0, 20.0, 15.0, 5.0][slot];
+                (slot, temperature, level + Bins(&ENDS).response(&[-0.4, 0.1, 0.9], temperature))
+            })
+            .collect()
+    }
+
+    fn sums(rows: &[(usize, f64, f64)]) -> Vec<Sums> {
+        let mut sums = vec![Sums::ZERO; 4];
+        for (slot, temperature, y) in rows {
+            sums[*slot].admit(&Bins(&ENDS).features(*temperature), *y);
+        }
+        sums
+    }
+
+    #[test]
+    fn features_sum_to_the_temperature() {
+        for temperature in [-20.0, 30.0, 45.0, 50.0, 65.0, 80.0] {
+            assert!((Bins(&ENDS).features(temperature).iter().sum::<f64>() - temperature).abs() < 1e-12);
+        }
+        let features = Bins(&ENDS).features(50.0);
+        assert!((features[0] - 45.0).abs() < 1e-12 && (features[1] - 5.0).abs() < 1e-12 && features[2..].iter().sum::<f64>() == 0.0);
+    }
+
+    #[test]
+    fn levels_and_slopes_are_found_again() {
+        let sums = sums(&rows());
+        let slots: Vec<Option<&Sums>> = sums.iter().map(Some).collect();
+        let found = solve(&slots, &[true, true], Ties::Shortest);
+        for (slope, expected) in found.slopes.iter().zip([-0.4, 0.1, 0.9]) {
+            assert!((slope - expected).abs() < 1e-10);
+        }
+        for (level, expected) in found.levels.iter().zip([10.0, 20.0, 15.0, 5.0]) {
+            assert!((level.unwrap() - expected).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_bin_that_nothing_reaches_is_settled_by_the_rule() {
+        let mild: Vec<_> = rows().into_iter().filter(|(_, temperature, _)| (46.0..64.0).contains(temperature)).collect();
+        let sums = sums(&mild);
+        let slots: Vec<Option<&Sums>> = sums.iter().map(Some).collect();
+        let (short, dropped) = (solve(&slots, &[true, true], Ties::Shortest), solve(&slots, &[true, true], Ties::DropLater));
+        assert!(dropped.slopes[0] == 0.0 && dropped.slopes[2] == 0.0);
+        assert!((short.slopes[1] - 0.1).abs() < 1e-10 && short.slopes[0] != 0.0 && short.slopes[2] == 0.0);
+        let length = |solution: &Solution| {
+            dot(&solution.slopes, &solution.slopes) + solution.levels.iter().flatten().map(|level| level * level).sum::<f64>()
+        };
+        assert!(length(&short) < length(&dropped));
+        for (slot, temperature, y) in &mild {
+            for solution in [&short, &dropped] {
+                let fitted = solution.levels[*slot].unwrap() + Bins(&ENDS).response(&solution.slopes, *temperature);
+                assert!((fitted - y).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_without_rows_has_no_level() {
+        let sums = sums(&rows().into_iter().filter(|(slot, ..)| *slot != 2).collect::<Vec<_>>());
+        let slots: Vec<Option<&Sums>> = sums.iter().map(Some).collect();
+        assert_eq!(solve(&slots, &[true, true], Ties::Shortest).levels[2], None);
+    }
+}
