@@ -12,6 +12,10 @@
 //! 4. [`savings::avoided`] compares the reporting days with what the baseline would have used.
 //! 5. [`tariff::Tariff::price`] gives the avoided energy a price, as an unrounded decimal in the tariff's currency.
 //!
+//! Bills, hours and facilities of other shapes have their own methods: [`model::fit_by`] takes the rows and a
+//! [`model::Method`], [`savings::compare`] and [`savings::normal_year`] take whatever model came of it. Greenhouses and
+//! indoor farms are in [`model::cea`].
+//!
 //! ```
 //! use jiff::civil::date;
 //! use negawatt_calculator::baseline::{Commodity, EnergyDay, Period, TemperatureDay, join, qualify};

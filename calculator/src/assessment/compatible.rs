@@ -61,7 +61,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     let fit = match fit_spans(&before, &calendar, question.commodity, baseline) {
         Ok(fit) => fit,
         Err(FitError::NoneAdmissible { candidates }) => return Ok(empty(sufficiency, candidates)),
-        Err(FitError::NoUse { .. }) => return Ok(empty(sufficiency, Vec::new())),
+        Err(FitError::NoUse { .. } | FitError::Empty) => return Ok(empty(sufficiency, Vec::new())),
     };
     let statistics = totals(&fit, &before);
     let avoided = after.and_then(|spans| avoided(&fit, &statistics, &spans, |second| calendar.date(second)));

@@ -52,7 +52,7 @@ impl Statistics {
     /// The statistics of predictions beside what was observed, row by row, for a model of so many slopes.
     ///
     /// * Shape: both of one length.
-    pub fn of(observed: &[f64], predicted: &[f64], slopes: u8) -> Self {
+    pub fn of(observed: &[f64], predicted: &[f64], slopes: u16) -> Self {
         let (n, c) = (observed.len() as f64, f64::from(slopes));
         let residuals: Vec<f64> = predicted.iter().zip(observed).map(|(predicted, observed)| predicted - observed).collect();
         let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();

@@ -43,7 +43,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     let fit = match fit(&qualified, &Search::strict()) {
         Ok(fit) => fit,
         Err(FitError::NoneAdmissible { candidates }) => return Ok(Assessment { candidates, ..empty(Status::NoModel, sufficiency) }),
-        Err(FitError::NoUse { .. }) => return Ok(empty(Status::NoModel, sufficiency)),
+        Err(FitError::NoUse { .. } | FitError::Empty) => return Ok(empty(Status::NoModel, sufficiency)),
     };
     let avoided = match reporting {
         Some(period) => {

@@ -39,6 +39,22 @@ pub enum Reason {
     NegativeCooling,
 }
 
+impl Reason {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FewHeatingDegreeDays => "few_heating_degree_days",
+            Self::FewCoolingDegreeDays => "few_cooling_degree_days",
+            Self::FewHeatingDays => "few_heating_days",
+            Self::FewCoolingDays => "few_cooling_days",
+            Self::Singular => "singular",
+            Self::NegativeIntercept => "negative_intercept",
+            Self::NegativeHeating => "negative_heating",
+            Self::NegativeCooling => "negative_cooling",
+        }
+    }
+}
+
 /// What became of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {

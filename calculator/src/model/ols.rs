@@ -49,6 +49,11 @@ impl Orthogonal {
         &self.basis
     }
 
+    /// Whether a column was kept, so that its coefficient means something.
+    pub(crate) fn keeps(&self, column: usize) -> bool {
+        self.kept.iter().any(|(index, _)| *index == column)
+    }
+
     /// Whether no column had to be dropped.
     #[cfg(test)]
     pub(crate) fn is_full_rank(&self) -> bool {

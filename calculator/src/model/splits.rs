@@ -135,8 +135,19 @@ impl SplitFit {
     }
 }
 
+impl SplitCandidate {
+    /// Its parts, as `su-fw__sh_wi-wd__sh_wi-we`.
+    pub fn name(&self) -> String {
+        self.parts.iter().map(|(seasons, weekdays)| part_name(seasons, *weekdays)).collect::<Vec<_>>().join("__")
+    }
+}
+
 /// Seasons, days of the week and the form, as `su_sh-wd-5p`.
 fn name_of(seasons: &[Season], weekdays: Weekdays, kind: &str) -> String {
+    format!("{}-{kind}", part_name(seasons, weekdays))
+}
+
+fn part_name(seasons: &[Season], weekdays: Weekdays) -> String {
     let seasons: Vec<&str> = seasons
         .iter()
         .map(|season| match season {
@@ -150,7 +161,7 @@ fn name_of(seasons: &[Season], weekdays: Weekdays, kind: &str) -> String {
         Weekdays::Working => "wd",
         Weekdays::Weekend => "we",
     };
-    format!("{}-{weekdays}-{kind}", seasons.join("_"))
+    format!("{}-{weekdays}", seasons.join("_"))
 }
 
 /// The ways to put three seasons into groups, as sets of bits: summer 1, shoulder 2, winter 4.

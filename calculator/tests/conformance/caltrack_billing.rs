@@ -9,13 +9,13 @@ use negawatt_calculator::uncertainty::{Cadence, bands_of};
 use crate::caltrack_daily::candidates_agree;
 use crate::fixtures::{BLACKOUT_END, BLACKOUT_START, assert_close, document, instant, number, table, temperatures, value};
 
-struct Meter {
-    commodity: Commodity,
-    baseline: Vec<Bill>,
-    reporting: Vec<Bill>,
+pub(crate) struct Meter {
+    pub(crate) commodity: Commodity,
+    pub(crate) baseline: Vec<Bill>,
+    pub(crate) reporting: Vec<Bill>,
 }
 
-fn meter(name: &str, cut: &Cut) -> Meter {
+pub(crate) fn meter(name: &str, cut: &Cut) -> Meter {
     let reads: Vec<EnergyRow> = table(&format!("{name}.csv.gz"))
         .iter()
         .map(|row| EnergyRow { start: instant(&row[0]), value: value(&row[1]), unit: EnergyUnit::KilowattHour })

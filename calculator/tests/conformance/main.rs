@@ -16,6 +16,7 @@ mod events;
 mod fixtures;
 mod limits;
 mod nmecr;
+mod normal_year;
 mod published_intervals;
 mod synthetic;
 mod tariffs;

@@ -1,0 +1,134 @@
+//! Every candidate of a fit for the reader: what was tried, what became of it, and why it lost.
+
+use serde::Serialize;
+
+use super::candidate::{Candidate, Outcome};
+use super::fitted::Fitted;
+use super::parameters::Parameters;
+use super::select::model_of;
+
+/// One candidate of any method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CandidateRow {
+    /// The type of the model, or what distinguishes the candidate: a form, the parts of a split.
+    pub kind: String,
+    /// Balance points of the grid, °F: heating, cooling.
+    pub points_f: (Option<u8>, Option<u8>),
+    /// `qualified`, `disqualified` or `not_attempted`.
+    pub status: &'static str,
+    /// Why it does not take part.
+    pub reason: Option<String>,
+    /// Its parameters, where it was fitted.
+    pub parameters: Option<Parameters>,
+    /// By which CalTRACK candidates are compared.
+    pub r_squared_adj: Option<f64>,
+    /// By which the others are compared.
+    pub bic: Option<f64>,
+}
+
+impl Fitted {
+    /// Every candidate in canonical order, the winner among them; empty for methods that try only one model.
+    pub fn candidate_rows(&self, unit_wh: f64) -> Vec<CandidateRow> {
+        match self {
+            Self::CaltrackDaily(_) | Self::CaltrackBilling(_) => self.candidates().iter().map(|own| of_grid(own, unit_wh)).collect(),
+            Self::ChangePoint(fit) => {
+                let row = |own: &super::change_point::ChangePointCandidate| CandidateRow {
+                    kind: own.kind.name().to_owned(),
+                    points_f: (None, None),
+                    status: if own.model.is_some() { "qualified" } else { "disqualified" },
+                    reason: own.model.is_none().then(|| "no_place_within_the_rules".to_owned()),
+                    parameters: own.model.map(|model| model.parameters(unit_wh)),
+                    r_squared_adj: None,
+                    bic: own.model.map(|_| own.bic),
+                };
+                fit.candidates.iter().map(row).collect()
+            }
+            Self::Splits(fit) => {
+                let row = |own: &super::splits::SplitCandidate| CandidateRow {
+                    kind: own.name(),
+                    points_f: (None, None),
+                    status: if own.bic.is_some() { "qualified" } else { "not_attempted" },
+                    reason: own.bic.is_none().then(|| "few_days_in_a_part".to_owned()),
+                    parameters: None,
+                    r_squared_adj: None,
+                    bic: own.bic,
+                };
+                fit.candidates.iter().map(row).collect()
+            }
+            Self::CaltrackHourly(_) | Self::Towt(_) => Vec::new(),
+        }
+    }
+}
+
+fn of_grid(candidate: &Candidate, unit_wh: f64) -> CandidateRow {
+    let (status, reason) = match candidate.outcome {
+        Outcome::Qualified(_) => ("qualified", None),
+        Outcome::Disqualified(reason, _) => ("disqualified", Some(reason.name().to_owned())),
+        Outcome::NotAttempted(reason) => ("not_attempted", Some(reason.name().to_owned())),
+    };
+    let estimate = candidate.estimate();
+    CandidateRow {
+        kind: candidate.shape().name().to_owned(),
+        points_f: (candidate.points.heating_f, candidate.points.cooling_f),
+        status,
+        reason,
+        parameters: estimate.map(|estimate| model_of(candidate.points, estimate).parameters(unit_wh)),
+        r_squared_adj: estimate.map(|estimate| estimate.r_squared_adj),
+        bic: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::super::{Method, Mode, Observations, fit_best, fit_by};
+    use crate::baseline::{Baseline, Commodity, EnergyDay, Period, TemperatureDay, qualify};
+
+    fn baseline() -> Baseline {
+        let period = Period::before(date(2025, 1, 1), 365).unwrap();
+        let (energy, weather): (Vec<_>, Vec<_>) = period
+            .dates()
+            .zip(0_i32..)
+            .map(|(date, day)| {
+                let mean_f = 20.0 + f64::from(day * 29 % 61);
+                let weekend = date.weekday().to_monday_zero_offset() >= 5;
+                let wh = if weekend { 12_000.0 } else { 30_000.0 } + 800.0 * (55.0 - mean_f).max(0.0) + f64::from(day * 13 % 17) * 90.0;
+                (EnergyDay::whole(date, Some(wh)), TemperatureDay::whole(date, Some(mean_f)))
+            })
+            .unzip();
+        qualify(&energy, &weather, Commodity::Electricity, period).unwrap()
+    }
+
+    #[test]
+    fn every_method_lists_what_it_tried() {
+        let baseline = baseline();
+        let rows =
+            |method| fit_by(method, Mode::Strict, Commodity::Electricity, Observations::Days(&baseline)).unwrap().candidate_rows(1_000.0);
+        let daily = rows(Method::CaltrackDaily);
+        assert_eq!(daily.len(), 2_014);
+        let refused = daily.iter().find(|row| row.status == "not_attempted").unwrap();
+        assert!(refused.reason.is_some() && refused.parameters.is_none());
+        let forms: Vec<String> = rows(Method::ChangePoint).into_iter().map(|row| row.kind).collect();
+        assert_eq!(forms, ["mean", "2p", "3pc", "3ph", "4p", "5p"]);
+        assert!(rows(Method::Towt).is_empty());
+    }
+
+    #[test]
+    fn the_best_of_days_whose_weekends_differ_knows_weekends() {
+        let baseline = baseline();
+        let (best, contenders) = fit_best(Mode::Strict, Commodity::Electricity, Observations::Days(&baseline)).unwrap();
+        assert_eq!(contenders.len(), 4);
+        let least = contenders.iter().filter_map(|contender| contender.outcome.as_ref().ok()).copied().fold(f64::MAX, f64::min);
+        assert!((best.bic() - least).abs() < 1e-9);
+        assert!(best.edition() == "season-weekday-splits/1" || best.edition() == "lbnl-towt/1", "{}", best.edition());
+        assert_eq!(fit_by(Method::Best, Mode::Strict, Commodity::Electricity, Observations::Days(&baseline)).unwrap(), best);
+    }
+
+    #[test]
+    fn a_method_that_does_not_take_the_rows_says_what_it_takes() {
+        let baseline = baseline();
+        let refused = fit_by(Method::CaltrackHourly, Mode::Strict, Commodity::Electricity, Observations::Days(&baseline)).unwrap_err();
+        assert_eq!(refused.to_string(), "caltrack-hourly does not take days; give it hours");
+    }
+}
