@@ -67,7 +67,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     let avoided = after.and_then(|spans| avoided(&fit, &statistics, &spans, |second| calendar.date(second)));
     Ok(Assessment {
         status: if sufficiency.status == Verdict::Pass { Status::Qualified } else { Status::Disqualified },
-        model: Some(FittedModel::of_degree_days(&fit.model)),
+        model: Some(FittedModel::from(fit.model.parameters(1.0))),
         r_squared_adj: Some(fit.r_squared_adj),
         metrics: Some(statistics),
         avoided,
@@ -123,8 +123,8 @@ fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64
         ols_band: band(|bands| bands.ols_wh),
         ols_band_model: band(|bands| bands.ols_model_wh),
         ols_band_noise: band(|bands| bands.ols_noise_wh),
-        interval_90: [savings - half, savings + half],
-        interval_90_half_width: half,
+        interval_90: Some([savings - half, savings + half]),
+        interval_90_half_width: Some(half),
         base_load: base,
         heating_load: heating,
         cooling_load: cooling,

@@ -5,8 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::question::Method;
 use crate::baseline::DaysError;
+use crate::model::Method;
 use crate::savings::SavingsError;
 
 /// The file that is at fault.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::question::{Method, Mode};
 use super::statistics::Statistics;
 use super::sufficiency::Sufficiency;
-use crate::model::{Candidate, Shape};
+use crate::model::{Candidate, Method, Mode, Parameter, Parameters};
 
 /// The name and edition of the answer's form.
 pub const SCHEMA: &str = "negawatt.savings/1";
@@ -30,8 +29,8 @@ pub struct FittedModel {
     /// `intercept_only`, `hdd_only`, `cdd_only`, `cdd_hdd`, or the name of another family.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its parameters: energy in the unit of the meter per day, temperatures in °F.
-    pub params: BTreeMap<String, f64>,
+    /// Its parameters: energy in the unit of the meter, temperatures in °F.
+    pub params: BTreeMap<String, Parameter>,
 }
 
 /// What was not used, in the unit of the meter.
@@ -51,10 +50,10 @@ pub struct AvoidedEnergy {
     pub ols_band_model: Option<f64>,
     /// The part of it that comes from the noise of the reporting days.
     pub ols_band_noise: Option<f64>,
-    /// Our interval of the savings at 90 %: from, to.
-    pub interval_90: [f64; 2],
+    /// Our interval of the savings at 90 %: from, to; none where the method has none.
+    pub interval_90: Option<[f64; 2]>,
     /// Half of its width.
-    pub interval_90_half_width: f64,
+    pub interval_90_half_width: Option<f64>,
     /// The counterfactual's base load.
     pub base_load: f64,
     /// Its heating.
@@ -93,22 +92,19 @@ pub struct Assessment {
     pub candidates: Vec<Candidate>,
 }
 
+impl From<Parameters> for FittedModel {
+    fn from(parameters: Parameters) -> Self {
+        Self { kind: parameters.kind, params: parameters.params }
+    }
+}
+
 impl FittedModel {
-    /// A model of degree days, by the names of the published program.
-    pub(super) fn of_degree_days(model: &crate::model::Model) -> Self {
-        let kind = match model.kind {
-            Shape::InterceptOnly => "intercept_only",
-            Shape::HddOnly => "hdd_only",
-            Shape::CddOnly => "cdd_only",
-            Shape::CddHdd => "cdd_hdd",
-        };
-        let mut params = BTreeMap::from([("intercept".to_owned(), model.intercept)]);
-        for (beta, point, term) in [("beta_cdd", "cooling_balance_point", model.cdd), ("beta_hdd", "heating_balance_point", model.hdd)] {
-            if let Some(term) = term {
-                params.insert(beta.to_owned(), term.beta);
-                params.insert(point.to_owned(), term.balance_f);
-            }
+    /// The parameter of this name, where it is a number.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        match self.params.get(name)? {
+            Parameter::Number(number) => Some(*number),
+            Parameter::Whole(number) => i32::try_from(*number).ok().map(f64::from),
+            Parameter::List(_) | Parameter::Wholes(_) | Parameter::Part(_) => None,
         }
-        Self { kind: kind.to_owned(), params }
     }
 }

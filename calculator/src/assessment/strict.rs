@@ -61,7 +61,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     };
     Ok(Assessment {
         status: Status::Qualified,
-        model: Some(model_of(&fit, question)),
+        model: Some(FittedModel::from(fit.model.parameters(question.unit.to_wh(1.0)))),
         r_squared_adj: Some(fit.r_squared_adj),
         metrics: Some(statistics_of(&fit, question)),
         avoided,
@@ -125,13 +125,13 @@ fn found(finding: &Finding, severity: Severity) -> Found {
     }
 }
 
-fn of_refused(refused: &Disqualified) -> Sufficiency {
+pub(super) fn of_refused(refused: &Disqualified) -> Sufficiency {
     let violations = refused.violations.iter().map(|finding| found(finding, Severity::Disqualification));
     let warnings = refused.warnings.iter().map(|finding| found(finding, Severity::Warning));
     Sufficiency { status: Verdict::Fail, findings: violations.chain(warnings).collect(), data: Counts::default() }
 }
 
-fn of_qualified(baseline: &Baseline) -> Sufficiency {
+pub(super) fn of_qualified(baseline: &Baseline) -> Sufficiency {
     let count = |present: &dyn Fn(&crate::baseline::Day) -> bool| {
         i64::try_from(baseline.days().iter().filter(|day| present(day)).count()).unwrap_or(i64::MAX)
     };
@@ -144,17 +144,6 @@ fn of_qualified(baseline: &Baseline) -> Sufficiency {
     };
     let findings = baseline.warnings().iter().map(|finding| found(finding, Severity::Warning)).collect();
     Sufficiency { status: Verdict::Pass, findings, data }
-}
-
-fn model_of(fit: &Fit, question: &Question) -> FittedModel {
-    let per_unit = question.unit.to_wh(1.0);
-    let term = |term: Option<crate::model::Term>| term.map(|term| crate::model::Term { beta: term.beta / per_unit, ..term });
-    FittedModel::of_degree_days(&crate::model::Model {
-        intercept: fit.model.intercept / per_unit,
-        hdd: term(fit.model.hdd),
-        cdd: term(fit.model.cdd),
-        ..fit.model
-    })
 }
 
 /// The published program's statistics with our autocorrelation and our clamp of n′.
@@ -184,8 +173,8 @@ fn of_avoided(avoided: &savings::Avoided, question: &Question) -> AvoidedEnergy 
         ols_band: Some(avoided.reference.ols_wh / per_unit),
         ols_band_model: Some(avoided.reference.ols_model_wh / per_unit),
         ols_band_noise: Some(avoided.reference.ols_noise_wh / per_unit),
-        interval_90: [savings - half, savings + half],
-        interval_90_half_width: half,
+        interval_90: Some([savings - half, savings + half]),
+        interval_90_half_width: Some(half),
         base_load: share(avoided.base_wh),
         heating_load: share(avoided.heating_wh),
         cooling_load: share(avoided.cooling_wh),

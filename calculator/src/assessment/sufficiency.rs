@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::spans::{DAY, Span};
 use crate::baseline::Severity;
+use crate::model::Mode;
 
 /// Days that a baseline has.
 const BASELINE_DAYS: i64 = 365;
+/// Days that a baseline of bills may be longer or shorter.
+const BILLING_TOLERANCE: i64 = 35;
 /// Least share of the baseline's days that are valid.
 const DAILY_COVERAGE: f64 = 0.9;
 
@@ -101,6 +104,29 @@ impl Counts {
             extreme_value_limit: limit,
             max_value: values.last().copied().unwrap_or_default(),
         }
+    }
+
+    /// As [`Self::judge`] for bills: ours need not be 365 days to the day, but they must be enough.
+    ///
+    /// * Source: CalTRACK 2.2.1.1 with the boundary nearest to a year, a month more or less.
+    pub(super) fn judge_bills(self, mode: Mode, bills: usize) -> Sufficiency {
+        let mut judged = self.judge(false);
+        if mode == Mode::Compatible {
+            return judged;
+        }
+        let span = self.n_days_total - self.n_days_end_gap;
+        judged.findings.retain(|found| found.name != "incorrect_number_of_total_days" || (span - BASELINE_DAYS).abs() > BILLING_TOLERANCE);
+        let count = u16::try_from(bills).unwrap_or(u16::MAX);
+        if bills < crate::model::BILLS_MIN {
+            let message = format!("house: bills in the baseline: {count}, allowed at least {}", crate::model::BILLS_MIN);
+            let limit = u16::try_from(crate::model::BILLS_MIN).unwrap_or(u16::MAX);
+            let (name, clause) = ("too_few_bills".to_owned(), "house".to_owned());
+            let (measured, limit) = (f64::from(count), f64::from(limit));
+            judged.findings.push(Found { name, clause, severity: Severity::Disqualification, measured, limit, message });
+        }
+        let failed = judged.findings.iter().any(|found| found.severity == Severity::Disqualification);
+        judged.status = if failed { Verdict::Fail } else { Verdict::Pass };
+        judged
     }
 
     /// What the published program says of these counts, in its order, and what only we say.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::hourly::{HourlyFit, Segment};
 use super::shape::{Model, Shape};
@@ -24,7 +24,8 @@ pub struct Parameters {
 }
 
 /// One parameter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "Written")]
 pub enum Parameter {
     /// A number.
     Number(f64),
@@ -36,6 +37,29 @@ pub enum Parameter {
     Wholes(Vec<i64>),
     /// Parameters of a part.
     Part(BTreeMap<String, Parameter>),
+}
+
+/// A parameter as it is read: what was written without a point is whole.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Whole(i64),
+    Number(f64),
+    Wholes(Vec<i64>),
+    List(Vec<f64>),
+    Part(BTreeMap<String, Parameter>),
+}
+
+impl From<Written> for Parameter {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Whole(number) => Self::Whole(number),
+            Written::Number(number) => Self::Number(number),
+            Written::Wholes(numbers) => Self::Wholes(numbers),
+            Written::List(numbers) => Self::List(numbers),
+            Written::Part(part) => Self::Part(part),
+        }
+    }
 }
 
 impl Serialize for Parameter {

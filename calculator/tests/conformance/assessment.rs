@@ -55,7 +55,7 @@ fn the_answer_is_the_published_programs_in_every_number() {
         let model = found.model.as_ref().unwrap();
         assert_eq!(model.params.len(), params.len(), "{meter}");
         for (name, param) in params {
-            assert_close(model.params[name], param.as_f64().unwrap(), 1e-9, name);
+            assert_close(model.number(name).unwrap(), param.as_f64().unwrap(), 1e-9, name);
         }
         assert_close(found.r_squared_adj.unwrap(), number(&expected, "/model/r_squared_adj"), 1e-9, "r_squared_adj");
         let statistics: BTreeMap<String, Option<f64>> =
@@ -86,7 +86,8 @@ fn strict_mode_takes_the_days_of_the_facility() {
     let asked = Question { zone: Some(TimeZone::fixed(jiff::tz::offset(-6))), ..question(Commodity::Electricity, Mode::Strict) };
     let answer = Answer::to(&asked, &rows("il-electricity-cdd-hdd-daily.csv.gz"), &weather()).unwrap();
     let model = answer.assessment.model.unwrap();
-    assert_eq!((model.params["cooling_balance_point"], model.params["heating_balance_point"]), (67.0, 53.0));
+    let point = |name: &str| model.number(name);
+    assert_eq!((point("cooling_balance_point"), point("heating_balance_point")), (Some(67.0), Some(53.0)));
     assert!((answer.assessment.r_squared_adj.unwrap() - 0.7719).abs() < 5e-5);
     assert!((answer.assessment.avoided.unwrap().savings - 837.1).abs() < 0.05);
 }
@@ -106,4 +107,41 @@ fn an_answer_survives_its_text() {
     let text = serde_json::to_string(&answer).unwrap();
     let read: Answer = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
+}
+
+/// Bills and hours through the same door, against the published savings.
+#[test]
+fn the_other_methods_answer_through_the_same_door() {
+    let weather = weather();
+    let ask = |method, meter: &str, commodity| {
+        let asked = Question { method, ..question(commodity, Mode::Compatible) };
+        Answer::to(&asked, &rows(&format!("{meter}.csv.gz")), &weather).unwrap().assessment
+    };
+    let expected = crate::fixtures::document("expected-billing.json");
+    for (meter, commodity) in [
+        ("il-electricity-cdd-hdd-billing_monthly", Commodity::Electricity),
+        ("il-gas-hdd-only-billing_monthly", Commodity::Gas),
+        ("il-gas-hdd-only-billing_bimonthly", Commodity::Gas),
+    ] {
+        let found = ask(Method::CaltrackBilling, meter, commodity);
+        let names: Vec<&str> = found.sufficiency.findings.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!((found.status, names.as_slice()), (Status::Disqualified, ["incorrect_number_of_total_days"].as_slice()), "{meter}");
+        let avoided = found.avoided.unwrap();
+        let of = |name: &str| number(&expected[meter], name);
+        assert_close(avoided.savings, of("/metered_savings_sum"), 1e-9, meter);
+        assert_close(avoided.fsu_band.unwrap(), of("/error_bands_90/FSU Error Band"), 3e-9, meter);
+        assert_close(found.metrics.unwrap().cvrmse_adj.unwrap(), of("/metrics/cvrmse_adj"), 1e-9, meter);
+        assert!(avoided.interval_90_half_width.unwrap() > 0.0);
+    }
+    let expected = crate::fixtures::document("expected-hourly.json");
+    let meter = "il-electricity-cdd-hdd-hourly";
+    let found = ask(Method::CaltrackHourly, meter, Commodity::Electricity);
+    assert_eq!((found.status, found.sufficiency.status), (Status::Qualified, Verdict::Pass));
+    assert_close(found.avoided.unwrap().savings, number(&expected[meter], "/metered_savings_sum"), 1e-8, meter);
+    for method in [Method::Towt, Method::ChangePoint, Method::Best] {
+        let found = ask(method, meter, Commodity::Electricity);
+        assert_eq!(found.status, Status::Qualified, "{method}");
+        let savings = found.avoided.unwrap().savings;
+        assert!((700.0..1_300.0).contains(&savings), "{method}: {savings}");
+    }
 }

@@ -52,7 +52,7 @@ fn tried(answer: &Answer, per_unit: f64) -> Vec<Tried> {
     let assessment = &answer.assessment;
     let best = assessment.r_squared_adj.filter(|_| assessment.status != Status::NoModel);
     let winner = assessment.model.as_ref().map(|model| {
-        let point = |name: &str| model.params.get(name).copied();
+        let point = |name: &str| model.number(name);
         (point("heating_balance_point"), point("cooling_balance_point"))
     });
     let is_winner =

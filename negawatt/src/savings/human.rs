@@ -30,7 +30,8 @@ pub(super) fn answer(answer: &Answer, about: About) -> String {
         line(name, &finding.message);
     }
     if let Some(model) = &assessment.model {
-        let params: Vec<String> = model.params.iter().map(|(name, value)| format!("{name} {value:.6}")).collect();
+        let number = |name: &String| model.number(name).map(|value| format!("{name} {}", (value * 1e6).round() / 1e6));
+        let params: Vec<String> = model.params.keys().filter_map(number).collect();
         line("model", &format!("{}: {}", model.kind, params.join(", ")));
     }
     if let (Some(fit), Some(metrics)) = (assessment.r_squared_adj, &assessment.metrics) {
@@ -53,7 +54,8 @@ fn plain(value: &serde_json::Value) -> String {
 }
 
 fn comparison(avoided: &AvoidedEnergy, unit: &str) -> Vec<(&'static str, String)> {
-    let AvoidedEnergy { counterfactual, observed, savings, interval_90: [low, high], .. } = avoided;
+    let AvoidedEnergy { counterfactual, observed, savings, .. } = avoided;
+    let interval = avoided.interval_90.map_or_else(String::new, |[low, high]| format!(", at 90 % between {low:.2} and {high:.2}"));
     let band = |band: Option<f64>| band.map_or_else(|| "none".to_owned(), |band| format!("± {band:.2} {unit}"));
     vec![
         (
@@ -64,7 +66,7 @@ fn comparison(avoided: &AvoidedEnergy, unit: &str) -> Vec<(&'static str, String)
             ),
         ),
         ("used", format!("{observed:.2} {unit}")),
-        ("savings", format!("{savings:.2} {unit}, at 90 % between {low:.2} and {high:.2}")),
+        ("savings", format!("{savings:.2} {unit}{interval}")),
         ("published bands", format!("FSU {}, least squares {}", band(avoided.fsu_band), band(avoided.ols_band))),
         ("compared", format!("{} of {} rows, {:.1} %", avoided.rows_compared, avoided.rows, avoided.coverage * 100.0)),
     ]
