@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use calculator::baseline::{Commodity, Period as BaselinePeriod};
+use calculator::events::Ledger;
 use calculator::model::Search;
 use evidence::{BOUNDARY_SLACK_MS, BaselineInputs, CounterRow, Meter, MeterProfile, Reporting, SampleRow, Series, Words};
 use ids::{BaselineId, Slug};
@@ -122,7 +123,7 @@ pub(crate) async fn reporting(
         read.push(meter(api, only(parts, device, COUNTER, is_energy)?)?);
     }
     let weather = temperature(api, place, weather, &range).await?;
-    Ok((Reporting { period, meters: read }, weather))
+    Ok((Reporting { period, meters: read, adjustments: Ledger::default() }, weather))
 }
 
 /// The weather of two times, as one series.

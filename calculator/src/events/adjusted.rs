@@ -62,8 +62,11 @@ impl Ledger {
             variance += error * error;
         }
         let others = OtherErrors { adjustments_wh: (others.adjustments_wh * others.adjustments_wh + variance).sqrt(), ..others };
-        let half_width = avoided.interval.half_width_with(&others);
-        let uncertainty_wh = crate::savings::whole_wh(half_width).ok_or(AdjustedError::Overflow)?;
+        let uncertainty_wh = if others == OtherErrors::default() {
+            avoided.uncertainty_wh
+        } else {
+            crate::savings::whole_wh(avoided.interval.half_width_with(&others)).ok_or(AdjustedError::Overflow)?
+        };
         let avoided_wh = avoided.avoided_wh.checked_add(adjustments_wh).ok_or(AdjustedError::Overflow)?;
         let end = avoided.last.tomorrow().map_err(|_| AdjustedError::Overflow)?;
         let standing = self.standing(Period::new(avoided.first, end)?, avoided_wh);

@@ -39,6 +39,7 @@ fn adjustments_move_the_total_and_widen_the_interval() {
     ledger.agree(entry("lamps")).unwrap();
     let adjusted = ledger.adjust(&avoided, OtherErrors::default()).unwrap();
     assert_eq!(adjusted.adjustments_wh, 18 * 50_000);
+    assert_eq!(avoided.days.iter().map(|day| ledger.on(day.date)).sum::<i64>(), adjusted.adjustments_wh);
     assert_eq!(adjusted.avoided_wh, adjusted.counterfactual_wh + adjusted.adjustments_wh - adjusted.observed_wh);
     let (model, own) = (avoided.interval.half_width_wh, avoided.interval.t * 18.0 * 3_000.0);
     assert_eq!(Some(adjusted.uncertainty_wh), crate::savings::whole_wh(model.hypot(own)));

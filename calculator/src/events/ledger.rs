@@ -64,7 +64,7 @@ pub struct Signature {
 ///
 /// * Units: Wh a day, positive where the facility needs more than the baseline knows (the expectation rises, and with it
 ///   the savings).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adjustment {
     /// Its name in the contract's correspondence.
@@ -158,7 +158,7 @@ pub enum Standing {
 }
 
 /// All adjustments of a baseline, in the order in which they were agreed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Adjustment>", into = "Vec<Adjustment>")]
 pub struct Ledger(Vec<Adjustment>);
 
@@ -213,6 +213,17 @@ impl Ledger {
         }
         self.0.push(entry);
         Ok(())
+    }
+
+    /// Whether nothing was agreed yet.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the expectation of one day rises by, Wh.
+    pub fn on(&self, date: Date) -> i64 {
+        let holds = |entry: &&Adjustment| entry.first <= date && entry.end.is_none_or(|end| date < end);
+        self.0.iter().filter(holds).map(|entry| entry.wh_per_day).fold(0, i64::saturating_add)
     }
 
     /// The entries in the order in which they were agreed.

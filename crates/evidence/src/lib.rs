@@ -27,7 +27,7 @@ mod baseline;
 pub use bundle::{Bundle, Manifest, ManifestInvoice, ManifestMember, SCHEMA, Written, encode, verify, write};
 pub use canonical::{canonical_json, sha256_hex};
 pub use days::{BOUNDARY_SLACK_MS, CounterReading, MeterDay, MeterDays, energy_days, meter_days};
-pub use derive::{Derived, Measurement, derive, fit_baseline, measure, qualified_baseline};
+pub use derive::{Derived, Measurement, adjustment_digest, derive, fit_baseline, measure, qualified_baseline};
 pub use error::{BundleError, DeriveError};
 pub use inputs::{
     BaselineInputs, CounterRow, Facility, Inputs, IssueInputs, Meter, MeterProfile, Reporting, SampleRow, Series, Words, WordsError,
@@ -38,6 +38,8 @@ pub use audit::{DoubtedRow, Mismatch, Verified, audit, audit_bytes};
 #[cfg(feature = "audit")]
 pub use baseline::BaselineShown;
 
+#[cfg(test)]
+mod adjustment_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

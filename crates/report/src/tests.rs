@@ -63,6 +63,7 @@ impl Case {
         let avoided: i64 = self.priced.iter().map(|(_, _, wh)| wh).sum();
         let savings = Savings {
             counterfactual_wh: Energy::wh(if avoided == expected - observed { expected } else { observed + avoided }),
+            adjustments_wh: Energy::ZERO,
             observed_wh: Energy::wh(observed),
             avoided_wh: Energy::wh(avoided),
             uncertainty_wh: Energy::wh(1_204_311),

@@ -55,6 +55,7 @@ const FIVE: [(PartyKind, u32); 5] = [
 fn statement(contract: &Contract, avoided: i64, carried_in: i64) -> Statement {
     let savings = Savings {
         counterfactual_wh: Energy::wh(1_000_000 + avoided),
+        adjustments_wh: Energy::ZERO,
         observed_wh: Energy::wh(1_000_000),
         avoided_wh: Energy::wh(avoided),
         uncertainty_wh: Energy::wh(10),

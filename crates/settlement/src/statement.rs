@@ -18,8 +18,11 @@ use crate::period::Period;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Savings {
-    /// What the baseline would have used.
+    /// What the baseline would have used, agreed adjustments included.
     pub counterfactual_wh: Energy,
+    /// What the agreed adjustments are of that; absent when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub adjustments_wh: Energy,
     /// What was used.
     pub observed_wh: Energy,
     /// The difference; negative when more was used.
@@ -34,6 +37,10 @@ pub struct Savings {
     pub days_compared: u32,
     /// The name and edition of the method.
     pub method: String,
+}
+
+fn is_zero(energy: &Energy) -> bool {
+    *energy == Energy::ZERO
 }
 
 /// Avoided energy at one price.
