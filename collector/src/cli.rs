@@ -1,4 +1,6 @@
-//! The command line of the collector: `run`, `check`, `import`.
+//! The command line of the collector: `run`, `check`, `import`; and of its dead letters.
+
+mod deadletters;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use units::Unit;
 use crate::config::Config;
 use crate::import::{Import, ImportError, Imported};
 use crate::serve;
+
+pub use deadletters::{DeadLetters, run as run_dead_letters};
 
 /// Takes readings from the broker, makes them durable, and acknowledges them.
 #[derive(Clone, Debug, Parser)]

@@ -16,6 +16,7 @@ pub mod cli;
 mod config;
 mod import;
 mod ingest;
+mod letters;
 mod live;
 mod mqtt;
 mod serve;

@@ -41,6 +41,9 @@ enum Role {
     Gateway(gateway::cli::Args),
     /// The collector: MQTT in, durable time series out.
     Collector(collector::cli::Args),
+    /// What the collector could not read when it came: looks at it, and reads it again.
+    #[command(name = "deadletters")]
+    DeadLetters(collector::cli::DeadLetters),
     /// The HTTP interface and its workers.
     Api(api::cli::Args),
     /// An MQTT 5 broker for one machine; capped, and without a memory of its own.
@@ -90,6 +93,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Role::Up(args) => up::run(args),
         Role::Gateway(args) => gateway::cli::run(args),
         Role::Collector(args) => collector::cli::run(args),
+        Role::DeadLetters(args) => collector::cli::run_dead_letters(&args),
         Role::Api(args) => api::cli::run(args, up::profiles()),
         Role::Broker(args) => broker_role(&args),
         Role::Readings(args) => readings::run(&args),

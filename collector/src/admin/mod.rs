@@ -1,6 +1,7 @@
 //! What operators and other programs may ask the collector.
 
 mod imports;
+mod letters;
 mod metrics;
 mod status;
 
@@ -18,6 +19,7 @@ use daemon::Clock;
 use serde_json::json;
 use store::Store;
 
+use crate::config::Config;
 use crate::live::Live;
 
 /// The largest file that can be imported.
@@ -27,6 +29,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 /// What the handlers know.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
+    pub(crate) config: Arc<Config>,
     pub(crate) live: Arc<Live>,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -42,6 +45,10 @@ impl Admin {
             .route("/v1/status", get(status_json))
             .route("/v1/imports", post(imports::post))
             .route("/v1/flush", post(flush))
+            .route("/v1/dead-letters", get(letters::list))
+            .route("/v1/dead-letters/replay", post(letters::replay_all))
+            .route("/v1/dead-letters/{id}", get(letters::show))
+            .route("/v1/dead-letters/{id}/replay", post(letters::replay))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(self)
     }

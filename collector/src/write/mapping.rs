@@ -27,9 +27,9 @@ const FIELDS_MAX: usize = 4_096;
 
 /// Where the readings of a request go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Bucket {
-    pub(super) tenant: Slug,
-    pub(super) facility: Slug,
+pub(crate) struct Bucket {
+    pub(crate) tenant: Slug,
+    pub(crate) facility: Slug,
 }
 
 /// What a line says of one point, but for its time.

@@ -28,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::ingest::Bucket as TokenBucket;
 use crate::live::Live;
-use mapping::{Bucket, Heads, Said};
+use mapping::{Heads, Said};
 
 pub(crate) use answer::router;
+pub(crate) use mapping::Bucket;
 pub(crate) use number::scaled;
 pub(crate) use reason::Reason;
 
@@ -90,7 +91,7 @@ impl Seqs {
 
 /// What one unit of a line's time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Precision {
+pub(crate) enum Precision {
     Nanoseconds,
     Microseconds,
     Milliseconds,
@@ -98,7 +99,7 @@ enum Precision {
 }
 
 impl Precision {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "ns" => Self::Nanoseconds,
             "us" => Self::Microseconds,
@@ -130,14 +131,20 @@ impl Precision {
 
 /// A body, and what it is of.
 #[derive(Clone, Copy, Debug)]
-struct Request<'a> {
-    bucket: &'a Bucket,
-    gateway: &'a Slug,
-    precision: Precision,
-    now: Timestamp,
+pub(crate) struct Request<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) gateway: &'a Slug,
+    pub(crate) precision: Precision,
+    pub(crate) now: Timestamp,
 }
 
 impl Request<'_> {
+    /// Later times are in the future.
+    fn latest_ms(&self, config: &Config) -> i64 {
+        let ahead = i64::try_from(config.clock_ahead_max.as_millis()).unwrap_or(i64::MAX);
+        self.now.as_millisecond().saturating_add(ahead)
+    }
+
     /// What a dead letter of it says where it came from: enough to read it again.
     fn topic(&self) -> String {
         let Bucket { tenant, facility } = self.bucket;
@@ -199,17 +206,11 @@ impl Writes {
         let mut written = Written::default();
         let mut refused: BTreeMap<Reason, Refused> = BTreeMap::new();
         let (mut rows, mut fields, mut said) = (Vec::new(), Vec::new(), Vec::new());
-        let latest = i64::try_from(self.config.clock_ahead_max.as_millis()).unwrap_or(i64::MAX);
-        let latest = request.now.as_millisecond().saturating_add(latest);
+        let latest = request.latest_ms(&self.config);
         let mut lines = line::Lines::new(body);
         while let Some(line) = lines.next(&mut fields) {
             written.lines += 1;
-            let meant = match &line {
-                Ok(line) => when(line.time, request.precision, latest)
-                    .and_then(|ts_ms| heads.read(&self.config.write.names, request.bucket, line.head, &fields, &mut said).map(|()| ts_ms)),
-                Err(broken) => Err(broken.reason),
-            };
-            match meant {
+            match meaning(&line, &fields, &self.config, request, latest, heads, &mut said) {
                 Ok(ts_ms) => rows.extend(said.drain(..).map(|said| row(said, ts_ms))),
                 Err(reason) => {
                     said.clear();
@@ -311,6 +312,39 @@ impl Written {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no thread panics while it holds what writers share")
+}
+
+/// What a line says, in `said`, and of when.
+fn meaning(
+    line: &Result<line::Line<'_>, line::Broken<'_>>,
+    fields: &[line::Field<'_>],
+    config: &Config,
+    request: &Request<'_>,
+    latest_ms: i64,
+    heads: &mut Heads,
+    said: &mut Vec<Said>,
+) -> Result<i64, Reason> {
+    let line = line.map_err(|broken| broken.reason)?;
+    let ts_ms = when(line.time, request.precision, latest_ms)?;
+    heads.read(&config.write.names, request.bucket, line.head, fields, said)?;
+    Ok(ts_ms)
+}
+
+/// The readings of lines that were refused once, and how many points are refused still.
+pub(crate) fn read_again(config: &Config, request: &Request<'_>, text: &[u8]) -> (Vec<Row>, BTreeMap<Reason, u64>) {
+    let (mut rows, mut refused) = (Vec::new(), BTreeMap::new());
+    let (mut heads, mut fields, mut said) = (Heads::default(), Vec::new(), Vec::new());
+    let mut lines = line::Lines::new(text);
+    while let Some(line) = lines.next(&mut fields) {
+        match meaning(&line, &fields, config, request, request.latest_ms(config), &mut heads, &mut said) {
+            Ok(ts_ms) => rows.extend(said.drain(..).map(|said| row(said, ts_ms))),
+            Err(reason) => {
+                said.clear();
+                *refused.entry(reason).or_default() += fields.len().max(1) as u64;
+            }
+        }
+    }
+    (rows, refused)
 }
 
 /// When a reading was taken.

@@ -188,7 +188,8 @@ fn gateways_of_others_send_json() {
     collector.wait_for(|status| status["points"]["received"] == 7);
     let points = &collector.status()["points"];
     assert_eq!((&points["accepted"], &points["duplicate"], &points["dead_letter"]), (&3.into(), &2.into(), &2.into()));
-    assert!(collector.get("/metrics").1.contains("negawatt_conservation_difference 0"));
+    // The store counts before this process does.
+    collector.wait_for(|_| collector.get("/metrics").1.contains("negawatt_conservation_difference 0\n"));
     collector.stop();
     let reader = Reader::open(field.store()).unwrap();
     let import = reader.all_series().into_iter().find(|info| info.key.point == "e_imp").unwrap();

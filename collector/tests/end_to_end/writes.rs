@@ -103,3 +103,61 @@ fn each_refusal_has_the_code_that_clients_know() {
     assert_eq!(collector.status()["points"]["received"], 50, "nothing of what was refused as a whole");
     collector.stop();
 }
+
+#[test]
+fn a_dead_letter_can_be_looked_at_and_read_again() {
+    let field = Field::new();
+    let collector = field.collector();
+    let body = format!("kw,device=a value=1 1700000000\n{}kw,device=a,unit=kW value=2\n", lines(0, 1));
+    assert_eq!(collector.post_with(PATH, &[ANY], body.as_bytes()).0, 400);
+    let list = |query: &str| {
+        let (code, body) = collector.get(&format!("/v1/dead-letters{query}"));
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["dead_letters"].as_array().unwrap().clone()
+    };
+    assert_eq!((list("").len(), list("?limit=1").len(), list("?reason=no_time").len()), (2, 1, 1));
+    let id = list("?reason=unit")[0]["id"].as_str().unwrap().to_owned();
+    let (code, shown) = collector.get(&format!("/v1/dead-letters/{id}"));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &shown["text"], &shown["reason"]), (200, &"kw,device=a value=1 1700000000\n".into(), &"unit".into()));
+    assert_eq!(collector.get("/v1/dead-letters/0000").0, 404);
+    let (code, replayed) = collector.post(&format!("/v1/dead-letters/{id}/replay"), "");
+    let replayed: serde_json::Value = serde_json::from_str(&replayed).unwrap();
+    assert_eq!((code, &replayed["accepted"], &replayed["refused"]["unit"]), (200, &0.into(), &1.into()), "nothing has changed");
+    assert_eq!(collector.post("/v1/dead-letters/replay", "").0, 200);
+    collector.stop();
+    // The configuration learns the unit.
+    let text = "
+        store = \"STORE\"
+        [broker]
+        url = \"mqtt://127.0.0.1:1\"
+        [[write.point]]
+        measurement = \"kw\"
+        field = \"value\"
+        unit = \"kW\"
+        ";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("collector.toml");
+    std::fs::write(&file, text.replace("STORE", field.store().to_str().unwrap())).unwrap();
+    let deadletters = |words: &[&str]| {
+        use clap::Parser as _;
+        let all = ["deadletters", "--config", file.to_str().unwrap()].into_iter().chain(words.iter().copied());
+        negawatt_collector::cli::run_dead_letters(&Line::parse_from(all).letters)
+    };
+    assert!(matches!(deadletters(&["list"]), daemon::ExitCode::Ok));
+    assert!(matches!(deadletters(&["show", &id]), daemon::ExitCode::Ok));
+    assert!(matches!(deadletters(&["show", "0000"]), daemon::ExitCode::Usage));
+    assert!(matches!(deadletters(&["replay", &id, "--output", "json"]), daemon::ExitCode::Ok));
+    assert!(matches!(deadletters(&["replay", "--reason", "no_time"]), daemon::ExitCode::DataRefused));
+    let reader = Reader::open(field.store()).unwrap();
+    let stored: Vec<_> = reader.all_series().iter().map(|info| (info.key.point.clone(), info.key.unit)).collect();
+    assert_eq!(stored, [("energy".to_owned(), units::Unit::KilowattHour), ("kw".to_owned(), units::Unit::Kilowatt)]);
+    assert_eq!(reader.totals().counters.accepted, 2);
+}
+
+/// The command line as the one binary has it.
+#[derive(Debug, clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    letters: negawatt_collector::cli::DeadLetters,
+}
