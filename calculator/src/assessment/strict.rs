@@ -6,7 +6,7 @@ use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
 use super::question::Question;
 use super::series::Series;
 use super::statistics::Statistics;
-use super::sufficiency::{Counts, Found, Sufficiency, Verdict};
+use super::sufficiency::{Found, Sufficiency, Verdict};
 use super::{Weather, spans};
 use crate::baseline::{
     Baseline, Disqualified, EnergyDay, EnergyRow, Finding, Period, Severity, TemperatureDay, TemperatureRow, energy_days, join, qualify,
@@ -128,22 +128,12 @@ fn found(finding: &Finding, severity: Severity) -> Found {
 pub(super) fn of_refused(refused: &Disqualified) -> Sufficiency {
     let violations = refused.violations.iter().map(|finding| found(finding, Severity::Disqualification));
     let warnings = refused.warnings.iter().map(|finding| found(finding, Severity::Warning));
-    Sufficiency { status: Verdict::Fail, findings: violations.chain(warnings).collect(), data: Counts::default() }
+    Sufficiency { status: Verdict::Fail, findings: violations.chain(warnings).collect(), data: None }
 }
 
 pub(super) fn of_qualified(baseline: &Baseline) -> Sufficiency {
-    let count = |present: &dyn Fn(&crate::baseline::Day) -> bool| {
-        i64::try_from(baseline.days().iter().filter(|day| present(day)).count()).unwrap_or(i64::MAX)
-    };
-    let data = Counts {
-        n_days_total: count(&|_| true),
-        n_valid_days: count(&|day| day.use_wh.is_some() && day.temperature_f.is_some()),
-        n_valid_meter_data_days: count(&|day| day.use_wh.is_some()),
-        n_valid_temperature_data_days: count(&|day| day.temperature_f.is_some()),
-        ..Counts::default()
-    };
     let findings = baseline.warnings().iter().map(|finding| found(finding, Severity::Warning)).collect();
-    Sufficiency { status: Verdict::Pass, findings, data }
+    Sufficiency { status: Verdict::Pass, findings, data: None }
 }
 
 /// The published program's statistics with our autocorrelation and our clamp of n′.

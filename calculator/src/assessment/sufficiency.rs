@@ -22,8 +22,8 @@ pub struct Sufficiency {
     pub status: Verdict,
     /// What was found, gravest first; warnings do not fail.
     pub findings: Vec<Found>,
-    /// The counts that the criteria looked at, by the names of the published program.
-    pub data: Counts,
+    /// The counts that the published program's criteria look at, by its names; none where ours judged.
+    pub data: Option<Counts>,
 }
 
 /// The outcome of the criteria.
@@ -184,7 +184,7 @@ impl Counts {
             "days without electricity, which strict mode counts as missing",
         );
         let failed = findings.iter().any(|found| found.severity == Disqualification);
-        Sufficiency { status: if failed { Verdict::Fail } else { Verdict::Pass }, findings, data: self }
+        Sufficiency { status: if failed { Verdict::Fail } else { Verdict::Pass }, findings, data: Some(self) }
     }
 }
 

@@ -48,6 +48,7 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
     let files = ours::Files::of(&args.fixtures);
     let sample = files.read()?;
     let daily_us = sample.daily_us()?;
+    let (billing_us, hourly_us) = (ours::billing_us(&args.fixtures)?, ours::hourly_us(&args.fixtures)?);
     let file_to_result_us = files.file_to_result_us()?;
     let bootstrap_ms = sample.bootstrap_ms()?;
     let rss_mib = ours::resident_mib();
@@ -67,6 +68,8 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
     Ok(json!({
         "schema": "negawatt.bench.fit/1",
         "daily": beside("daily", daily_us),
+        "billing": beside("billing", billing_us),
+        "hourly": beside("hourly", hourly_us),
         "file_to_result_us": file_to_result_us,
         "bootstrap_ms": bootstrap_ms,
         "portfolio": { "meters": args.meters, "core_seconds": core_seconds },

@@ -2,17 +2,24 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use calculator::assessment::{Answer, Method, Mode, Question, Row, Series, Weather};
-use calculator::baseline::{Baseline, Commodity, EnergyDay, EnergyUnit, Period, TemperatureDay, TemperatureUnit, qualify};
-use calculator::model::{Search, fit};
+use calculator::baseline::{
+    Baseline, Commodity, Cut, EnergyDay, EnergyRow, EnergyUnit, Hour, Period, TemperatureDay, TemperatureRow, TemperatureUnit, bills,
+    bills_before, hours, qualify,
+};
+use calculator::model::{Conditions, Observations, Search, fit, fit_by};
 use calculator::uncertainty::{CONFIDENCE, DRAWS, HourlyResiduals, hourly_interval};
 use collector::file_rows;
-use jiff::civil::date;
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -81,6 +88,45 @@ fn question() -> Question {
         blackout_start: date(2016, 12, 26),
         blackout_end: Some(date(2017, 1, 4)),
     }
+}
+
+/// Bills of a year: all 2,014 candidates, and the winner again.
+pub(crate) fn billing_us(fixtures: &Path) -> Outcome<f64> {
+    let (energy, temperatures) = rows(fixtures, "il-electricity-cdd-hdd-billing_monthly")?;
+    let all = bills(&energy, &temperatures, &Cut::FromStart)?;
+    let before = bills_before(&all, midnight(date(2016, 12, 26))?, 365);
+    let fit = |rows| fit_by(Method::CaltrackBilling, Mode::Compatible, Commodity::Electricity, rows);
+    median_us(|| Ok(fit(Observations::Bills(before))?.candidates().len()))
+}
+
+/// Twelve segments of an hourly year, and the prediction of the next.
+pub(crate) fn hourly_us(fixtures: &Path) -> Outcome<f64> {
+    let (energy, temperatures) = rows(fixtures, "il-electricity-cdd-hdd-hourly")?;
+    let year = |from, to| -> Outcome<Vec<Hour>> { Ok(hours(&energy, 60, &temperatures, &TimeZone::UTC, midnight(from)?, midnight(to)?)?) };
+    let (before, after) = (year(date(2015, 12, 27), date(2016, 12, 26))?, year(date(2017, 1, 4), date(2018, 1, 4))?);
+    median_us(|| {
+        let fitted = fit_by(Method::CaltrackHourly, Mode::Compatible, Commodity::Electricity, Observations::Hours(&before))?;
+        Ok(fitted.predict(Conditions::Hours(&after))?.len())
+    })
+}
+
+fn midnight(day: Date) -> Outcome<Timestamp> {
+    Ok(day.to_zoned(TimeZone::UTC)?.timestamp())
+}
+
+/// The rows of a compressed table of the fixtures and of the weather.
+fn rows(fixtures: &Path, meter: &str) -> Outcome<(Vec<EnergyRow>, Vec<TemperatureRow>)> {
+    let table = |name: &str| -> Outcome<Vec<(Timestamp, Option<f64>)>> {
+        let mut text = Vec::new();
+        GzDecoder::new(File::open(fixtures.join(format!("{name}.csv.gz")))?).read_to_end(&mut text)?;
+        let rows = file_rows(text.into(), None, None)?.rows;
+        rows.into_iter().map(|(at, value)| Ok((Timestamp::from_second(at)?, value))).collect()
+    };
+    let unit = EnergyUnit::KilowattHour;
+    let energy = table(meter)?.into_iter().map(|(start, value)| EnergyRow { start, value, unit }).collect();
+    let unit = TemperatureUnit::Fahrenheit;
+    let temperatures = table("il_temperature_hourly")?.into_iter().map(|(at, value)| TemperatureRow { at, value, unit }).collect();
+    Ok((energy, temperatures))
 }
 
 /// The rows of both files.
