@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Of `faults`: how many requests are made.
     #[arg(long, default_value_t = 1_000_000)]
     exchanges: u64,
-    /// Of `coverage`, `faults`, `power-cuts`: what decides every draw and every fault; the usual one when not given.
+    /// Of `coverage`, `faults`, `power-cuts`, `store`: what decides every draw and every fault; the usual one when not given.
     #[arg(long)]
     seed: Option<u64>,
     /// Of `coverage`: how many years of each kind are simulated.
@@ -47,6 +47,8 @@ enum Name {
     Outage,
     /// What the gateway costs, and what it can do.
     Gateway,
+    /// What the store costs, how soon it is ready after a kill, and how fast it answers.
+    Store,
     /// What a fit of a baseline costs, beside the published program.
     Fit,
 }
@@ -66,6 +68,7 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
         Name::Outage => spool::outage(&args.spool, args.output),
         Name::Gateway => gateway(args.output),
+        Name::Store => store(args),
         Name::Fit => fit(args.output),
     }
 }
@@ -176,6 +179,23 @@ fn fit(shown: Output) -> Result<(), Failure> {
             }
             None => print(&format!("{:<32}{figure:>16}", name.replace('_', " ")))?,
         }
+    }
+    Ok(())
+}
+
+/// Measures the store: commits, a restart after a kill, a year of one facility. Takes some two minutes and 2 GB of disk.
+fn store(args: &Args) -> Result<(), Failure> {
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "store-bench"]))?;
+    let target = target_dir()?;
+    let seed = args.seed.unwrap_or(1).to_string();
+    // On the disk that is built on, and not in the memory that `/tmp` may be.
+    let text = output(Command::new(target.join("release/store-bench")).arg("--folder").arg(&target).args(["--seed", &seed]))?;
+    if args.output == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    for (name, figure) in result.as_object().into_iter().flatten().filter(|(_, figure)| figure.is_number()) {
+        print(&format!("{name:<48}{figure:>14}"))?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Where flushed readings lie, and their values when a late reading must be compared with them.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 
 use crate::manifest::SegmentRow;
 use crate::row::Sample;
-use crate::segment::{self, Span};
+use crate::segment::{Segment, Span};
 use crate::series::SeriesId;
 
 /// A segment could not be read.
@@ -30,7 +32,20 @@ impl Place {
     fn covers(&self, ts_ms: i64) -> bool {
         (self.span.min_ts..=self.span.max_ts).contains(&ts_ms)
     }
+
+    fn touches(&self, range: &Range<i64>) -> bool {
+        self.span.min_ts < range.end && self.span.max_ts >= range.start
+    }
 }
+
+#[derive(Clone, Debug)]
+struct OfSeries {
+    places: Vec<Place>,
+    newest: i64,
+}
+
+/// Time, value and version.
+type Known = (i64, Option<i64>, u16);
 
 /// The segments of the store, by series.
 #[derive(Debug, Default)]
@@ -38,15 +53,14 @@ pub(crate) struct Flushed {
     dir: PathBuf,
     segments: Vec<SegmentRow>,
     paths: HashMap<i64, PathBuf>,
-    places: HashMap<SeriesId, Vec<Place>>,
-    newest: HashMap<SeriesId, i64>,
-    loaded: HashMap<(i64, SeriesId), Vec<Sample>>,
+    series: Vec<Option<OfSeries>>,
+    loaded: HashMap<(i64, SeriesId), Vec<Known>>,
     loaded_rows: usize,
 }
 
 impl Flushed {
-    /// Loaded readings kept for comparison: about 100 MB.
-    const LOADED_ROWS_MAX: usize = 2_000_000;
+    /// Loaded readings kept for comparison: about 130 MB.
+    const LOADED_ROWS_MAX: usize = 4_000_000;
 
     pub(crate) fn new(dir: &Path, segments: Vec<SegmentRow>) -> Self {
         let mut flushed = Self { dir: dir.to_owned(), ..Self::default() };
@@ -64,9 +78,13 @@ impl Flushed {
         for segment in added {
             self.paths.insert(segment.id, self.dir.join(&segment.path));
             for span in &segment.spans {
-                self.places.entry(span.series).or_default().push(Place { segment: segment.id, span: *span });
-                let newest = self.newest.entry(span.series).or_insert(i64::MIN);
-                *newest = span.max_ts.max(*newest);
+                if self.series.len() <= span.series.index() {
+                    self.series.resize(span.series.index() + 1, None);
+                }
+                let Some(series) = self.series.get_mut(span.series.index()) else { continue };
+                let series = series.get_or_insert_with(|| OfSeries { places: Vec::new(), newest: i64::MIN });
+                series.places.push(Place { segment: segment.id, span: *span });
+                series.newest = span.max_ts.max(series.newest);
             }
             self.segments.push(segment);
         }
@@ -76,17 +94,37 @@ impl Flushed {
         &self.segments
     }
 
+    #[cfg(feature = "frames")]
     pub(crate) fn path(&self, segment: &SegmentRow) -> PathBuf {
         self.dir.join(&segment.path)
     }
 
+    fn places(&self, series: SeriesId) -> &[Place] {
+        self.series.get(series.index()).and_then(Option::as_ref).map(|series| series.places.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether the segments have this time of this series, or a later one.
+    pub(crate) fn reaches(&self, series: SeriesId, ts_ms: i64) -> bool {
+        self.series.get(series.index()).and_then(Option::as_ref).is_some_and(|series| ts_ms <= series.newest)
+    }
+
     /// Whether any segment may have this time of this series.
     pub(crate) fn may_have(&self, series: SeriesId, ts_ms: i64) -> bool {
-        self.newest.get(&series).is_some_and(|newest| ts_ms <= *newest) && self.covering(series, ts_ms).next().is_some()
+        self.reaches(series, ts_ms) && self.covering(series, ts_ms).next().is_some()
     }
 
     fn covering(&self, series: SeriesId, ts_ms: i64) -> impl Iterator<Item = &Place> {
-        self.places.get(&series).into_iter().flatten().filter(move |place| place.covers(ts_ms))
+        self.places(series).iter().filter(move |place| place.covers(ts_ms))
+    }
+
+    /// The times in a range, in the order of the segments.
+    pub(crate) fn times(&self, series: SeriesId, range: &Range<i64>) -> Result<Vec<i64>, SegmentError> {
+        let mut found = Vec::new();
+        for place in self.places(series).iter().filter(|place| place.touches(range)) {
+            let times = self.read(place, |segment| segment.times(place.span.rows()))?;
+            found.extend(times.into_iter().filter(|ts_ms| range.contains(ts_ms)));
+        }
+        Ok(found)
     }
 
     /// Makes [`Self::versions`] of this time possible.
@@ -94,9 +132,9 @@ impl Flushed {
         let missing: Vec<Place> =
             self.covering(series, ts_ms).filter(|place| !self.loaded.contains_key(&(place.segment, series))).copied().collect();
         for place in missing {
-            let samples = self.read(&place)?;
-            self.loaded_rows += samples.len();
-            self.loaded.insert((place.segment, series), samples);
+            let known = self.read(&place, |segment| segment.known(place.span.rows()))?;
+            self.loaded_rows += known.len();
+            self.loaded.insert((place.segment, series), known);
         }
         Ok(())
     }
@@ -109,29 +147,46 @@ impl Flushed {
         }
     }
 
-    /// Calls `visit` with each version at this time, of what [`Self::load`] has loaded.
-    pub(crate) fn versions(&self, series: SeriesId, ts_ms: i64, mut visit: impl FnMut(&Sample)) {
+    /// Calls `visit` with the value and the version of each reading at this time, of what [`Self::load`] has loaded.
+    pub(crate) fn versions(&self, series: SeriesId, ts_ms: i64, mut visit: impl FnMut(Option<i64>, u16)) {
         for place in self.covering(series, ts_ms) {
-            let samples = self.loaded.get(&(place.segment, series)).map(Vec::as_slice).unwrap_or_default();
-            let from = samples.partition_point(|sample| sample.ts_ms < ts_ms);
-            samples.iter().skip(from).take_while(|sample| sample.ts_ms == ts_ms).for_each(&mut visit);
+            let known = self.loaded.get(&(place.segment, series)).map(Vec::as_slice).unwrap_or_default();
+            let from = known.partition_point(|(at, ..)| *at < ts_ms);
+            known.iter().skip(from).take_while(|(at, ..)| *at == ts_ms).for_each(|(_, raw, version)| visit(*raw, *version));
         }
     }
 
-    /// Every version of a series whose segment touches the range.
-    pub(crate) fn scan(&self, series: SeriesId, range: &std::ops::Range<i64>) -> Result<Vec<Sample>, SegmentError> {
+    /// Every version of a series in the range, in the order of the segments.
+    pub(crate) fn scan(&self, series: SeriesId, range: &Range<i64>) -> Result<Vec<Sample>, SegmentError> {
         let mut found = Vec::new();
-        for place in self.places.get(&series).into_iter().flatten() {
-            if place.span.min_ts < range.end && place.span.max_ts >= range.start {
-                found.extend(self.read(place)?.into_iter().filter(|sample| range.contains(&sample.ts_ms)));
-            }
+        let places: Vec<&Place> = self.places(series).iter().filter(|place| place.touches(range)).collect();
+        found.reserve(places.iter().map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
+        for place in places {
+            self.read(place, |segment| {
+                segment.samples(place.span.rows(), |sample| {
+                    if range.contains(&sample.ts_ms) {
+                        found.push(sample);
+                    }
+                })
+            })?;
         }
         Ok(found)
     }
 
-    fn read(&self, place: &Place) -> Result<Vec<Sample>, SegmentError> {
+    #[cfg(feature = "frames")]
+    /// The series of these segments that lie in the range, by segment.
+    pub(crate) fn places_in(&self, series: SeriesId, range: &Range<i64>) -> impl Iterator<Item = &Place> {
+        self.places(series).iter().filter(move |place| place.touches(range))
+    }
+
+    #[cfg(feature = "frames")]
+    pub(crate) fn path_of(&self, segment: i64) -> PathBuf {
+        self.paths.get(&segment).cloned().unwrap_or_default()
+    }
+
+    fn read<T>(&self, place: &Place, read: impl FnOnce(&Segment<File>) -> Result<T, ParquetError>) -> Result<T, SegmentError> {
         let path = self.paths.get(&place.segment).cloned().unwrap_or_default();
-        let rows = segment::read(&path, place.span.first_row, place.span.rows).map_err(|err| SegmentError { path, err })?;
-        Ok(rows.into_iter().map(|(_, sample)| sample).collect())
+        let opened = File::open(&path).map_err(ParquetError::from).and_then(Segment::open);
+        opened.and_then(|segment| read(&segment)).map_err(|err| SegmentError { path, err })
     }
 }

@@ -1,6 +1,7 @@
 //! Readings as a polars frame: the segments by polars' own reader, and what is still in memory behind them.
 
 mod summary;
+mod wide;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,6 +13,7 @@ use polars::prelude::{
     BooleanChunked, Column, DataFrame, NamedFrom, ParquetReader, PolarsError, PolarsResult, SerReader, Series, SortMultipleOptions,
 };
 
+use crate::flushed::SegmentError;
 use crate::reader::Reader;
 use crate::row::{Sample, Words};
 use crate::segment::COLUMNS;
@@ -34,6 +36,10 @@ pub enum FrameError {
         #[source]
         err: PolarsError,
     },
+    #[error(transparent)]
+    Read(#[from] SegmentError),
+    #[error("{rows} rows are more than a frame can have: ask for a shorter range or a longer interval")]
+    TooLong { rows: i64 },
     #[error("could not put the frame together")]
     Frame(#[from] PolarsError),
 }
@@ -70,7 +76,7 @@ impl Reader {
         for id in self.head().ids().filter(|id| wanted.contains(id)) {
             samples.extend(self.head().sorted(id).into_iter().filter(|sample| range.contains(&sample.ts_ms)).map(|sample| (id, sample)));
         }
-        let [series, ts_ms, raw, quality, words, seq, version] = COLUMNS;
+        let [series, ts_ms, raw, quality, words, seq, version, _] = COLUMNS;
         let bytes = |sample: &Sample| sample.words.as_ref().map(|words| Words::as_slice(words).to_vec());
         let words_column: Vec<Option<Vec<u8>>> = samples.iter().map(|(_, sample)| bytes(sample)).collect();
         let words_column: Vec<Option<&[u8]>> = words_column.iter().map(Option::as_deref).collect();
@@ -92,7 +98,7 @@ impl Reader {
 
 /// The wanted rows of one segment.
 fn part(path: &PathBuf, wanted: &HashSet<SeriesId>, range: &Range<i64>) -> PolarsResult<DataFrame> {
-    let columns = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    let columns = COLUMNS.iter().take(7).map(|name| (*name).to_owned()).collect();
     let frame = ParquetReader::new(File::open(path)?).with_columns(Some(columns)).finish()?;
     let keys = keys(&frame)?;
     let mask: BooleanChunked = keys.iter().map(|(series, ts_ms)| wanted.contains(series) && range.contains(ts_ms)).collect();
@@ -101,7 +107,7 @@ fn part(path: &PathBuf, wanted: &HashSet<SeriesId>, range: &Range<i64>) -> Polar
 
 /// In order, without the versions that were replaced.
 fn newest(frame: &DataFrame) -> PolarsResult<DataFrame> {
-    let [series, ts_ms, _, _, _, _, version] = COLUMNS;
+    let [series, ts_ms, _, _, _, _, version, _] = COLUMNS;
     let sorted = frame.sort([series, ts_ms, version], SortMultipleOptions::default())?;
     let keys = keys(&sorted)?;
     let next = keys.iter().skip(1).map(Some).chain([None]);

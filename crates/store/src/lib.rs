@@ -14,12 +14,16 @@
 //!
 //! Everything here blocks. Callers in an async program use a blocking thread.
 
+mod archive;
+mod compact;
+mod complete;
 mod fault;
 mod flush;
 mod flushed;
 #[cfg(feature = "frames")]
 mod frames;
 mod head;
+mod intake;
 mod manifest;
 mod reader;
 mod row;
@@ -32,13 +36,16 @@ mod store;
 mod tests;
 mod wal;
 
+pub use archive::FlushError;
+pub use complete::Completeness;
 pub use flushed::SegmentError;
 #[cfg(feature = "frames")]
 pub use frames::{FrameError, Summary, Values};
+pub use intake::CommitError;
 pub use manifest::ManifestError;
 pub use reader::{Reader, Totals};
 pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Row, Sample, Words};
 pub use seq::AckState;
 pub use series::{SeriesId, SeriesInfo, SeriesKey};
-pub use store::{CommitError, FlushError, OpenError, Options, SpoolState, Store};
+pub use store::{OpenError, Options, SpoolState, Store};
 pub use wal::WalError;

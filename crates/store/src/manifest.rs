@@ -52,6 +52,11 @@ pub(crate) struct SegmentRow {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
+    /// 0 from memory, 1 of several flushes, 2 of a whole month.
+    pub(crate) level: u8,
+    /// The entries of the log that it came from.
+    pub(crate) min_lsn: u64,
+    pub(crate) max_lsn: u64,
     pub(crate) spans: Vec<Span>,
 }
 

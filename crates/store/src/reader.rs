@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use ids::Slug;
 
+use crate::archive::apply;
+use crate::complete::newest;
 use crate::flushed::{Flushed, SegmentError};
 use crate::manifest::Manifest;
 use crate::row::{Counters, DeadLetter, ProfilePeriod, Sample};
 use crate::series::{SeriesId, SeriesInfo, SeriesKey};
 use crate::state::State;
-use crate::store::{OpenError, SpoolState, apply};
+use crate::store::{OpenError, SpoolState};
 use crate::wal::{Reading, WalError, replay};
 
 /// What a store holds.
@@ -33,6 +35,7 @@ pub struct Reader {
     flushed: Flushed,
     letters: Vec<DeadLetter>,
     dir: PathBuf,
+    last_lsn: u64,
 }
 
 impl Reader {
@@ -65,8 +68,10 @@ impl Reader {
         let mut snapshot = manifest.load()?;
         let letters = manifest.letters(1_000)?;
         let mut state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
-        replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |payload| apply(&mut state, payload))?;
-        Ok(Self { state, flushed: Flushed::new(dir, snapshot.segments), letters, dir: dir.to_owned() })
+        let tail = replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |lsn, payload| {
+            Ok::<_, OpenError>(apply(&mut state, lsn, payload))
+        })?;
+        Ok(Self { state, flushed: Flushed::new(dir, snapshot.segments), letters, dir: dir.to_owned(), last_lsn: tail.next_lsn - 1 })
     }
 
     /// The series of a facility, by number.
@@ -85,10 +90,7 @@ impl Reader {
     /// The readings of a series with `range.start <= ts_ms < range.end`, in order of time, the newest version of each.
     pub fn scan(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
         let mut samples = self.history(series, range)?;
-        // Versions of one time stand together, the newest last.
-        samples.reverse();
-        samples.dedup_by_key(|sample| sample.ts_ms);
-        samples.reverse();
+        newest(&mut samples);
         Ok(samples)
     }
 
@@ -96,7 +98,10 @@ impl Reader {
     pub fn history(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
         let mut samples = self.flushed.scan(series, &range)?;
         samples.extend(self.state.head.sorted(series).into_iter().filter(|sample| range.contains(&sample.ts_ms)));
-        samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+        let key = |sample: &Sample| (sample.ts_ms, sample.version);
+        if !samples.is_sorted_by_key(key) {
+            samples.sort_by_key(key);
+        }
         Ok(samples)
     }
 
@@ -139,6 +144,12 @@ impl Reader {
         let mut seen = HashSet::new();
         facilities.retain(|facility| seen.insert(facility.clone()));
         facilities
+    }
+
+    /// The last entry of the log that this snapshot has: what [`Self::as_of`] takes.
+    #[must_use]
+    pub fn last_lsn(&self) -> u64 {
+        self.last_lsn
     }
 
     /// Where the store lies.

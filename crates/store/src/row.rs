@@ -32,6 +32,15 @@ impl Words {
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
+
+    /// How many there are, and all eight with zeros behind.
+    pub(crate) const fn parts(self) -> (u8, [u8; 8]) {
+        (self.len, self.bytes)
+    }
+
+    pub(crate) const fn from_parts(len: u8, bytes: [u8; 8]) -> Option<Self> {
+        if len == 0 { None } else { Some(Self { len, bytes }) }
+    }
 }
 
 /// A reading on its way in.
@@ -109,6 +118,9 @@ pub struct Sample {
     pub seq: u64,
     /// 0 for the first value of its time; each contradicting one is 1 more.
     pub version: u16,
+    /// The entry of the log by which it was durable. In a segment: the last entry of the flush that wrote it, so that a
+    /// question "as of" that entry or a later one has the same answer for ever.
+    pub lsn: u64,
 }
 
 /// A profile, and since when it is in effect.

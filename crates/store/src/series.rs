@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use ids::Slug;
 use units::Unit;
 
+use crate::row::Row;
+
 /// The number of a series: given once, never used again. Counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesId(pub u32);
@@ -40,6 +42,8 @@ type Devices = HashMap<Slug, Points>;
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     keys: Vec<SeriesKey>,
+    /// By number: the series that followed in the batch before. A gateway says the same in the same order each minute.
+    followers: Vec<SeriesId>,
     facilities: HashMap<Slug, HashMap<Slug, Devices>>,
 }
 
@@ -59,6 +63,23 @@ impl Catalogue {
     pub(crate) fn find(devices: &Devices, device: &Slug, point: &str, unit: Unit, exponent: i8) -> Option<SeriesId> {
         let candidates = devices.get(device)?.get(point)?;
         candidates.iter().find(|(u, e, _)| *u == unit && *e == exponent).map(|(_, _, id)| *id)
+    }
+
+    /// The series that came after `before` the last time, if the row is of it.
+    pub(crate) fn guess(&self, before: SeriesId, row: &Row) -> Option<SeriesId> {
+        let id = *self.followers.get(before.index())?;
+        let key = self.get(id)?;
+        (key.point == row.point && key.device == row.device && key.unit == row.unit && key.exponent == row.exponent).then_some(id)
+    }
+
+    /// Remembers what came after `before`: both are of one facility.
+    pub(crate) fn follow(&mut self, before: SeriesId, id: SeriesId) {
+        if self.followers.len() <= before.index() {
+            self.followers.resize(before.index() + 1, SeriesId(0));
+        }
+        if let Some(follower) = self.followers.get_mut(before.index()) {
+            *follower = id;
+        }
     }
 
     /// Adds the series with the next number. False when `id` is not that number.

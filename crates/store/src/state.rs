@@ -6,10 +6,10 @@ use ids::Slug;
 
 use crate::head::Head;
 use crate::manifest::{ProfileRow, Received, Snapshot};
-use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen};
+use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Sample};
 use crate::seq::SeqSet;
 use crate::series::Catalogue;
-use crate::wal::{Record, RowsRecord};
+use crate::wal::{Record, RowsHead};
 
 type DeviceKey = (Slug, Slug, Slug);
 
@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
     pub(crate) head: Head,
     pub(crate) counters: Counters,
+    /// As the manifest has them.
+    pub(crate) saved_counters: Counters,
     /// Not yet in the manifest.
     pub(crate) letters: Vec<DeadLetter>,
     origins: Vec<Origin>,
@@ -54,18 +56,18 @@ impl State {
     }
 
     /// Applies what the log says, or says false when that cannot follow on what is known.
-    pub(crate) fn apply(&mut self, record: Record) -> bool {
+    pub(crate) fn apply(&mut self, lsn: u64, record: Record) -> bool {
         match record {
             Record::Probe => {}
             Record::Series { id, key } => return self.catalogue.add(id, key),
             Record::Origin { id, origin } => return self.add_origin(id, origin),
             Record::Rows(rows) => {
-                self.count(&rows);
+                self.count(&rows.head, rows.rows.len() as u64);
                 for (id, sample) in rows.rows {
                     if self.catalogue.get(id).is_none() {
                         return false;
                     }
-                    self.head.put(id, sample);
+                    self.head.put(id, &Sample { lsn, ..sample });
                 }
             }
             Record::Repeat { rows } => self.count_repeat(rows),
@@ -75,8 +77,8 @@ impl State {
         true
     }
 
-    pub(crate) fn count(&mut self, rows: &RowsRecord) {
-        self.counters.accepted += rows.rows.len() as u64;
+    pub(crate) fn count(&mut self, rows: &RowsHead, accepted: u64) {
+        self.counters.accepted += accepted;
         self.counters.duplicate += rows.duplicate;
         self.counters.conflict += rows.conflict;
         self.counters.batches += 1;
@@ -176,11 +178,12 @@ impl State {
 
     /// The manifest now has everything.
     pub(crate) fn saved(&mut self) {
+        self.saved_counters = self.counters;
         self.series_saved = self.catalogue.len();
         self.origins_saved = self.origins.len();
         self.received_changed.clear();
         self.profiles_changed.clear();
         self.letters.clear();
-        self.head = Head::default();
+        self.head.flushed();
     }
 }

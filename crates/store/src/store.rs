@@ -2,17 +2,18 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
 
-use units::{Quality, Reason, Severity};
-
-use crate::flushed::{Flushed, SegmentError};
-use crate::manifest::{Manifest, ManifestError, ProfileRow};
-use crate::row::{Batch, Committed, Counters, DeadLetter, Origin, Row, Sample};
+use crate::archive::{Archive, FlushError, apply};
+use crate::compact::Eagerness;
+use crate::fault::{self, Step};
+use crate::intake::{CommitError, bytes_max, fitting, letter_bytes_max};
+use crate::manifest::ManifestError;
+use crate::row::{Batch, Committed, Counters, DeadLetter, Origin};
 use crate::seq::AckState;
-use crate::series::{Catalogue, SeriesId, SeriesKey};
-use crate::state::State;
-use crate::wal::{Reading, Record, RecordWriter, RowsRecord, Wal, WalError, replay};
+use crate::wal::{Reading, RecordWriter, Wal, WalError, replay};
 
 /// How a store is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,61 +50,13 @@ pub enum OpenError {
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Wal(#[from] WalError),
-}
-
-/// Why batches were not committed. None of them is durable then, and none may be acknowledged.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    #[error(transparent)]
-    Wal(#[from] WalError),
-    /// A late reading cannot be compared with what is stored.
-    #[error(transparent)]
-    Segment(#[from] SegmentError),
-    /// Too much is waiting in memory, and cannot be written to segments.
-    #[error("{rows} readings wait to be written to segments, and that fails")]
-    Behind {
-        rows: usize,
+    /// The log is longer than what may be in memory, and cannot be moved to segments.
+    #[error("the log of {} is too long to be kept in memory, and cannot be moved to segments", dir.display())]
+    Flush {
+        dir: PathBuf,
         #[source]
         err: FlushError,
     },
-    #[error("{bytes} bytes are too much for one commit")]
-    TooLarge { bytes: usize },
-    #[error("the time {ts_ms} ms is outside of the calendar")]
-    Time { ts_ms: i64 },
-}
-
-impl CommitError {
-    /// Whether the same commit may succeed later in this process.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Wal(WalError::Full { .. }) | Self::Behind { .. } | Self::Segment(_))
-    }
-}
-
-/// Why readings could not be moved to segments. They stay durable in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum FlushError {
-    #[error("could not {what} {}", path.display())]
-    Segment {
-        what: &'static str,
-        path: PathBuf,
-        #[source]
-        err: std::io::Error,
-    },
-    #[error("could not encode {}", path.display())]
-    Encode {
-        path: PathBuf,
-        #[source]
-        err: parquet::errors::ParquetError,
-    },
-    #[error("{} is not what was written: restore it from a copy", path.display())]
-    Damaged { path: PathBuf },
-    #[error(transparent)]
-    Read(#[from] SegmentError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Wal(#[from] WalError),
 }
 
 /// What is known of one spool.
@@ -117,23 +70,31 @@ pub struct SpoolState {
 /// A store, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Store {
-    inner: Mutex<Inner>,
+    shared: Arc<Shared>,
+    /// Merges what automatic flushes have made due.
+    keeper: Mutex<Option<JoinHandle<()>>>,
     dir: PathBuf,
     _lock: File,
 }
 
+/// What the thread that merges needs too.
+#[derive(Debug)]
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Held by who merges segments.
+    merging: Mutex<()>,
+    stopping: AtomicBool,
+    dir: PathBuf,
+}
+
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) dir: PathBuf,
-    pub(crate) options: Options,
-    pub(crate) state: State,
-    pub(crate) flushed: Flushed,
-    pub(crate) manifest: Manifest,
+    options: Options,
+    pub(crate) archive: Archive,
     pub(crate) wal: Wal,
-    pub(crate) next_segment: i64,
     /// After a flush that failed: what must wait in memory or in the log before the next one is tried.
     flush_again: Waiting,
-    buffer: Vec<u8>,
+    pub(crate) buffers: (Vec<u8>, Vec<u8>),
 }
 
 /// What a flush would take away.
@@ -162,26 +123,21 @@ impl Store {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(err) => folder("lock", &lock_path)(err),
         })?;
-        let mut manifest = Manifest::open(&dir.join("manifest.sqlite"))?;
-        let mut snapshot = manifest.load()?;
-        let mut state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
-        let tail = replay(&wal_dir, snapshot.flushed_lsn, Reading::Owner, |payload| apply(&mut state, payload))?;
+        let mut archive = Archive::open(dir)?;
+        let (after, rows_max) = (archive.flushed_lsn, options.flush_rows.saturating_mul(Inner::BEHIND));
+        let tail = replay(&wal_dir, after, Reading::Owner, |lsn, payload| {
+            let follows = apply(&mut archive.state, lsn, payload);
+            // However long the log is, no more of it than this is in memory.
+            if follows && archive.state.head.rows() >= rows_max {
+                archive.write_out(lsn).map_err(|err| OpenError::Flush { dir: dir.to_owned(), err })?;
+            }
+            Ok::<_, OpenError>(follows)
+        })?;
         let wal = Wal::resume(&wal_dir, tail, options.wal_file_bytes)?;
-        let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
-        let dir = dir.to_owned();
-        let mut inner = Inner {
-            dir: dir.clone(),
-            options,
-            state,
-            flushed,
-            manifest,
-            wal,
-            next_segment: snapshot.next_segment,
-            flush_again: Waiting::default(),
-            buffer: Vec::new(),
-        };
-        inner.remove_strangers()?;
-        Ok(Self { inner: Mutex::new(inner), dir, _lock: lock })
+        archive.remove_strangers()?;
+        let inner = Inner { options, archive, wal, flush_again: Waiting::default(), buffers: (Vec::new(), Vec::new()) };
+        let shared = Shared { inner: Mutex::new(inner), merging: Mutex::new(()), stopping: AtomicBool::new(false), dir: dir.to_owned() };
+        Ok(Self { shared: Arc::new(shared), keeper: Mutex::new(None), dir: dir.to_owned(), _lock: lock })
     }
 
     /// Commits batches: when this returns, they are on the disk.
@@ -199,14 +155,18 @@ impl Store {
     pub fn commit_with(&self, batches: &[Batch], letters: &[DeadLetter]) -> Result<Vec<Committed>, CommitError> {
         let mut inner = self.lock();
         let mut committed = Vec::with_capacity(batches.len());
-        let (mut batches, mut letters) = (batches, letters);
+        let (mut batches, mut letters, mut flushed) = (batches, letters, false);
         while !(batches.is_empty() && letters.is_empty()) {
             let (of_batches, bytes) = fitting(batches.iter().map(bytes_max), 0)?;
             let (of_letters, _) = fitting(letters.iter().map(letter_bytes_max), bytes)?;
             let ((now, later), (letters_now, letters_later)) = (batches.split_at(of_batches), letters.split_at(of_letters));
             committed.extend(inner.commit(now, letters_now)?);
             (batches, letters) = (later, letters_later);
-            inner.flush_when_due();
+            flushed = inner.flush_when_due() || flushed;
+        }
+        drop(inner);
+        if flushed {
+            self.merge_beside();
         }
         Ok(committed)
     }
@@ -214,7 +174,7 @@ impl Store {
     /// What may be acknowledged to a gateway. Nothing is, after a write has failed.
     pub fn ack_state(&self, origin: &Origin, spool_id: [u8; 16]) -> AckState {
         let inner = self.lock();
-        let received = inner.state.origin_id(origin).and_then(|id| inner.state.received(id, spool_id));
+        let received = inner.archive.state.origin_id(origin).and_then(|id| inner.archive.state.received(id, spool_id));
         received.filter(|_| !inner.wal.stopped()).map(crate::seq::SeqSet::ack_state).unwrap_or_default()
     }
 
@@ -224,28 +184,53 @@ impl Store {
         if inner.wal.stopped() {
             return Vec::new();
         }
-        let spools = inner.state.spools();
+        let spools = inner.archive.state.spools();
         spools.map(|(origin, spool_id, set)| SpoolState { origin: origin.clone(), spool_id, ack: set.ack_state() }).collect()
     }
 
     /// Moves what is in memory to segments.
     pub fn flush(&self) -> Result<(), FlushError> {
-        self.lock().flush()
+        self.lock().flush()?;
+        self.merge(Eagerness::WhenDue)
     }
 
     /// Merges the segments of each facility and month into one, and removes what an earlier call replaced.
     pub fn compact(&self) -> Result<(), FlushError> {
-        self.lock().compact()
+        self.lock().flush()?;
+        self.merge(Eagerness::Whole)
+    }
+
+    fn merge(&self, eagerness: Eagerness) -> Result<(), FlushError> {
+        self.shared.merge(eagerness)
+    }
+
+    /// Merges in a thread of its own, unless one is at it.
+    fn merge_beside(&self) {
+        let mut keeper = self.keeper.lock().expect("no thread panics while it holds its handle");
+        if keeper.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let shared = self.shared.clone();
+        let work = move || {
+            if let Err(err) = shared.merge(Eagerness::WhenDue) {
+                let error: &(dyn std::error::Error + 'static) = &err;
+                tracing::warn!(error, "segments stay many: they cannot be merged");
+            }
+        };
+        match thread::Builder::new().name("store-merge".to_owned()).spawn(work) {
+            Ok(thread) => *keeper = Some(thread),
+            Err(error) => tracing::warn!(%error, "segments stay many: there is no thread to merge them"),
+        }
     }
 
     /// The conservation law, since the store was made.
     pub fn counters(&self) -> Counters {
-        self.lock().state.counters
+        self.lock().archive.state.counters
     }
 
     /// Readings in memory, that a restart would read from the log.
     pub fn head_rows(&self) -> usize {
-        self.lock().state.head.rows()
+        self.lock().archive.state.head.rows()
     }
 
     /// Bytes of log that a restart would read.
@@ -255,14 +240,14 @@ impl Store {
 
     /// The number of segments.
     pub fn segments(&self) -> usize {
-        self.lock().flushed.segments().len()
+        self.lock().archive.flushed.segments().len()
     }
 
     /// The latest dead letters, newest first.
     pub fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, ManifestError> {
         let mut inner = self.lock();
-        let mut letters: Vec<DeadLetter> = inner.state.letters.iter().rev().cloned().collect();
-        letters.extend(inner.manifest.letters(limit)?);
+        let mut letters: Vec<DeadLetter> = inner.archive.state.letters.iter().rev().cloned().collect();
+        letters.extend(inner.archive.manifest.letters(limit)?);
         letters.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(letters)
     }
@@ -270,12 +255,12 @@ impl Store {
     /// Writes an entry, syncs it and reads it back.
     pub fn probe(&self) -> Result<(), WalError> {
         let mut inner = self.lock();
-        let mut writer = RecordWriter::reuse(std::mem::take(&mut inner.buffer));
+        let mut writer = RecordWriter::reuse(std::mem::take(&mut inner.buffers));
         writer.probe();
-        let mut buffer = writer.into_buffer();
-        inner.wal.append(&mut buffer)?;
-        let same = inner.wal.read_back(&buffer)?;
-        inner.buffer = buffer;
+        let (mut frame, rows) = writer.into_buffers();
+        inner.wal.append(&mut frame)?;
+        let same = inner.wal.read_back(&frame)?;
+        inner.buffers = (frame, rows);
         if same {
             Ok(())
         } else {
@@ -290,14 +275,42 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no thread panics while it holds the store")
+        self.shared.lock()
     }
 }
 
-/// Applies the records of one frame.
-pub(crate) fn apply(state: &mut State, payload: &[u8]) -> bool {
-    let mut follows = true;
-    Record::decode_all(payload, |record| follows = follows && state.apply(record)).is_some() && follows
+impl Drop for Store {
+    /// Waits for the merge that runs: it is the folder's, and the lock of the folder goes with the store.
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        let keeper = self.keeper.lock().ok().and_then(|mut keeper| keeper.take());
+        if keeper.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that merges segments has panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no thread panics while it holds the store")
+    }
+
+    /// Merges until nothing is due. Commits go on meanwhile.
+    fn merge(&self, eagerness: Eagerness) -> Result<(), FlushError> {
+        let _one = self.merging.lock().expect("no thread panics while it merges");
+        let mut replaced_before = None;
+        while !self.stopping.load(Ordering::Relaxed) {
+            let Some(merge) = self.lock().archive.next_merge(eagerness) else { break };
+            if replaced_before.is_none() {
+                replaced_before = Some(self.lock().archive.manifest.retired()?);
+            }
+            let merged = merge.run(&self.dir)?;
+            self.lock().archive.publish_merge(&merge, merged)?;
+        }
+        // A reader that opened before this round still has the files that it replaced, and not those of an earlier one.
+        self.lock().archive.remove_retired(&replaced_before.unwrap_or_default())?;
+        Ok(())
+    }
 }
 
 impl Inner {
@@ -306,199 +319,51 @@ impl Inner {
     /// A flush is due when so many files of log wait, even without readings: dead letters and repeats fill it too.
     const LOG_FILES_MAX: usize = 16;
 
-    /// Flushes when enough waits. One that fails is tried again when another eighth has come, and not at every commit:
+    /// Moves what is in memory to segments, and lets go of the log.
+    fn flush(&mut self) -> Result<(), FlushError> {
+        if self.wal.stopped() {
+            return Err(WalError::Stopped { path: self.wal.dir().to_owned() }.into());
+        }
+        if self.archive.state.is_saved() && self.wal.sealed_files() == 0 {
+            return Ok(());
+        }
+        let lsn = self.wal.last_lsn();
+        self.archive.write_out(lsn)?;
+        // What is sealed goes first: on a full disk the new file needs its space.
+        self.wal.trim(lsn)?;
+        if !self.wal.is_fresh() {
+            self.wal.roll(0)?;
+            self.wal.trim(lsn)?;
+        }
+        fault::hit(Step::LogTrimmed).map_err(WalError::io("trim", self.wal.dir()))?;
+        Ok(())
+    }
+
+    /// Refuses when too much is waiting in memory and cannot be written to segments.
+    pub(crate) fn refuse_when_behind(&mut self) -> Result<(), CommitError> {
+        let rows = self.archive.state.head.rows();
+        if rows >= self.options.flush_rows.saturating_mul(Self::BEHIND) {
+            self.flush().map_err(|err| CommitError::Behind { rows, err })?;
+        }
+        Ok(())
+    }
+
+    /// Flushes when enough waits, and says whether it did. One that fails is tried again when another eighth has come, and not at every commit:
     /// each attempt encodes everything anew.
-    fn flush_when_due(&mut self) {
-        let waits = Waiting { rows: self.state.head.rows(), log_files: self.wal.sealed_files() };
+    fn flush_when_due(&mut self) -> bool {
+        let waits = Waiting { rows: self.archive.state.head.rows(), log_files: self.wal.sealed_files() };
         let Waiting { rows, log_files } = self.flush_again;
         if waits.rows < self.options.flush_rows.max(rows) && waits.log_files < Self::LOG_FILES_MAX.max(log_files) {
-            return;
+            return false;
         }
         self.flush_again = Waiting::default();
-        if let Err(err) = self.flush() {
-            let error: &(dyn std::error::Error + 'static) = &err;
+        let flushed = self.flush();
+        if let Err(err) = &flushed {
+            let error: &(dyn std::error::Error + 'static) = err;
             tracing::warn!(error, rows = waits.rows, "readings stay in the log: segments cannot be written");
             let rows = waits.rows + (self.options.flush_rows / 8).max(1);
             self.flush_again = Waiting { rows, log_files: waits.log_files + Self::LOG_FILES_MAX / 8 };
         }
+        flushed.is_ok()
     }
-
-    fn commit(&mut self, batches: &[Batch], letters: &[DeadLetter]) -> Result<Vec<Committed>, CommitError> {
-        let rows = self.state.head.rows();
-        if rows >= self.options.flush_rows.saturating_mul(Self::BEHIND) {
-            self.flush().map_err(|err| CommitError::Behind { rows, err })?;
-        }
-        // Everything that may fail comes first: from the first change in memory on there is no way back.
-        let resolved = batches.iter().map(|batch| self.resolve(batch)).collect::<Result<Vec<_>, _>>()?;
-        let bytes = batches.iter().map(bytes_max).chain(letters.iter().map(letter_bytes_max)).sum();
-        self.wal.reserve(bytes)?;
-        let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffer));
-        let committed = batches.iter().zip(resolved).map(|(batch, ids)| self.take(batch, &ids, &mut writer)).collect();
-        for letter in letters {
-            writer.letter(letter);
-            self.state.add_letter(letter.clone());
-        }
-        let empty = writer.is_empty();
-        let mut buffer = writer.into_buffer();
-        if !empty {
-            self.wal.append(&mut buffer)?;
-        }
-        self.buffer = buffer;
-        self.flushed.bound_memory();
-        Ok(committed)
-    }
-
-    /// Finds the series of each row, and loads the stored readings that it must be compared with.
-    fn resolve(&mut self, batch: &Batch) -> Result<Vec<Option<SeriesId>>, CommitError> {
-        if self.is_repeat(batch) {
-            return Ok(Vec::new());
-        }
-        let mut ids = Vec::with_capacity(batch.rows.len());
-        let devices = self.state.catalogue.facility(&batch.origin.tenant, &batch.origin.facility);
-        for row in &batch.rows {
-            if jiff::Timestamp::from_millisecond(row.ts_ms).is_err() {
-                return Err(CommitError::Time { ts_ms: row.ts_ms });
-            }
-            let id = devices.and_then(|devices| Catalogue::find(devices, &row.device, &row.point, row.unit, row.exponent));
-            if let Some(id) = id
-                && self.flushed.may_have(id, row.ts_ms)
-            {
-                self.flushed.load(id, row.ts_ms)?;
-            }
-            ids.push(id);
-        }
-        Ok(ids)
-    }
-
-    fn is_repeat(&self, batch: &Batch) -> bool {
-        let origin = self.state.origin_id(&batch.origin);
-        origin.and_then(|id| self.state.received(id, batch.spool_id)).is_some_and(|set| set.contains(batch.seq))
-    }
-
-    /// Takes a batch into memory and writes down the outcome. Never fails.
-    fn take(&mut self, batch: &Batch, ids: &[Option<SeriesId>], writer: &mut RecordWriter) -> Committed {
-        if self.is_repeat(batch) {
-            let duplicate = batch.rows.len() as u64 + batch.letter.as_ref().map_or(0, |letter| letter.points);
-            self.state.count_repeat(duplicate);
-            writer.repeat(duplicate);
-            return Committed { accepted: 0, duplicate, conflict: 0 };
-        }
-        let origin = self.origin(&batch.origin, writer);
-        self.take_profiles(batch, writer);
-        let mut record = RowsRecord { origin, spool_id: batch.spool_id, seq: batch.seq, ..RowsRecord::default() };
-        record.rows.reserve(batch.rows.len());
-        for (index, row) in batch.rows.iter().enumerate() {
-            let id = ids.get(index).copied().flatten().unwrap_or_else(|| self.series(&batch.origin, row, writer));
-            match self.version_of(id, row) {
-                None => record.duplicate += 1,
-                Some(version) => {
-                    record.conflict += u64::from(version > 0);
-                    let quality = if version > 0 { contradicted(row.quality) } else { row.quality };
-                    let Row { ts_ms, raw, words, .. } = *row;
-                    let sample = Sample { ts_ms, raw, quality, words, seq: batch.seq, version };
-                    self.state.head.put(id, sample);
-                    record.rows.push((id, sample));
-                }
-            }
-        }
-        self.state.count(&record);
-        writer.rows(&record);
-        if let Some(letter) = &batch.letter {
-            writer.letter(letter);
-            self.state.add_letter(letter.clone());
-        }
-        Committed { accepted: record.rows.len() as u64, duplicate: record.duplicate, conflict: record.conflict }
-    }
-
-    /// The version that this row becomes, or `None` when its value is stored already.
-    fn version_of(&self, id: SeriesId, row: &Row) -> Option<u16> {
-        let flushed = self.flushed.may_have(id, row.ts_ms);
-        if !flushed && self.state.head.is_newest(id, row.ts_ms) {
-            return Some(0);
-        }
-        let (mut known, mut next) = (false, 0_u16);
-        let mut visit = |sample: &Sample| {
-            known = known || sample.raw == row.raw;
-            next = next.max(sample.version.saturating_add(1));
-        };
-        self.state.head.versions(id, row.ts_ms, &mut visit);
-        if flushed {
-            self.flushed.versions(id, row.ts_ms, &mut visit);
-        }
-        (!known).then_some(next)
-    }
-
-    fn origin(&mut self, origin: &Origin, writer: &mut RecordWriter) -> u32 {
-        self.state.origin_id(origin).unwrap_or_else(|| {
-            let id = self.state.next_origin_id();
-            writer.origin(id, origin);
-            self.state.add_origin(id, origin.clone());
-            id
-        })
-    }
-
-    fn series(&mut self, origin: &Origin, row: &Row, writer: &mut RecordWriter) -> SeriesId {
-        let Origin { tenant, facility, .. } = origin.clone();
-        let devices = self.state.catalogue.facility(&tenant, &facility);
-        let known = devices.and_then(|devices| Catalogue::find(devices, &row.device, &row.point, row.unit, row.exponent));
-        known.unwrap_or_else(|| {
-            let Row { device, point, unit, exponent, .. } = row.clone();
-            let (id, key) = (self.state.catalogue.next_id(), SeriesKey { tenant, facility, device, point, unit, exponent });
-            writer.series(id, &key);
-            self.state.catalogue.add(id, key);
-            id
-        })
-    }
-
-    fn take_profiles(&mut self, batch: &Batch, writer: &mut RecordWriter) {
-        let Some(from_ms) = batch.rows.first().map(|row| row.ts_ms) else { return };
-        for seen in &batch.profiles {
-            if let Some(period) = self.state.new_period(&batch.origin, seen, from_ms) {
-                let Origin { tenant, facility, .. } = batch.origin.clone();
-                writer.profile(&tenant, &facility, &seen.device, &period);
-                self.state.add_profile(ProfileRow { tenant, facility, device: seen.device.clone(), period });
-            }
-        }
-    }
-}
-
-/// Never good: two values claim the same time.
-fn contradicted(quality: Quality) -> Quality {
-    match quality.severity() {
-        Severity::Good => Quality::from_bits(quality.bits() | Quality::uncertain(Reason::Conflict).bits()),
-        _ => quality.with(Reason::Conflict),
-    }
-}
-
-/// How many of the first fit into one frame in which `taken` bytes are taken, and the bytes taken then.
-///
-/// * Errors: the first does not fit into any frame.
-fn fitting(sizes: impl Iterator<Item = usize>, taken: usize) -> Result<(usize, usize), CommitError> {
-    let (mut count, mut bytes) = (0, taken);
-    for size in sizes {
-        if size > crate::wal::PAYLOAD_BYTES_MAX {
-            // Whatever stands before it is committed first.
-            return if count + taken == 0 { Err(CommitError::TooLarge { bytes: size }) } else { Ok((count, bytes)) };
-        }
-        if bytes + size > crate::wal::PAYLOAD_BYTES_MAX {
-            break;
-        }
-        (count, bytes) = (count + 1, bytes + size);
-    }
-    Ok((count, bytes))
-}
-
-/// What a batch can take in the log at most, with every one of its rows a new series.
-fn bytes_max(batch: &Batch) -> usize {
-    let names = batch.origin.tenant.as_str().len() + batch.origin.facility.as_str().len() + 24;
-    let row = |row: &Row| RecordWriter::ROW_BYTES_MAX + names + row.device.as_str().len() + row.point.len();
-    let profile = |seen: &crate::ProfileSeen| {
-        2 * names + seen.device.as_str().len() + seen.profile.len() + seen.profile_hash.len() + seen.config_hash.len()
-    };
-    let letter = batch.letter.as_ref().map_or(0, letter_bytes_max);
-    RecordWriter::BATCH_BYTES_MAX + letter + batch.rows.iter().map(row).sum::<usize>() + batch.profiles.iter().map(profile).sum::<usize>()
-}
-
-fn letter_bytes_max(letter: &DeadLetter) -> usize {
-    64 + letter.topic.len() + letter.reason.len() + letter.payload.len()
 }

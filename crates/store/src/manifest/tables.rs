@@ -42,8 +42,24 @@ type Sqlite<'a> = &'a mut SqliteConnection;
 /// The name of the table whose row cannot be understood.
 type Understood<T> = Result<T, &'static str>;
 
+/// Columns that a later version of the program added.
+const SEGMENT_LEVELS: &str = "
+ALTER TABLE segment ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segment ADD COLUMN min_lsn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segment ADD COLUMN max_lsn INTEGER NOT NULL DEFAULT 0;
+";
+
 pub(super) async fn create(db: Sqlite<'_>) -> sqlx::Result<()> {
-    sqlx::raw_sql(SCHEMA).execute(db).await.map(|_| ())
+    let mut transaction = sqlx::Connection::begin(db).await?;
+    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    if !has_levels(&mut transaction).await? {
+        sqlx::raw_sql(SEGMENT_LEVELS).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
+async fn has_levels(db: Sqlite<'_>) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pragma_table_info('segment') WHERE name = 'level')").fetch_one(db).await
 }
 
 pub(super) async fn format(db: Sqlite<'_>) -> sqlx::Result<i64> {
@@ -106,10 +122,13 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
 }
 
 async fn segments(db: Sqlite<'_>, snapshot: &mut Snapshot) -> sqlx::Result<()> {
-    for row in sqlx::query("SELECT id, path, tenant, facility, month, row_count, bytes, sha256 FROM segment ORDER BY id")
-        .fetch_all(&mut *db)
-        .await?
-    {
+    // A reader may come before the first writer of this version.
+    let statement = if has_levels(&mut *db).await? {
+        "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, level, min_lsn, max_lsn FROM segment ORDER BY id"
+    } else {
+        "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, 0, 0, 0 FROM segment ORDER BY id"
+    };
+    for row in sqlx::query(statement).fetch_all(&mut *db).await? {
         snapshot.segments.push(SegmentRow {
             id: row.try_get(0)?,
             path: row.try_get(1)?,
@@ -119,6 +138,9 @@ async fn segments(db: Sqlite<'_>, snapshot: &mut Snapshot) -> sqlx::Result<()> {
             rows: row.try_get::<i64, _>(5)?.cast_unsigned(),
             bytes: row.try_get::<i64, _>(6)?.cast_unsigned(),
             sha256: row.try_get(7)?,
+            level: row.try_get(8)?,
+            min_lsn: row.try_get::<i64, _>(9)?.cast_unsigned(),
+            max_lsn: row.try_get::<i64, _>(10)?.cast_unsigned(),
             spans: Vec::new(),
         });
     }
@@ -237,7 +259,7 @@ async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx
         sqlx::query("DELETE FROM segment WHERE id = ?").bind(*id).execute(&mut *db).await?;
     }
     for segment in &publication.added {
-        sqlx::query("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        sqlx::query("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(segment.id)
             .bind(&segment.path)
             .bind(&segment.tenant)
@@ -246,6 +268,9 @@ async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx
             .bind(segment.rows.cast_signed())
             .bind(segment.bytes.cast_signed())
             .bind(&segment.sha256)
+            .bind(segment.level)
+            .bind(segment.min_lsn.cast_signed())
+            .bind(segment.max_lsn.cast_signed())
             .execute(&mut *db)
             .await?;
         for span in &segment.spans {

@@ -121,6 +121,11 @@ impl Wal {
         Ok(())
     }
 
+    /// The number of the next frame.
+    pub(crate) fn next_lsn(&self) -> u64 {
+        self.next_lsn
+    }
+
     pub(crate) fn last_lsn(&self) -> u64 {
         self.next_lsn - 1
     }

@@ -16,7 +16,7 @@ mod replay;
 
 pub(crate) use frame::PAYLOAD_BYTES_MAX;
 pub(crate) use log::Wal;
-pub(crate) use record::{Record, RecordWriter, RowsRecord};
+pub(crate) use record::{Record, RecordWriter, RowsHead};
 pub(crate) use replay::{Reading, replay};
 
 use std::path::PathBuf;

@@ -36,14 +36,20 @@ const HAS_RAW: u8 = 1;
 const HAS_QUALITY: u8 = 2;
 const HAS_VERSION: u8 = 4;
 
-/// The rows of one batch that are new.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RowsRecord {
+/// A batch, its new rows apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowsHead {
     pub(crate) origin: u32,
     pub(crate) spool_id: [u8; 16],
     pub(crate) seq: u64,
     pub(crate) duplicate: u64,
     pub(crate) conflict: u64,
+}
+
+/// A batch and its new rows. The log entry of a sample is that of its frame, and not written again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowsRecord {
+    pub(crate) head: RowsHead,
     pub(crate) rows: Vec<(SeriesId, Sample)>,
 }
 
@@ -62,27 +68,32 @@ pub(crate) enum Record {
 #[derive(Debug)]
 pub(crate) struct RecordWriter {
     buffer: Vec<u8>,
+    /// Rows of the batch at hand: what is said before them is known only after them.
+    rows: Vec<u8>,
+    count: u64,
+    before: (u32, i64),
 }
 
 impl RecordWriter {
     /// Bytes that a row can take at most.
-    pub(crate) const ROW_BYTES_MAX: usize = 5 + 10 + 1 + 10 + 3 + 3 + 8;
+    pub(crate) const ROW_BYTES_MAX: usize = 10 + 10 + 1 + 10 + 3 + 3 + 8;
     /// Bytes that a batch can take at most, its rows apart: a new origin included.
     pub(crate) const BATCH_BYTES_MAX: usize = 16 + 6 * 10 + 3 * 64 + 16;
 
-    /// Takes a used buffer back.
-    pub(crate) fn reuse(mut buffer: Vec<u8>) -> Self {
+    /// Takes used buffers back.
+    pub(crate) fn reuse((mut buffer, rows): (Vec<u8>, Vec<u8>)) -> Self {
         buffer.clear();
         buffer.resize(HEADER_BYTES, 0);
-        Self { buffer }
+        Self { buffer, rows, count: 0, before: (0, 0) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.len() == HEADER_BYTES
     }
 
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.buffer
+    /// The frame, and the buffer that is no longer needed.
+    pub(crate) fn into_buffers(self) -> (Vec<u8>, Vec<u8>) {
+        (self.buffer, self.rows)
     }
 
     pub(crate) fn probe(&mut self) {
@@ -107,40 +118,44 @@ impl RecordWriter {
         }
     }
 
-    pub(crate) fn rows(&mut self, record: &RowsRecord) {
-        self.buffer.push(ROWS);
-        self.varint(u64::from(record.origin));
-        self.buffer.extend(record.spool_id);
-        self.varint(record.seq);
-        self.varint(record.duplicate);
-        self.varint(record.conflict);
-        self.varint(record.rows.len() as u64);
-        let (mut series, mut ts_ms) = (0, 0);
-        for (id, sample) in &record.rows {
-            self.zigzag(i64::from(id.0) - i64::from(series));
-            self.zigzag(sample.ts_ms.wrapping_sub(ts_ms));
-            self.sample(sample);
-            (series, ts_ms) = (id.0, sample.ts_ms);
-        }
-    }
-
-    fn sample(&mut self, sample: &Sample) {
+    /// A row of the batch that [`Self::rows`] will end.
+    pub(crate) fn row(&mut self, id: SeriesId, sample: &Sample) {
         let words = sample.words.as_ref().map(Words::as_slice).unwrap_or_default();
         let mut flags = u8::try_from(words.len()).unwrap_or(0) << 4;
         flags |= if sample.raw.is_some() { HAS_RAW } else { 0 };
         flags |= if sample.quality == Quality::GOOD { 0 } else { HAS_QUALITY };
         flags |= if sample.version == 0 { 0 } else { HAS_VERSION };
-        self.buffer.push(flags);
+        // On the stack first: one row is one copy.
+        let mut row = RowBytes { bytes: [0; RecordWriter::ROW_BYTES_MAX], len: 0 };
+        row.varint(zigzag(i64::from(id.0) - i64::from(self.before.0)));
+        row.varint(zigzag(sample.ts_ms.wrapping_sub(self.before.1)));
+        row.push(flags);
         if let Some(raw) = sample.raw {
-            self.zigzag(raw);
+            row.varint(zigzag(raw));
         }
         if flags & HAS_QUALITY != 0 {
-            self.varint(u64::from(sample.quality.bits()));
+            row.varint(u64::from(sample.quality.bits()));
         }
         if flags & HAS_VERSION != 0 {
-            self.varint(u64::from(sample.version));
+            row.varint(u64::from(sample.version));
         }
-        self.buffer.extend_from_slice(words);
+        self.rows.extend_from_slice(row.as_slice());
+        self.rows.extend_from_slice(words);
+        self.count += 1;
+        self.before = (id.0, sample.ts_ms);
+    }
+
+    /// Ends a batch.
+    pub(crate) fn rows(&mut self, head: &RowsHead) {
+        self.buffer.push(ROWS);
+        self.varint(u64::from(head.origin));
+        self.buffer.extend(head.spool_id);
+        self.varint(head.seq);
+        self.varint(head.duplicate);
+        self.varint(head.conflict);
+        self.varint(self.count);
+        self.buffer.append(&mut self.rows);
+        (self.count, self.before) = (0, (0, 0));
     }
 
     pub(crate) fn repeat(&mut self, rows: u64) {
@@ -177,12 +192,44 @@ impl RecordWriter {
     }
 
     fn zigzag(&mut self, value: i64) {
-        self.varint((value << 1 ^ value >> 63).cast_unsigned());
+        self.varint(zigzag(value));
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.buffer.extend_from_slice(bytes);
+    }
+}
+
+const fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+/// A row in the making, its words apart.
+#[derive(Debug)]
+struct RowBytes {
+    bytes: [u8; RecordWriter::ROW_BYTES_MAX],
+    len: usize,
+}
+
+impl RowBytes {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.push(value.to_le_bytes()[0]);
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -291,21 +338,21 @@ impl<'a> Input<'a> {
     }
 
     fn rows(&mut self) -> Option<RowsRecord> {
-        let mut record = RowsRecord {
+        let head = RowsHead {
             origin: self.number()?,
             spool_id: self.take(16)?.try_into().ok()?,
             seq: self.varint()?,
             duplicate: self.varint()?,
             conflict: self.varint()?,
-            rows: Vec::new(),
         };
+        let mut record = RowsRecord { head, rows: Vec::new() };
         let count: usize = self.number()?;
         record.rows.reserve(count.min(self.0.len()));
         let (mut series, mut ts_ms) = (0_i64, 0_i64);
         for _row in 0..count {
             series = series.checked_add(self.zigzag()?)?;
             ts_ms = ts_ms.wrapping_add(self.zigzag()?);
-            let sample = self.sample(ts_ms, record.seq)?;
+            let sample = self.sample(ts_ms, head.seq)?;
             record.rows.push((SeriesId(u32::try_from(series).ok()?), sample));
         }
         Some(record)
@@ -320,7 +367,7 @@ impl<'a> Input<'a> {
             0 => None,
             count => Some(Words::new(self.take(count)?)?),
         };
-        Some(Sample { ts_ms, raw, quality, words, seq, version })
+        Some(Sample { ts_ms, raw, quality, words, seq, version, lsn: 0 })
     }
 }
 

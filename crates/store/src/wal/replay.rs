@@ -26,10 +26,16 @@ pub(crate) struct Tail {
     pub(crate) end: u64,
 }
 
-/// Calls `visit` with the payload of each frame after `after_lsn`, in order.
+/// Calls `visit` with the number and the payload of each frame after `after_lsn`, in order.
 ///
-/// * Errors: damage, a missing file, or an entry that `visit` does not understand (it returns false).
-pub(crate) fn replay(dir: &Path, after_lsn: u64, reading: Reading, mut visit: impl FnMut(&[u8]) -> bool) -> Result<Tail, WalError> {
+/// * Errors: damage, a missing file, or an entry that `visit` does not understand (it returns false); whatever else
+///   `visit` fails with.
+pub(crate) fn replay<E: From<WalError>>(
+    dir: &Path,
+    after_lsn: u64,
+    reading: Reading,
+    mut visit: impl FnMut(u64, &[u8]) -> Result<bool, E>,
+) -> Result<Tail, E> {
     let files = list(dir)?;
     let mut tail = Tail { files: Vec::new(), next_lsn: after_lsn + 1, end: FILE_HEADER_BYTES };
     let mut expected = 0;
@@ -39,16 +45,16 @@ pub(crate) fn replay(dir: &Path, after_lsn: u64, reading: Reading, mut visit: im
         // is written, and those around it need not.
         let needed = expected.max(after_lsn + 1);
         if first > needed {
-            return Err(WalError::Hole { expected: needed, found: first, path });
+            return Err(WalError::Hole { expected: needed, found: first, path }.into());
         }
         let mut frames = Frames::open(&path, first)?;
         while let Some(payload) = frames.next()? {
-            if payload.0 > after_lsn && !visit(payload.1) {
-                return Err(WalError::Unknown { path, offset: frames.start });
+            if payload.0 > after_lsn && !visit(payload.0, payload.1)? {
+                return Err(WalError::Unknown { path, offset: frames.start }.into());
             }
         }
         if frames.damaged && (index < last || (reading == Reading::Owner && frames.any_good_frame_later()?)) {
-            return Err(WalError::Damaged { path, offset: frames.offset });
+            return Err(WalError::Damaged { path, offset: frames.offset }.into());
         }
         expected = frames.lsn;
         tail.next_lsn = frames.lsn;
@@ -58,7 +64,7 @@ pub(crate) fn replay(dir: &Path, after_lsn: u64, reading: Reading, mut visit: im
     if tail.next_lsn <= after_lsn {
         // Everything in the log is flushed and the newest frames are gone with trimmed files: impossible without a file.
         let path = tail.files.last().map_or_else(|| dir.to_owned(), |(_, path)| path.clone());
-        return Err(WalError::Hole { path, expected: after_lsn, found: tail.next_lsn });
+        return Err(WalError::Hole { path, expected: after_lsn, found: tail.next_lsn }.into());
     }
     Ok(tail)
 }

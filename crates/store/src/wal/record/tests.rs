@@ -28,28 +28,26 @@ fn one_of_each() -> (Vec<Record>, Vec<u8>) {
         words: None,
         seq: 7,
         version,
+        lsn: 0,
     };
     let words = Sample { words: Words::new(&[0x45, 0x0c, 0x32, 0xf4]), ..sample(1_700_000_040_000, Some(-5), 2) };
     let rows = RowsRecord {
-        origin: 1,
-        spool_id: [0xab; 16],
-        seq: 7,
-        duplicate: 3,
-        conflict: 1,
+        head: RowsHead { origin: 1, spool_id: [0xab; 16], seq: 7, duplicate: 3, conflict: 1 },
         rows: vec![(SeriesId(1), words), (SeriesId(2), sample(1_700_000_040_000, None, 0))],
     };
     let letter =
         DeadLetter { topic: "nw/1/a/b/c/data".to_owned(), reason: "schema".to_owned(), payload: vec![1, 2], points: 1, received_ms: 5 };
     let period = ProfilePeriod { from_ms: 9, profile: "x".to_owned(), profile_hash: vec![1], config_hash: vec![] };
-    let mut writer = RecordWriter::reuse(Vec::new());
+    let mut writer = RecordWriter::reuse((Vec::new(), Vec::new()));
     writer.probe();
     writer.series(SeriesId(1), &key);
     writer.origin(1, &origin);
-    writer.rows(&rows);
+    rows.rows.iter().for_each(|(id, sample)| writer.row(*id, sample));
+    writer.rows(&rows.head);
     writer.repeat(300);
     writer.letter(&letter);
     writer.profile(&slug("acme"), &slug("hall"), &slug("main"), &period);
-    let mut bytes = writer.into_buffer();
+    let (mut bytes, _rows) = writer.into_buffers();
     frame::seal(&mut bytes, 42);
     let records = vec![
         Record::Probe,
@@ -95,10 +93,10 @@ proptest! {
 
     #[test]
     fn numbers_go_back(value: i64, other: u64) {
-        let mut writer = RecordWriter::reuse(Vec::new());
+        let mut writer = RecordWriter::reuse((Vec::new(), Vec::new()));
         writer.zigzag(value);
         writer.varint(other);
-        let bytes = writer.into_buffer();
+        let (bytes, _rows) = writer.into_buffers();
         let mut input = Input(&bytes[HEADER_BYTES..]);
         prop_assert_eq!(input.zigzag(), Some(value));
         prop_assert_eq!(input.varint(), Some(other));

@@ -1,0 +1,99 @@
+//! Everything but the log: what is known, what is in memory, and the segments.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::flushed::{Flushed, SegmentError};
+use crate::manifest::{Manifest, ManifestError};
+use crate::state::State;
+use crate::store::OpenError;
+use crate::wal::{Record, WalError};
+
+/// Why readings could not be moved to segments. They stay durable where they were.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    #[error("could not {what} {}", path.display())]
+    Segment {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        err: std::io::Error,
+    },
+    #[error("could not encode {}", path.display())]
+    Encode {
+        path: PathBuf,
+        #[source]
+        err: parquet::errors::ParquetError,
+    },
+    #[error("{} is not what was written: restore it from a copy", path.display())]
+    Damaged { path: PathBuf },
+    #[error(transparent)]
+    Read(#[from] SegmentError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Wal(#[from] WalError),
+}
+
+/// The store without its log.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    pub(crate) dir: PathBuf,
+    pub(crate) state: State,
+    pub(crate) flushed: Flushed,
+    pub(crate) manifest: Manifest,
+    pub(crate) next_segment: i64,
+    /// Everything up to this entry of the log is in segments and in the manifest.
+    pub(crate) flushed_lsn: u64,
+}
+
+impl Archive {
+    /// Opens for the one process that writes.
+    pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
+        let mut manifest = Manifest::open(&dir.join("manifest.sqlite"))?;
+        let mut snapshot = manifest.load()?;
+        let state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
+        let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
+        let (next_segment, flushed_lsn) = (snapshot.next_segment, snapshot.flushed_lsn);
+        Ok(Self { dir: dir.to_owned(), state, flushed, manifest, next_segment, flushed_lsn })
+    }
+
+    /// Removes files that no manifest has ever named: what a flush that was cut off left behind.
+    pub(crate) fn remove_strangers(&mut self) -> Result<(), OpenError> {
+        self.remove_retired_files()?;
+        let known: HashSet<&str> = self.flushed.segments().iter().map(|segment| segment.path.as_str()).collect();
+        let dir = self.dir.join("segments");
+        let folder = |what| {
+            let path = dir.clone();
+            move |err| OpenError::Folder { what, path, err }
+        };
+        for entry in std::fs::read_dir(&dir).map_err(folder("list"))? {
+            let entry = entry.map_err(folder("list"))?;
+            let name = entry.file_name();
+            let is_known = name.to_str().is_some_and(|name| known.contains(format!("segments/{name}").as_str()));
+            if !is_known {
+                std::fs::remove_file(entry.path()).map_err(folder("clean"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_retired_files(&mut self) -> Result<(), OpenError> {
+        for path in self.manifest.retired()? {
+            let full = self.dir.join(&path);
+            match std::fs::remove_file(&full) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(OpenError::Folder { what: "remove", path: full, err });
+                }
+                _ => self.manifest.forget_retired(&path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies the records of one frame.
+pub(crate) fn apply(state: &mut State, lsn: u64, payload: &[u8]) -> bool {
+    let mut follows = true;
+    Record::decode_all(payload, |record| follows = follows && state.apply(lsn, record)).is_some() && follows
+}

@@ -1,0 +1,158 @@
+//! From many segments to few.
+//!
+//! A flush writes level 0. [`FANOUT`] of them of one facility and month become one of level 1, and as many of level 1
+//! with all the rest of the month become its one segment of level 2. What comes late is a segment of level 0 like any
+//! other: readers see it at once, and the month is merged again when enough of it has come.
+//!
+//! A merge is planned and published under the lock of the store, and done without it: commits go on meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::archive::{Archive, FlushError};
+use crate::flush::{Place, discard, sync_segments, write};
+use crate::flushed::SegmentError;
+use crate::manifest::{Publication, SegmentRow};
+use crate::row::Sample;
+use crate::segment::{Encoder, Segment};
+use crate::series::{SeriesId, SeriesKey};
+
+/// So many segments of a level become one of the next.
+const FANOUT: usize = 8;
+
+/// How eagerly segments are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eagerness {
+    /// When there are [`FANOUT`] of a level.
+    WhenDue,
+    /// Whatever can be one segment becomes one.
+    Whole,
+}
+
+/// Segments that are to become one.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    id: i64,
+    place: Place,
+    level: u8,
+    inputs: Vec<SegmentRow>,
+    keys: HashMap<SeriesId, SeriesKey>,
+}
+
+impl Archive {
+    /// The next merge, if any is due.
+    pub(crate) fn next_merge(&mut self, eagerness: Eagerness) -> Option<Merge> {
+        let mut places: BTreeMap<Place, Vec<&SegmentRow>> = BTreeMap::new();
+        for segment in self.flushed.segments() {
+            let SegmentRow { tenant, facility, month, .. } = segment;
+            let place = Place { tenant: tenant.clone(), facility: facility.clone(), month: month.clone() };
+            places.entry(place).or_default().push(segment);
+        }
+        let (place, level, inputs) =
+            places.into_iter().find_map(|(place, segments)| due(&segments, eagerness).map(|(level, inputs)| (place, level, inputs)))?;
+        let ids: BTreeSet<SeriesId> = inputs.iter().flat_map(|segment| segment.spans.iter().map(|span| span.series)).collect();
+        let keys = ids.into_iter().filter_map(|id| Some((id, self.state.catalogue.get(id)?.clone()))).collect();
+        let id = self.next_segment;
+        self.next_segment += 1;
+        Some(Merge { id, place, level, inputs, keys })
+    }
+
+    /// Puts the merged segment in the place of those it was made of.
+    pub(crate) fn publish_merge(&mut self, merge: &Merge, row: SegmentRow) -> Result<(), FlushError> {
+        let removed: Vec<i64> = merge.inputs.iter().map(|segment| segment.id).collect();
+        let publication = Publication {
+            flushed_lsn: self.flushed_lsn,
+            next_segment: self.next_segment,
+            counters: self.state.saved_counters,
+            added: vec![&row],
+            removed: removed.clone(),
+            ..Publication::default()
+        };
+        if let Err(err) = self.manifest.publish(&publication) {
+            return Err(self.not_published(&[row], err));
+        }
+        self.flushed.change(vec![row], &removed.into_iter().collect::<HashSet<_>>());
+        Ok(())
+    }
+
+    /// Removes files of segments that were replaced. A reader that opened before then has lost them.
+    pub(crate) fn remove_retired(&mut self, paths: &[String]) -> Result<(), FlushError> {
+        for path in paths {
+            let full = self.dir.join(path);
+            match std::fs::remove_file(&full) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FlushError::Segment { what: "remove", path: full, err });
+                }
+                _ => self.manifest.forget_retired(path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The level and the inputs of a merge that the segments of one place need.
+fn due(segments: &[&SegmentRow], eagerness: Eagerness) -> Option<(u8, Vec<SegmentRow>)> {
+    let owned = |segments: &[&SegmentRow]| segments.iter().map(|segment| (*segment).clone()).collect();
+    if eagerness == Eagerness::Whole {
+        return (segments.len() > 1).then(|| (2, owned(segments)));
+    }
+    let of_level = |level: u8| segments.iter().filter(|segment| segment.level == level).copied().collect::<Vec<_>>();
+    let (flushed, merged) = (of_level(0), of_level(1));
+    if merged.len() >= FANOUT {
+        Some((2, owned(segments)))
+    } else if flushed.len() >= FANOUT {
+        Some((1, owned(&flushed)))
+    } else {
+        None
+    }
+}
+
+impl Merge {
+    /// Writes the merged segment. Needs nothing of the store but its folder.
+    pub(crate) fn run(&self, dir: &Path) -> Result<SegmentRow, FlushError> {
+        let lsns = |of: fn(&SegmentRow) -> u64| self.inputs.iter().map(of);
+        let range = (lsns(|row| row.min_lsn).min().unwrap_or(0), lsns(|row| row.max_lsn).max().unwrap_or(0));
+        let written = self
+            .encode(dir)
+            .and_then(|encoder| write(dir, self.id, &self.place, self.level, range, encoder))
+            .and_then(|row| sync_segments(dir, true).map(|()| row));
+        if written.is_err() {
+            discard(dir, self.id..self.id + 1);
+        }
+        written
+    }
+
+    /// One series in memory at a time; the files themselves are small.
+    fn encode(&self, dir: &Path) -> Result<Encoder, FlushError> {
+        let inputs = self.inputs.iter().map(|row| open(dir, row).map(|segment| (row, segment))).collect::<Result<Vec<_>, _>>()?;
+        let ids: BTreeSet<SeriesId> = self.keys.keys().copied().collect();
+        let failed = |err| FlushError::Encode { path: dir.join("segments"), err };
+        let mut encoder = Encoder::new(None).map_err(failed)?;
+        for id in ids {
+            let Some(key) = self.keys.get(&id) else { continue };
+            let mut samples: Vec<Sample> = Vec::new();
+            for (row, segment) in &inputs {
+                let Some(span) = row.spans.iter().find(|span| span.series == id) else { continue };
+                let read = segment.samples(span.rows(), |sample| samples.push(sample));
+                read.map_err(|err| SegmentError { path: dir.join(&row.path), err })?;
+            }
+            // Already in order, unless something came late.
+            samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+            encoder.push(id, key, &samples).map_err(failed)?;
+        }
+        Ok(encoder)
+    }
+}
+
+/// A segment whose bytes are those that were written: what is merged anew gets a new hash, and a damage that nobody
+/// noticed would become the truth.
+fn open(dir: &Path, row: &SegmentRow) -> Result<Segment<bytes::Bytes>, FlushError> {
+    let path = dir.join(&row.path);
+    let bytes = std::fs::read(&path).map_err(|err| FlushError::Segment { what: "read", path: path.clone(), err })?;
+    if hex::encode(Sha256::digest(&bytes)) != row.sha256 {
+        return Err(FlushError::Damaged { path });
+    }
+    Segment::open(bytes::Bytes::from(bytes)).map_err(|err| SegmentError { path, err }.into())
+}
