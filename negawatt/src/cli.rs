@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use daemon::{ExitCode, LogFormat, Verbosity, init_tracing};
 
-use crate::{audit, demo, readings, savings, up};
+use crate::{audit, care, demo, readings, savings, up};
 
 /// Verified energy savings, from a meter's registers to a paid-out cent.
 #[derive(Debug, Parser)]
@@ -50,6 +50,8 @@ enum Role {
     Broker(BrokerArgs),
     /// What a store holds: series, their readings, their quality, their extremes.
     Readings(readings::Args),
+    /// Looks after a store: check, copy, bring back, write out.
+    Store(care::Args),
     /// What a facility did not use, from two files.
     Savings(savings::Args),
     /// Recomputes an invoice offline from its evidence bundle.
@@ -97,6 +99,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Role::Api(args) => api::cli::run(args, up::profiles()),
         Role::Broker(args) => broker_role(&args),
         Role::Readings(args) => readings::run(&args),
+        Role::Store(args) => care::run(&args),
         Role::Savings(args) => savings::run(&args),
         Role::Audit(args) => audit::run(&args),
     }

@@ -1,6 +1,7 @@
 //! The one binary: every role of the platform as a subcommand. It composes and decides nothing.
 
 mod audit;
+mod care;
 mod cli;
 mod demo;
 mod readings;

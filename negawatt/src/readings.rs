@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ReadingsError {
+pub(crate) enum ReadingsError {
     #[error("could not read the store")]
     Open(#[source] OpenError),
     #[error("{found}; write --facility TENANT/FACILITY with one of: {known}")]
@@ -51,7 +51,7 @@ enum ReadingsError {
 }
 
 impl ReadingsError {
-    fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Open(_) | Self::Frame(_) => ExitCode::DependencyDown,
             Self::Facility { .. } => ExitCode::Usage,
@@ -126,7 +126,7 @@ fn read(args: &Args) -> Result<(String, Vec<Series>), ReadingsError> {
 }
 
 /// The facility that is meant: the one that was named, or the only one there is.
-fn facility(reader: &Reader, named: Option<&str>) -> Result<(Slug, Slug), ReadingsError> {
+pub(crate) fn facility(reader: &Reader, named: Option<&str>) -> Result<(Slug, Slug), ReadingsError> {
     let known = reader.facilities();
     let found = match named {
         Some(name) => known.iter().find(|(tenant, facility)| format!("{tenant}/{facility}") == name),

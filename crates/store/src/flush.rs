@@ -54,6 +54,7 @@ impl Archive {
             received: self.state.unsaved_received(),
             profiles: self.state.unsaved_profiles(),
             letters: self.state.letters.iter().collect(),
+            audit: self.state.unsaved_audit(),
             added: added.iter().collect(),
             removed: Vec::new(),
         };
@@ -62,6 +63,11 @@ impl Archive {
         }
         fault::hit(Step::ManifestPublished).map_err(WalError::io("trim", &self.dir))?;
         self.flushed_lsn = lsn;
+        if let Some(entry) = self.state.unsaved_audit().last()
+            && let Err(error) = crate::audit::anchor(&self.dir, entry)
+        {
+            tracing::warn!(%error, audit.entry = entry.number, "the anchor of the audit log could not be written");
+        }
         self.state.saved();
         self.flushed.change(added, &HashSet::new());
         Ok(())

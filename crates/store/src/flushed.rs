@@ -103,6 +103,12 @@ impl Flushed {
         self.series.get(series.index()).and_then(Option::as_ref).map(|series| series.places.as_slice()).unwrap_or_default()
     }
 
+    /// The last entry of the log that a segment came from.
+    #[cfg(feature = "frames")]
+    pub(crate) fn max_lsn(&self, segment: i64) -> u64 {
+        self.segments.iter().find(|row| row.id == segment).map_or(0, |row| row.max_lsn)
+    }
+
     /// Whether the segments have this time of this series, or a later one.
     pub(crate) fn reaches(&self, series: SeriesId, ts_ms: i64) -> bool {
         self.series.get(series.index()).and_then(Option::as_ref).is_some_and(|series| ts_ms <= series.newest)

@@ -57,6 +57,15 @@ impl Reader {
             .filter(|info| device.is_none_or(|device| info.key.device == *device))
             .map(|info| info.id)
             .collect();
+        if self.any_held_back(tenant, facility) {
+            let mut samples = Vec::new();
+            let mut ids: Vec<SeriesId> = wanted.into_iter().collect();
+            ids.sort();
+            for id in ids {
+                samples.extend(self.scan(id, range.clone())?.into_iter().map(|sample| (id, sample)));
+            }
+            return Ok(of_samples(&samples)?);
+        }
         let mut frame = self.tail(&wanted, &range)?;
         for segment in self.flushed().segments() {
             let touches =
@@ -70,30 +79,43 @@ impl Reader {
         Ok(newest(&frame)?)
     }
 
+    /// Whether anything may have come for what was sealed.
+    fn any_held_back(&self, tenant: &Slug, facility: &Slug) -> bool {
+        let of_facility =
+            |segment: &&crate::manifest::SegmentRow| segment.tenant == tenant.as_str() && segment.facility == facility.as_str();
+        let newest = self.flushed().segments().iter().filter(of_facility).map(|segment| segment.max_lsn).max();
+        self.seals(tenant, facility).iter().any(|seal| self.head().rows() > 0 || newest.is_some_and(|newest| newest > seal.lsn))
+    }
+
     /// What is not in a segment yet.
     fn tail(&self, wanted: &HashSet<SeriesId>, range: &Range<i64>) -> PolarsResult<DataFrame> {
         let mut samples: Vec<(SeriesId, Sample)> = Vec::new();
         for id in self.head().ids().filter(|id| wanted.contains(id)) {
             samples.extend(self.head().sorted(id).into_iter().filter(|sample| range.contains(&sample.ts_ms)).map(|sample| (id, sample)));
         }
-        let [series, ts_ms, raw, quality, words, seq, version, _] = COLUMNS;
-        let bytes = |sample: &Sample| sample.words.as_ref().map(|words| Words::as_slice(words).to_vec());
-        let words_column: Vec<Option<Vec<u8>>> = samples.iter().map(|(_, sample)| bytes(sample)).collect();
-        let words_column: Vec<Option<&[u8]>> = words_column.iter().map(Option::as_deref).collect();
-        let columns: Vec<Column> = [
-            Series::new(series.into(), samples.iter().map(|(id, _)| id.0.cast_signed()).collect::<Vec<_>>()),
-            Series::new(ts_ms.into(), samples.iter().map(|(_, sample)| sample.ts_ms).collect::<Vec<_>>()),
-            Series::new(raw.into(), samples.iter().map(|(_, sample)| sample.raw).collect::<Vec<_>>()),
-            Series::new(quality.into(), samples.iter().map(|(_, sample)| i32::from(sample.quality.bits())).collect::<Vec<_>>()),
-            Series::new(words.into(), words_column),
-            Series::new(seq.into(), samples.iter().map(|(_, sample)| sample.seq.cast_signed()).collect::<Vec<_>>()),
-            Series::new(version.into(), samples.iter().map(|(_, sample)| i32::from(sample.version)).collect::<Vec<_>>()),
-        ]
-        .into_iter()
-        .map(Column::from)
-        .collect();
-        DataFrame::new(samples.len(), columns)
+        of_samples(&samples)
     }
+}
+
+/// Readings as columns.
+fn of_samples(samples: &[(SeriesId, Sample)]) -> PolarsResult<DataFrame> {
+    let [series, ts_ms, raw, quality, words, seq, version, _] = COLUMNS;
+    let bytes = |sample: &Sample| sample.words.as_ref().map(|words| Words::as_slice(words).to_vec());
+    let words_column: Vec<Option<Vec<u8>>> = samples.iter().map(|(_, sample)| bytes(sample)).collect();
+    let words_column: Vec<Option<&[u8]>> = words_column.iter().map(Option::as_deref).collect();
+    let columns: Vec<Column> = [
+        Series::new(series.into(), samples.iter().map(|(id, _)| id.0.cast_signed()).collect::<Vec<_>>()),
+        Series::new(ts_ms.into(), samples.iter().map(|(_, sample)| sample.ts_ms).collect::<Vec<_>>()),
+        Series::new(raw.into(), samples.iter().map(|(_, sample)| sample.raw).collect::<Vec<_>>()),
+        Series::new(quality.into(), samples.iter().map(|(_, sample)| i32::from(sample.quality.bits())).collect::<Vec<_>>()),
+        Series::new(words.into(), words_column),
+        Series::new(seq.into(), samples.iter().map(|(_, sample)| sample.seq.cast_signed()).collect::<Vec<_>>()),
+        Series::new(version.into(), samples.iter().map(|(_, sample)| i32::from(sample.version)).collect::<Vec<_>>()),
+    ]
+    .into_iter()
+    .map(Column::from)
+    .collect();
+    DataFrame::new(samples.len(), columns)
 }
 
 /// The wanted rows of one segment.

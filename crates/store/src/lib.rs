@@ -14,7 +14,10 @@
 //!
 //! Everything here blocks. Callers in an async program use a blocking thread.
 
+mod amend;
 mod archive;
+mod audit;
+mod care;
 mod compact;
 mod complete;
 mod fault;
@@ -36,7 +39,10 @@ mod store;
 mod tests;
 mod wal;
 
+pub use amend::{AmendError, Amendment, Seal, SealedRange};
 pub use archive::FlushError;
+pub use audit::{Account, Action, AuditEntry, broken_at};
+pub use care::{BackupError, BackupReport, DumpError, Findings, Format, Problem, backup, dump, fsck, restore};
 pub use complete::Completeness;
 pub use flushed::SegmentError;
 #[cfg(feature = "frames")]

@@ -3,6 +3,7 @@
 //! The rest of the store is synchronous, so the few statements here are driven to their end in place: the SQLite
 //! connection has its own thread and needs no runtime.
 
+mod audit;
 mod tables;
 mod wait;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use crate::audit::AuditEntry;
 use crate::row::{Counters, DeadLetter, Origin};
 use crate::segment::Span;
 use crate::series::{SeriesId, SeriesKey};
@@ -73,6 +75,7 @@ pub(crate) struct Snapshot {
     pub(crate) origins: Vec<(u32, Origin)>,
     pub(crate) received: Vec<Received>,
     pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) audit: Vec<AuditEntry>,
     pub(crate) segments: Vec<SegmentRow>,
 }
 
@@ -87,6 +90,7 @@ pub(crate) struct Publication<'a> {
     pub(crate) received: Vec<Received>,
     pub(crate) profiles: Vec<ProfileRow>,
     pub(crate) letters: Vec<&'a DeadLetter>,
+    pub(crate) audit: Vec<&'a AuditEntry>,
     pub(crate) added: Vec<&'a SegmentRow>,
     pub(crate) removed: Vec<i64>,
 }
@@ -153,6 +157,17 @@ impl Manifest {
             transaction.commit().await
         });
         published.map_err(self.error("write"))
+    }
+
+    /// What SQLite finds wrong with the database; nothing, when it is whole.
+    pub(crate) fn integrity(&mut self) -> Result<Vec<String>, ManifestError> {
+        let said = wait(tables::integrity(&mut self.connection)).map_err(self.error("check"))?;
+        Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// Copies the database as of now, beside a writer. The file must not be there.
+    pub(crate) fn copy_to(&mut self, path: &Path) -> Result<(), ManifestError> {
+        wait(tables::copy_to(&mut self.connection, &path.to_string_lossy())).map_err(self.error("copy"))
     }
 
     /// Whether a segment is part of the store.

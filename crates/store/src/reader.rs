@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ids::Slug;
 
+use crate::amend::{Digest, SealedRange};
 use crate::archive::apply;
+use crate::audit::AuditEntry;
 use crate::complete::newest;
 use crate::flushed::{Flushed, SegmentError};
 use crate::manifest::Manifest;
@@ -35,6 +37,7 @@ pub struct Reader {
     flushed: Flushed,
     letters: Vec<DeadLetter>,
     dir: PathBuf,
+    flushed_lsn: u64,
     last_lsn: u64,
 }
 
@@ -71,7 +74,14 @@ impl Reader {
         let tail = replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |lsn, payload| {
             Ok::<_, OpenError>(apply(&mut state, lsn, payload))
         })?;
-        Ok(Self { state, flushed: Flushed::new(dir, snapshot.segments), letters, dir: dir.to_owned(), last_lsn: tail.next_lsn - 1 })
+        Ok(Self {
+            state,
+            flushed: Flushed::new(dir, snapshot.segments),
+            letters,
+            dir: dir.to_owned(),
+            flushed_lsn: snapshot.flushed_lsn,
+            last_lsn: tail.next_lsn - 1,
+        })
     }
 
     /// The series of a facility, by number.
@@ -88,8 +98,14 @@ impl Reader {
     }
 
     /// The readings of a series with `range.start <= ts_ms < range.end`, in order of time, the newest version of each.
+    ///
+    /// In a sealed range: what was sealed, and what was amended with an approval since. [`Self::held_back`] has the rest.
     pub fn scan(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
         let mut samples = self.history(series, range)?;
+        let seals = self.seals_of(series);
+        if !seals.is_empty() {
+            samples.retain(|sample| !seals.iter().any(|seal| seal.holds_back(sample)));
+        }
         newest(&mut samples);
         Ok(samples)
     }
@@ -103,6 +119,39 @@ impl Reader {
             samples.sort_by_key(key);
         }
         Ok(samples)
+    }
+
+    /// Readings that came for a sealed range after the seal, and that nobody has approved.
+    pub fn held_back(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
+        let mut samples = self.history(series, range)?;
+        let seals = self.seals_of(series);
+        samples.retain(|sample| seals.iter().any(|seal| seal.holds_back(sample)));
+        Ok(samples)
+    }
+
+    /// What was sealed of a facility, oldest first.
+    #[must_use]
+    pub fn seals(&self, tenant: &Slug, facility: &Slug) -> &[SealedRange] {
+        self.state.seals(tenant, facility)
+    }
+
+    /// How many readings a range of a facility had as of an entry of the log, and SHA-256 over them: what a seal says.
+    pub(crate) fn digest(&self, tenant: &Slug, facility: &Slug, range: Range<i64>, lsn: u64) -> Result<(u64, [u8; 32]), SegmentError> {
+        let mut digest = Digest::default();
+        for info in self.series(tenant, facility) {
+            digest.add(info.id, &self.as_of(info.id, range.clone(), lsn)?);
+        }
+        Ok(digest.finish())
+    }
+
+    pub(crate) fn seals_of(&self, series: SeriesId) -> &[SealedRange] {
+        self.state.catalogue.get(series).map(|key| self.state.seals(&key.tenant, &key.facility)).unwrap_or_default()
+    }
+
+    /// Every change that somebody answers for, oldest first.
+    #[must_use]
+    pub fn audit(&self) -> &[AuditEntry] {
+        self.state.audit()
     }
 
     /// The profiles by which a device was decoded, in order of time.
@@ -158,7 +207,11 @@ impl Reader {
         &self.dir
     }
 
-    #[cfg(feature = "frames")]
+    /// The last entry of the log that is in segments.
+    pub(crate) fn flushed_lsn(&self) -> u64 {
+        self.flushed_lsn
+    }
+
     pub(crate) fn flushed(&self) -> &Flushed {
         &self.flushed
     }

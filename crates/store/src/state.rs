@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ids::Slug;
 
+use crate::amend::SealedRange;
+use crate::audit::{Action, AuditEntry};
 use crate::head::Head;
 use crate::manifest::{ProfileRow, Received, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Sample};
@@ -27,11 +29,14 @@ pub(crate) struct State {
     origin_ids: HashMap<Origin, u32>,
     received: HashMap<(u32, [u8; 16]), SeqSet>,
     profiles: HashMap<DeviceKey, BTreeMap<i64, ProfilePeriod>>,
+    audit: Vec<AuditEntry>,
+    seals: HashMap<(Slug, Slug), Vec<SealedRange>>,
     // What the manifest does not know yet.
     series_saved: usize,
     origins_saved: usize,
     received_changed: HashSet<(u32, [u8; 16])>,
     profiles_changed: Vec<ProfileRow>,
+    audit_saved: usize,
 }
 
 impl State {
@@ -51,6 +56,7 @@ impl State {
         for ProfileRow { tenant, facility, device, period } in snapshot.profiles.drain(..) {
             state.profiles.entry((tenant, facility, device)).or_default().insert(period.from_ms, period);
         }
+        snapshot.audit.drain(..).for_each(|entry| state.add_entry(entry));
         state.saved();
         Some(state)
     }
@@ -72,6 +78,19 @@ impl State {
             }
             Record::Repeat { rows } => self.count_repeat(rows),
             Record::Letter(letter) => self.add_letter(letter),
+            Record::Audit(entry) => {
+                let follows = entry.number == self.audit.len() as u64 + 1 && entry.before == self.last_hash();
+                self.add_entry(entry);
+                return follows;
+            }
+            Record::Amended { rows } => {
+                for (id, sample) in rows {
+                    if self.catalogue.get(id).is_none() {
+                        return false;
+                    }
+                    self.head.put(id, &Sample { lsn, ..sample });
+                }
+            }
             Record::Profile { tenant, facility, device, period } => self.add_profile(ProfileRow { tenant, facility, device, period }),
         }
         true
@@ -96,6 +115,33 @@ impl State {
     pub(crate) fn add_letter(&mut self, letter: DeadLetter) {
         self.counters.dead_letter += letter.points;
         self.letters.push(letter);
+    }
+
+    fn last_hash(&self) -> [u8; 32] {
+        self.audit.last().map_or([0; 32], AuditEntry::hash)
+    }
+
+    /// The entry with its place in the chain.
+    pub(crate) fn next_entry(&self, entry: AuditEntry) -> AuditEntry {
+        AuditEntry { number: self.audit.len() as u64 + 1, before: self.last_hash(), ..entry }
+    }
+
+    pub(crate) fn add_entry(&mut self, entry: AuditEntry) {
+        if entry.action == Action::Seal {
+            let AuditEntry { from_ms, to_ms, number, sealed_lsn, .. } = entry;
+            let place = (entry.tenant.clone(), entry.facility.clone());
+            self.seals.entry(place).or_default().push(SealedRange { from_ms, to_ms, entry: number, lsn: sealed_lsn });
+        }
+        self.audit.push(entry);
+    }
+
+    pub(crate) fn audit(&self) -> &[AuditEntry] {
+        &self.audit
+    }
+
+    /// What was sealed of a facility, oldest first.
+    pub(crate) fn seals(&self, tenant: &Slug, facility: &Slug) -> &[SealedRange] {
+        self.seals.get(&(tenant.clone(), facility.clone())).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn origin_id(&self, origin: &Origin) -> Option<u32> {
@@ -166,12 +212,17 @@ impl State {
         self.profiles_changed.clone()
     }
 
+    pub(crate) fn unsaved_audit(&self) -> Vec<&AuditEntry> {
+        self.audit.iter().skip(self.audit_saved).collect()
+    }
+
     /// Whether the manifest lacks anything.
     pub(crate) fn is_saved(&self) -> bool {
         self.head.rows() == 0
             && self.letters.is_empty()
             && self.received_changed.is_empty()
             && self.profiles_changed.is_empty()
+            && self.audit.len() == self.audit_saved
             && self.catalogue.len() == self.series_saved
             && self.origins.len() == self.origins_saved
     }
@@ -181,6 +232,7 @@ impl State {
         self.saved_counters = self.counters;
         self.series_saved = self.catalogue.len();
         self.origins_saved = self.origins.len();
+        self.audit_saved = self.audit.len();
         self.received_changed.clear();
         self.profiles_changed.clear();
         self.letters.clear();

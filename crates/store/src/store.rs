@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
+use crate::amend::{AmendError, Amendment, Seal};
 use crate::archive::{Archive, FlushError, apply};
+use crate::audit::AuditEntry;
 use crate::compact::Eagerness;
 use crate::fault::{self, Step};
 use crate::intake::{CommitError, bytes_max, fitting, letter_bytes_max};
@@ -171,6 +173,16 @@ impl Store {
         Ok(committed)
     }
 
+    /// Puts readings in the place of others, as newer versions, with who answers for it. Durable when this returns.
+    pub fn amend(&self, amendment: &Amendment) -> Result<AuditEntry, AmendError> {
+        self.lock().amend(amendment)
+    }
+
+    /// Seals a range of a facility: it was billed, and changes only with an approval from now on.
+    pub fn seal(&self, seal: &Seal) -> Result<AuditEntry, AmendError> {
+        self.lock().seal(seal)
+    }
+
     /// What may be acknowledged to a gateway. Nothing is, after a write has failed.
     pub fn ack_state(&self, origin: &Origin, spool_id: [u8; 16]) -> AckState {
         let inner = self.lock();
@@ -320,7 +332,7 @@ impl Inner {
     const LOG_FILES_MAX: usize = 16;
 
     /// Moves what is in memory to segments, and lets go of the log.
-    fn flush(&mut self) -> Result<(), FlushError> {
+    pub(crate) fn flush(&mut self) -> Result<(), FlushError> {
         if self.wal.stopped() {
             return Err(WalError::Stopped { path: self.wal.dir().to_owned() }.into());
         }

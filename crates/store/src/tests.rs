@@ -1,5 +1,7 @@
 //! Laws of the whole.
 
+mod amend;
+mod care;
 mod crash;
 mod laws;
 mod reading;

@@ -79,8 +79,9 @@ impl Reader {
         let mut places: Vec<&Place> = self.flushed().places_in(id, &grid.range).collect();
         places.sort_by_key(|place| place.span.min_ts);
         let apart = places.windows(2).all(|pair| matches!(pair, [one, next] if one.span.max_ts < next.span.min_ts));
-        if !apart || self.head().has_any(id) {
-            // Versions of one time may lie in several places.
+        let held_back = self.seals_of(id).iter().any(|seal| places.iter().any(|place| self.flushed().max_lsn(place.segment) > seal.lsn));
+        if !apart || held_back || self.head().has_any(id) {
+            // Versions of one time may lie in several places, or came after a seal.
             for sample in self.scan(id, grid.range.clone())? {
                 values.put(grid, sample.ts_ms, sample.raw.filter(|_| sample.quality.is_usable()));
             }

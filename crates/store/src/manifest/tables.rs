@@ -55,6 +55,7 @@ pub(super) async fn create(db: Sqlite<'_>) -> sqlx::Result<()> {
     if !has_levels(&mut transaction).await? {
         sqlx::raw_sql(SEGMENT_LEVELS).execute(&mut *transaction).await?;
     }
+    sqlx::raw_sql(super::audit::SCHEMA).execute(&mut *transaction).await?;
     transaction.commit().await
 }
 
@@ -117,6 +118,10 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
         };
         snapshot.profiles.push(ProfileRow { tenant, facility, device, period });
     }
+    match super::audit::load(&mut *db).await? {
+        Some(entries) => snapshot.audit = entries,
+        None => return Ok(Err("audit")),
+    }
     segments(db, &mut snapshot).await?;
     Ok(Ok(snapshot))
 }
@@ -170,7 +175,7 @@ fn series(row: &SqliteRow) -> sqlx::Result<Option<(SeriesId, SeriesKey)>> {
     Ok(Some((SeriesId(row.try_get(0)?), key)))
 }
 
-fn slug(row: &SqliteRow, index: usize) -> sqlx::Result<Option<Slug>> {
+pub(super) fn slug(row: &SqliteRow, index: usize) -> sqlx::Result<Option<Slug>> {
     Ok(Slug::parse(row.try_get(index)?).ok())
 }
 
@@ -235,6 +240,7 @@ pub(super) async fn publish(db: Sqlite<'_>, publication: &Publication<'_>) -> sq
             .execute(&mut *db)
             .await?;
     }
+    super::audit::append(&mut *db, &publication.audit).await?;
     replace_segments(db, publication).await
 }
 
@@ -286,6 +292,14 @@ async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx
         }
     }
     Ok(())
+}
+
+pub(super) async fn integrity(db: Sqlite<'_>) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("PRAGMA integrity_check").fetch_all(db).await
+}
+
+pub(super) async fn copy_to(db: Sqlite<'_>, path: &str) -> sqlx::Result<()> {
+    sqlx::query("VACUUM INTO ?").bind(path).execute(db).await.map(|_| ())
 }
 
 pub(super) async fn has_segment(db: Sqlite<'_>, id: i64) -> sqlx::Result<bool> {

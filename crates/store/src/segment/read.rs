@@ -13,10 +13,8 @@ use parquet::file::statistics::Statistics;
 use units::Quality;
 
 use crate::row::{Sample, Words};
-#[cfg(test)]
 use crate::series::SeriesId;
 
-#[cfg(test)]
 const SERIES: usize = 0;
 const TS_MS: usize = 1;
 const RAW: usize = 2;
@@ -85,7 +83,6 @@ impl<R: ChunkReader + 'static> Segment<R> {
     }
 
     /// Whole rows, with their series.
-    #[cfg(test)]
     pub(crate) fn rows(&self, rows: Range<u64>) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
         let mut found = Vec::with_capacity(usize::try_from(rows.end.saturating_sub(rows.start)).unwrap_or(0));
         self.groups(&rows, |part| {

@@ -15,12 +15,17 @@
 //! 4 repeat    rows v                                a batch that had come before
 //! 5 letter    topic s · reason s · payload s · points v · received z
 //! 6 profile   tenant s · facility s · device s · from z · profile s · profile hash s · config hash s
+//! 7 audit     number v · action v · at z · actor s · reason s · document s · approval s · tenant s · facility s
+//!             from z · to z · rows v · digest 32 · sealed lsn v · hash of the entry before 32
+//! 8 amended   count v · row*                        of the entry before it in the same frame
 //! ```
 
 use ids::Slug;
+use sha2::{Digest as _, Sha256};
 use units::{Quality, Unit};
 
 use super::frame::HEADER_BYTES;
+use crate::audit::{Account, Action, AuditEntry};
 use crate::row::{DeadLetter, Origin, ProfilePeriod, Sample, Words};
 use crate::series::{SeriesId, SeriesKey};
 
@@ -31,6 +36,8 @@ const ROWS: u8 = 3;
 const REPEAT: u8 = 4;
 const LETTER: u8 = 5;
 const PROFILE: u8 = 6;
+const AUDIT: u8 = 7;
+const AMENDED: u8 = 8;
 
 const HAS_RAW: u8 = 1;
 const HAS_QUALITY: u8 = 2;
@@ -62,6 +69,8 @@ pub(crate) enum Record {
     Repeat { rows: u64 },
     Letter(DeadLetter),
     Profile { tenant: Slug, facility: Slug, device: Slug, period: ProfilePeriod },
+    Audit(AuditEntry),
+    Amended { rows: Vec<(SeriesId, Sample)> },
 }
 
 /// Builds a payload behind the room for its header.
@@ -156,6 +165,36 @@ impl RecordWriter {
         self.varint(self.count);
         self.buffer.append(&mut self.rows);
         (self.count, self.before) = (0, (0, 0));
+    }
+
+    /// SHA-256 over the rows that wait for their end.
+    pub(crate) fn rows_digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.rows).into()
+    }
+
+    /// Ends the rows of an amendment.
+    pub(crate) fn amended(&mut self) {
+        self.buffer.push(AMENDED);
+        self.varint(self.count);
+        self.buffer.append(&mut self.rows);
+        (self.count, self.before) = (0, (0, 0));
+    }
+
+    pub(crate) fn audit(&mut self, entry: &AuditEntry) {
+        let Account { actor, reason, document, approval, at_ms } = &entry.account;
+        self.buffer.push(AUDIT);
+        self.varint(entry.number);
+        self.varint(entry.action.code());
+        self.zigzag(*at_ms);
+        for text in [actor.as_str(), reason, document, approval, entry.tenant.as_str(), entry.facility.as_str()] {
+            self.bytes(text.as_bytes());
+        }
+        self.zigzag(entry.from_ms);
+        self.zigzag(entry.to_ms);
+        self.varint(entry.rows);
+        self.buffer.extend(entry.digest);
+        self.varint(entry.sealed_lsn);
+        self.buffer.extend(entry.before);
     }
 
     pub(crate) fn repeat(&mut self, rows: u64) {
@@ -282,6 +321,8 @@ impl Record {
                     config_hash: input.bytes()?.to_vec(),
                 },
             },
+            AUDIT => Self::Audit(input.audit()?),
+            AMENDED => Self::Amended { rows: input.some_rows(0)? },
             _ => return None,
         })
     }
@@ -345,17 +386,38 @@ impl<'a> Input<'a> {
             duplicate: self.varint()?,
             conflict: self.varint()?,
         };
-        let mut record = RowsRecord { head, rows: Vec::new() };
+        Some(RowsRecord { head, rows: self.some_rows(head.seq)? })
+    }
+
+    fn some_rows(&mut self, seq: u64) -> Option<Vec<(SeriesId, Sample)>> {
         let count: usize = self.number()?;
-        record.rows.reserve(count.min(self.0.len()));
+        let mut rows = Vec::with_capacity(count.min(self.0.len()));
         let (mut series, mut ts_ms) = (0_i64, 0_i64);
         for _row in 0..count {
             series = series.checked_add(self.zigzag()?)?;
             ts_ms = ts_ms.wrapping_add(self.zigzag()?);
-            let sample = self.sample(ts_ms, head.seq)?;
-            record.rows.push((SeriesId(u32::try_from(series).ok()?), sample));
+            rows.push((SeriesId(u32::try_from(series).ok()?), self.sample(ts_ms, seq)?));
         }
-        Some(record)
+        Some(rows)
+    }
+
+    fn audit(&mut self) -> Option<AuditEntry> {
+        let (number, action, at_ms) = (self.varint()?, Action::from_code(self.varint()?)?, self.zigzag()?);
+        let mut text = || Some(self.text()?.to_owned());
+        let account = Account { actor: text()?, reason: text()?, document: text()?, approval: text()?, at_ms };
+        Some(AuditEntry {
+            number,
+            action,
+            account,
+            tenant: self.slug()?,
+            facility: self.slug()?,
+            from_ms: self.zigzag()?,
+            to_ms: self.zigzag()?,
+            rows: self.varint()?,
+            digest: self.take(32)?.try_into().ok()?,
+            sealed_lsn: self.varint()?,
+            before: self.take(32)?.try_into().ok()?,
+        })
     }
 
     fn sample(&mut self, ts_ms: i64, seq: u64) -> Option<Sample> {

@@ -75,6 +75,43 @@ fn the_bytes_of_a_frame_are_what_they_always_were() {
 }
 
 #[test]
+fn a_change_and_its_rows_go_back() {
+    let entry = AuditEntry {
+        number: 3,
+        action: Action::Amend,
+        account: Account {
+            actor: "anna".to_owned(),
+            reason: "ratio".to_owned(),
+            document: "wo 17".to_owned(),
+            approval: String::new(),
+            at_ms: 1_700_000_000_000,
+        },
+        tenant: slug("acme"),
+        facility: slug("hall"),
+        from_ms: -60_000,
+        to_ms: 60_000,
+        rows: 1,
+        digest: [1; 32],
+        sealed_lsn: 0,
+        before: [2; 32],
+    };
+    let quality = Quality::GOOD.with(units::Reason::Edited);
+    let sample = Sample { ts_ms: 0, raw: Some(-7), quality, words: None, seq: 0, version: 1, lsn: 0 };
+    let mut writer = RecordWriter::reuse((Vec::new(), Vec::new()));
+    writer.row(SeriesId(5), &sample);
+    writer.audit(&entry);
+    writer.amended();
+    let (mut bytes, _rows) = writer.into_buffers();
+    frame::seal(&mut bytes, 9);
+    assert_eq!(hex::encode(&bytes), GOLDEN_CHANGE);
+    let payload = &bytes[HEADER_BYTES..];
+    assert_eq!(decoded(payload).unwrap(), [Record::Audit(entry), Record::Amended { rows: vec![(SeriesId(5), sample)] }]);
+}
+
+/// As [`GOLDEN`], of the second version.
+const GOLDEN_CHANGE: &str = "760000004882a7a5090000000000000007030180a0abfef96204616e6e6105726174696f05776f203137000461636d650468616c6cbfa907c0a90701010101010101010101010101010101010101010101010101010101010101010100020202020202020202020202020202020202020202020202020202020202020208010a00070d800201";
+
+#[test]
 fn no_prefix_of_a_record_is_understood_as_another() {
     let (records, bytes) = one_of_each();
     let payload = &bytes[frame::HEADER_BYTES..];

@@ -1,0 +1,266 @@
+//! Changes that somebody answers for: amended readings and sealed ranges. Nothing is overwritten here either.
+
+use ids::Slug;
+use sha2::{Digest as _, Sha256};
+
+use crate::archive::{Archive, FlushError};
+use crate::audit::{Account, Action, AuditEntry};
+use crate::flushed::SegmentError;
+use crate::head::Slot;
+use crate::intake::CommitError;
+use crate::row::{Row, Sample};
+use crate::series::{Catalogue, SeriesId};
+use crate::store::Inner;
+use crate::wal::{RecordWriter, WalError};
+
+/// Readings that somebody or some method puts in the place of others, or where there are none.
+///
+/// Each becomes the newest version of its time, as it is given: the quality has to say `edited`, `estimated` or
+/// `substituted`, so that it is never taken for what a meter said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amendment {
+    pub tenant: Slug,
+    pub facility: Slug,
+    pub rows: Vec<Row>,
+    pub account: Account,
+}
+
+/// A range of a facility that has been billed.
+///
+/// What a gateway sends for it from now on is kept, and not read by [`crate::Reader::scan`]: only an amendment with an
+/// approval changes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    pub tenant: Slug,
+    pub facility: Slug,
+    /// Half-open, UTC milliseconds: the month of the facility's zone.
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub account: Account,
+}
+
+/// Why nothing was amended or sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum AmendError {
+    #[error("a change needs an actor and a reason")]
+    Unaccounted,
+    #[error("there is nothing to change")]
+    Nothing,
+    #[error("there is no series `{device}/{point}` in `{unit}` with this exponent: only what a meter has reported can be amended")]
+    UnknownSeries { device: Slug, point: String, unit: &'static str },
+    #[error("the quality of `{device}/{point}` does not say that it is edited, estimated or substituted")]
+    Unmarked { device: Slug, point: String },
+    #[error("{ts_ms} ms lies in a range that was billed (audit entry {entry}): name who approved the change")]
+    Sealed { ts_ms: i64, entry: u64 },
+    #[error("a part of this range is sealed already (audit entry {entry}): what follows from it is amended with an approval")]
+    AlreadySealed { entry: u64 },
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// What was sealed must be in segments first, so that it can be asked for as it was.
+    #[error("readings could not be moved to segments")]
+    Flush(#[from] FlushError),
+}
+
+impl From<WalError> for AmendError {
+    fn from(err: WalError) -> Self {
+        Self::Commit(err.into())
+    }
+}
+
+impl From<SegmentError> for AmendError {
+    fn from(err: SegmentError) -> Self {
+        Self::Commit(err.into())
+    }
+}
+
+/// A sealed range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedRange {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// Its entry in the audit log.
+    pub entry: u64,
+    /// The last entry of the write-ahead log that it covers: what [`crate::Reader::as_of`] takes.
+    pub lsn: u64,
+}
+
+impl SealedRange {
+    /// Whether a reading is kept out of it: it came after the seal, and nobody has approved it.
+    pub(crate) fn holds_back(&self, sample: &Sample) -> bool {
+        (self.from_ms..self.to_ms).contains(&sample.ts_ms) && sample.lsn > self.lsn && sample.seq != 0
+    }
+}
+
+impl Inner {
+    pub(crate) fn amend(&mut self, amendment: &Amendment) -> Result<AuditEntry, AmendError> {
+        let Amendment { tenant, facility, rows, account } = amendment;
+        check(account)?;
+        self.refuse_when_behind()?;
+        let mut ids = Vec::with_capacity(rows.len());
+        for row in rows {
+            ids.push(self.amendable(tenant, facility, row, account)?);
+        }
+        let (first, last) = (rows.iter().map(|row| row.ts_ms).min(), rows.iter().map(|row| row.ts_ms).max());
+        let (Some(from_ms), Some(last_ms)) = (first, last) else { return Err(AmendError::Nothing) };
+        let bytes = RecordWriter::ROW_BYTES_MAX * rows.len() + AuditEntry::BYTES_MAX + account_bytes(account);
+        if bytes > crate::wal::PAYLOAD_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes }.into());
+        }
+        self.wal.reserve(bytes)?;
+        let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffers));
+        let lsn = self.wal.next_lsn();
+        for (row, id) in rows.iter().zip(ids) {
+            let Row { ts_ms, raw, quality, words, .. } = *row;
+            let sample = Sample { ts_ms, raw, quality, words, seq: 0, version: self.next_version(id, ts_ms), lsn };
+            self.archive.state.head.put(id, &sample);
+            writer.row(id, &sample);
+        }
+        let entry = self.archive.state.next_entry(AuditEntry {
+            number: 0,
+            action: Action::Amend,
+            account: account.clone(),
+            tenant: tenant.clone(),
+            facility: facility.clone(),
+            from_ms,
+            to_ms: last_ms.saturating_add(1),
+            rows: rows.len() as u64,
+            digest: writer.rows_digest(),
+            sealed_lsn: 0,
+            before: [0; 32],
+        });
+        writer.audit(&entry);
+        writer.amended();
+        self.append_entry(writer, &entry)?;
+        Ok(entry)
+    }
+
+    pub(crate) fn seal(&mut self, seal: &Seal) -> Result<AuditEntry, AmendError> {
+        let Seal { tenant, facility, from_ms, to_ms, account } = seal;
+        check(account)?;
+        if from_ms >= to_ms {
+            return Err(AmendError::Nothing);
+        }
+        let sealed = self.archive.state.seals(tenant, facility).iter().find(|seal| seal.from_ms < *to_ms && seal.to_ms > *from_ms);
+        if let Some(seal) = sealed {
+            return Err(AmendError::AlreadySealed { entry: seal.entry });
+        }
+        self.flush()?;
+        let (rows, digest) = self.archive.digest(tenant, facility, *from_ms, *to_ms)?;
+        self.wal.reserve(AuditEntry::BYTES_MAX + account_bytes(account))?;
+        let entry = self.archive.state.next_entry(AuditEntry {
+            number: 0,
+            action: Action::Seal,
+            account: account.clone(),
+            tenant: tenant.clone(),
+            facility: facility.clone(),
+            from_ms: *from_ms,
+            to_ms: *to_ms,
+            rows,
+            digest,
+            sealed_lsn: self.wal.last_lsn(),
+            before: [0; 32],
+        });
+        let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffers));
+        writer.audit(&entry);
+        self.append_entry(writer, &entry)?;
+        Ok(entry)
+    }
+
+    /// Nothing fails before the log is written, and after it has failed the store is stopped.
+    fn append_entry(&mut self, writer: RecordWriter, entry: &AuditEntry) -> Result<(), WalError> {
+        self.archive.state.add_entry(entry.clone());
+        let (mut frame, rows) = writer.into_buffers();
+        self.wal.append(&mut frame)?;
+        self.buffers = (frame, rows);
+        Ok(())
+    }
+
+    /// The series of a row that may be amended, with everything loaded that says which version it becomes.
+    fn amendable(&mut self, tenant: &Slug, facility: &Slug, row: &Row, account: &Account) -> Result<SeriesId, AmendError> {
+        use units::Reason::{Edited, Estimated, Substituted};
+        let Row { device, point, .. } = row;
+        let Archive { state, flushed, .. } = &mut self.archive;
+        let devices = state.catalogue.facility(tenant, facility);
+        let id = devices.and_then(|devices| Catalogue::find(devices, device, point, row.unit, row.exponent));
+        let id = id.ok_or_else(|| AmendError::UnknownSeries { device: device.clone(), point: point.clone(), unit: row.unit.symbol() })?;
+        if ![Edited, Estimated, Substituted].iter().any(|reason| row.quality.has(*reason)) {
+            return Err(AmendError::Unmarked { device: device.clone(), point: point.clone() });
+        }
+        if jiff::Timestamp::from_millisecond(row.ts_ms).is_err() {
+            return Err(CommitError::Time { ts_ms: row.ts_ms }.into());
+        }
+        let sealed = state.seals(tenant, facility).iter().find(|seal| (seal.from_ms..seal.to_ms).contains(&row.ts_ms));
+        if let Some(seal) = sealed.filter(|_| account.approval.is_empty()) {
+            return Err(AmendError::Sealed { ts_ms: row.ts_ms, entry: seal.entry });
+        }
+        if flushed.may_have(id, row.ts_ms) {
+            flushed.load(id, row.ts_ms)?;
+        }
+        Ok(id)
+    }
+
+    fn next_version(&self, id: SeriesId, ts_ms: i64) -> u16 {
+        let mut next = 0_u16;
+        let mut visit = |_, version: u16| next = next.max(version.saturating_add(1));
+        if self.archive.state.head.slot(id, ts_ms) != Slot::Free {
+            self.archive.state.head.versions(id, ts_ms, &mut visit);
+            self.archive.flushed.versions(id, ts_ms, &mut visit);
+        }
+        next
+    }
+}
+
+impl Archive {
+    /// How many readings a range of a facility has in segments, and SHA-256 over them.
+    fn digest(&self, tenant: &Slug, facility: &Slug, from_ms: i64, to_ms: i64) -> Result<(u64, [u8; 32]), SegmentError> {
+        let mut digest = Digest::default();
+        for (id, _) in self.state.catalogue.iter().filter(|(_, key)| key.tenant == *tenant && key.facility == *facility) {
+            let mut samples = self.flushed.scan(id, &(from_ms..to_ms))?;
+            samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+            crate::complete::newest(&mut samples);
+            digest.add(id, &samples);
+        }
+        Ok(digest.finish())
+    }
+}
+
+/// What a seal covers: the newest version of each time.
+///
+/// * Shape: of each series that has any, by number: the number, then time, whether there is a value, value, quality of
+///   each reading; all as eight big-endian bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Digest {
+    rows: u64,
+    hasher: Sha256,
+}
+
+impl Digest {
+    pub(crate) fn add(&mut self, id: SeriesId, samples: &[Sample]) {
+        if samples.is_empty() {
+            return;
+        }
+        self.rows += samples.len() as u64;
+        self.hasher.update(u64::from(id.0).to_be_bytes());
+        for sample in samples {
+            self.hasher.update(sample.ts_ms.to_be_bytes());
+            self.hasher.update(u64::from(sample.raw.is_some()).to_be_bytes());
+            self.hasher.update(sample.raw.unwrap_or(0).to_be_bytes());
+            self.hasher.update(u64::from(sample.quality.bits()).to_be_bytes());
+        }
+    }
+
+    pub(crate) fn finish(self) -> (u64, [u8; 32]) {
+        (self.rows, self.hasher.finalize().into())
+    }
+}
+
+fn check(account: &Account) -> Result<(), AmendError> {
+    if account.actor.trim().is_empty() || account.reason.trim().is_empty() {
+        return Err(AmendError::Unaccounted);
+    }
+    Ok(())
+}
+
+fn account_bytes(account: &Account) -> usize {
+    account.actor.len() + account.reason.len() + account.document.len() + account.approval.len()
+}

@@ -1,0 +1,230 @@
+//! `negawatt store`: looks a store over, copies it, brings a copy back, writes readings out for others.
+//!
+//! All of it goes on beside the collector that writes: nothing here takes a lock of it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use daemon::ExitCode;
+use ids::Slug;
+use jiff::Timestamp;
+use serde_json::json;
+use store::{BackupError, DumpError, Findings, Format, OpenError, Reader};
+
+use crate::cli::{Output, complain, fail, say};
+use crate::readings::{self, ReadingsError};
+
+/// Looks after a store of readings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Output::Human, global = true)]
+    output: Output,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Reads everything and compares it with what the store says of itself; changes nothing.
+    Fsck {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Writes the readings of a facility, every version of each, for another program.
+    Dump(Dump),
+    /// Copies a store while it is written; only what is new since the last copy is copied.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// The folder of the copy.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Brings a copy back into a new folder, and reads all of it.
+    Restore {
+        /// The folder of the copy.
+        #[arg(long, value_name = "FOLDER")]
+        from: PathBuf,
+        /// The new folder of the store.
+        #[arg(long, value_name = "FOLDER", required_unless_present = "verify")]
+        to: Option<PathBuf>,
+        /// Only prove that the copy can be brought back: into a folder beside it, which is removed again.
+        #[arg(long, conflicts_with = "to")]
+        verify: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The store's folder; `negawatt up` keeps it in its data folder.
+    #[arg(long, value_name = "FOLDER", default_value = "negawatt-data/store")]
+    store: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Dump {
+    #[command(flatten)]
+    place: Place,
+    /// The facility, as TENANT/FACILITY; may be left out where the store holds one alone.
+    #[arg(long, value_name = "TENANT/FACILITY")]
+    facility: Option<String>,
+    /// First moment, such as 2017-12-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// First moment that is left out.
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// How the readings are written.
+    #[arg(long, value_enum, default_value_t = As::Csv)]
+    format: As,
+    /// The file; standard output when left out.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum As {
+    Csv,
+    /// InfluxDB's line protocol, times in milliseconds.
+    Lp,
+    Parquet,
+}
+
+impl From<As> for Format {
+    fn from(format: As) -> Self {
+        match format {
+            As::Csv => Self::Csv,
+            As::Lp => Self::LineProtocol,
+            As::Parquet => Self::Parquet,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CareError {
+    #[error("could not read the store")]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Facility(#[from] ReadingsError),
+    #[error("could not write {}", path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        err: io::Error,
+    },
+    #[error("could not write the readings out")]
+    Dump(#[from] DumpError),
+    #[error("could not copy the store")]
+    Backup(#[source] BackupError),
+    #[error("could not bring the copy back")]
+    Restore(#[source] BackupError),
+    #[error("could not remove {}", path.display())]
+    Remove {
+        path: PathBuf,
+        #[source]
+        err: io::Error,
+    },
+}
+
+impl CareError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Facility(err) => err.exit_code(),
+            Self::Restore(BackupError::NotWhole { .. }) | Self::Backup(BackupError::Damaged { .. }) => ExitCode::DataRefused,
+            Self::Restore(BackupError::NotEmpty { .. } | BackupError::Absent { .. }) => ExitCode::Usage,
+            Self::Backup(BackupError::Busy { .. }) => ExitCode::TryAgain,
+            _ => ExitCode::DependencyDown,
+        }
+    }
+}
+
+/// Does it, and prints what came of it.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let done = match &args.what {
+        What::Fsck { place } => store::fsck(&place.store).map_err(CareError::from).map(|findings| found(&findings, args.output)),
+        What::Dump(dump) => write_out(dump),
+        What::Backup { place, to } => copy(&place.store, to, args.output),
+        What::Restore { from, to, verify: _ } => bring_back(from, to.as_deref(), args.output),
+    };
+    done.unwrap_or_else(|err| fail(&err, err.exit_code()))
+}
+
+/// Says what was looked at; a problem is a line of its own.
+fn found(findings: &Findings, output: Output) -> ExitCode {
+    let Findings { segments, rows, log_entries, audit_entries, seals, problems } = findings;
+    match output {
+        Output::Json => {
+            let problems: Vec<_> = problems.iter().map(|problem| json!({ "path": problem.path, "what": problem.what })).collect();
+            let object = json!({
+                "schema": "negawatt.store.fsck/1", "segments": segments, "readings": rows, "log_entries": log_entries,
+                "audit_entries": audit_entries, "seals": seals, "problems": problems,
+            });
+            say(&format!("{object}\n"));
+        }
+        Output::Human => {
+            for problem in problems {
+                say(&format!("{}: {}\n", problem.path.display(), problem.what));
+            }
+            let result = if problems.is_empty() { "the store is whole".to_owned() } else { format!("problems: {}", problems.len()) };
+            say(&format!(
+                "{rows} readings in {segments} segments and {log_entries} entries of the log, {audit_entries} changes, {seals} seals\n{result}\n"
+            ));
+        }
+    }
+    if problems.is_empty() { ExitCode::Ok } else { ExitCode::DataRefused }
+}
+
+fn write_out(dump: &Dump) -> Result<ExitCode, CareError> {
+    let reader = Reader::open(&dump.place.store)?;
+    let (tenant, facility): (Slug, Slug) = readings::facility(&reader, dump.facility.as_deref())?;
+    let moment = |at: Option<Timestamp>, open| at.map_or(open, Timestamp::as_millisecond);
+    let range = moment(dump.from, i64::MIN)..moment(dump.to, i64::MAX);
+    let mut write = |out: &mut dyn Write| store::dump(&reader, (&tenant, &facility), &range, dump.format.into(), &mut BufWriter::new(out));
+    let rows = match &dump.file {
+        None => write(&mut io::stdout().lock())?,
+        Some(path) => {
+            let created = |err| CareError::Create { path: path.clone(), err };
+            let mut file = File::create(path).map_err(created)?;
+            let rows = write(&mut file)?;
+            file.sync_all().map_err(created)?;
+            rows
+        }
+    };
+    complain(&format!("{rows} readings of {tenant}/{facility} written"));
+    Ok(ExitCode::Ok)
+}
+
+fn copy(dir: &Path, to: &Path, output: Output) -> Result<ExitCode, CareError> {
+    let report = store::backup(dir, to).map_err(CareError::Backup)?;
+    match output {
+        Output::Json => {
+            let object = json!({
+                "schema": "negawatt.store.backup/1", "snapshot": report.snapshot, "segments": report.segments,
+                "segments_copied": report.copied, "bytes_copied": report.copied_bytes, "readings_in_segments": report.rows,
+            });
+            say(&format!("{object}\n"));
+        }
+        Output::Human => {
+            let (name, copied, segments, bytes) = (report.snapshot, report.copied, report.segments, report.copied_bytes);
+            say(&format!("{name}: {copied} of {segments} segments were new ({bytes} bytes), and the log behind them\n"));
+        }
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn bring_back(from: &Path, to: Option<&Path>, output: Output) -> Result<ExitCode, CareError> {
+    if let Some(to) = to {
+        let findings = store::restore(from, to).map_err(CareError::Restore)?;
+        return Ok(found(&findings, output));
+    }
+    let beside = from.join(format!("verify-{}", std::process::id()));
+    let restored = store::restore(from, &beside);
+    if let Err(err) = std::fs::remove_dir_all(&beside)
+        && err.kind() != io::ErrorKind::NotFound
+    {
+        return Err(CareError::Remove { path: beside, err });
+    }
+    Ok(found(&restored.map_err(CareError::Restore)?, output))
+}
