@@ -84,6 +84,7 @@ fn measure(args: &Args) -> Result<Value> {
     let sustained = commits(&under("sustained"), args.seed, Options::default().flush_rows)?;
     say("killed with a long log");
     let restart = restart::measure(&under("restart"), args.seed, args.log_points)?;
+    say(&format!("{} points in a core-second; {restart}", durable.points_per_cpu_second()));
     say("a year of one facility");
     let year = year::measure(&under("year"), args.seed, args.days)?;
     let mut figures = json!({

@@ -13,6 +13,8 @@ use super::{LOG_FILE_BYTES, Result, milliseconds, rate, rounded, thread_cpu};
 /// Ten series each.
 const METERS: usize = 5;
 const MINUTES_OF_A_DAY: i64 = 1_440;
+/// As after an outage: a year of commits of one minute each would measure the disk.
+const MINUTES_OF_A_COMMIT: i64 = 120;
 /// A question is asked so often, and the middle answer counts.
 const ROUNDS: usize = 5;
 
@@ -21,11 +23,15 @@ pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
     let mut fleet = Fleet::new(METERS, seed)?;
     let cpu = thread_cpu();
     let mut generating = Duration::ZERO;
-    for minute in 0..days * MINUTES_OF_A_DAY {
+    for hour in 0..days * MINUTES_OF_A_DAY / MINUTES_OF_A_COMMIT {
         let began = thread_cpu();
-        fleet.advance(minute);
+        let mut batches = Vec::new();
+        for minute in 0..MINUTES_OF_A_COMMIT {
+            fleet.advance(hour * MINUTES_OF_A_COMMIT + minute);
+            batches.extend(fleet.batches.iter().cloned());
+        }
         generating += thread_cpu() - began;
-        store.commit(&fleet.batches)?;
+        store.commit(&batches)?;
     }
     store.compact()?;
     let kept = thread_cpu() - cpu - generating;

@@ -179,7 +179,7 @@ fn properties() -> Result<WriterProperties, ParquetError> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::DELTA_BINARY_PACKED)
-        .set_column_encoding(ColumnPath::from("words"), Encoding::PLAIN)
+        .set_column_encoding(ColumnPath::from("words"), Encoding::DELTA_BYTE_ARRAY)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None)
         .build())
