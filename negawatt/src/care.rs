@@ -181,7 +181,7 @@ fn write_out(dump: &Dump) -> Result<ExitCode, CareError> {
     let (tenant, facility): (Slug, Slug) = readings::facility(&reader, dump.facility.as_deref())?;
     let moment = |at: Option<Timestamp>, open| at.map_or(open, Timestamp::as_millisecond);
     let range = moment(dump.from, i64::MIN)..moment(dump.to, i64::MAX);
-    let mut write = |out: &mut dyn Write| store::dump(&reader, (&tenant, &facility), &range, dump.format.into(), &mut BufWriter::new(out));
+    let write = |out: &mut dyn Write| store::dump(&reader, (&tenant, &facility), &range, dump.format.into(), &mut BufWriter::new(out));
     let rows = match &dump.file {
         None => write(&mut io::stdout().lock())?,
         Some(path) => {

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            say(&format!("error: {err}"));
+            say(&format!("error: {}", daemon::chain(err.as_ref())));
             ExitCode::FAILURE
         }
     }
