@@ -10,7 +10,8 @@
 //! 2. [`baseline::qualify`] makes a [`baseline::Baseline`], or says every clause that forbids it. There is no other way to make one.
 //! 3. [`model::fit`] tries every candidate of the CalTRACK daily method and keeps the losers with the reason.
 //! 4. [`savings::avoided`] compares the reporting days with what the baseline would have used.
-//! 5. [`tariff::Tariff::price`] gives the avoided energy a price, as an unrounded decimal in the tariff's currency.
+//! 5. [`tariff::Tariff::price`] gives the avoided energy a price, as an unrounded decimal in the tariff's currency; [`tariff::value()`]
+//!    gives it the difference of two bills under everything that a supplier charges.
 //!
 //! Bills, hours and facilities of other shapes have their own methods: [`model::fit_by`] takes the rows and a
 //! [`model::Method`], [`savings::compare`] and [`savings::normal_year`] take whatever model came of it. Greenhouses and
@@ -48,3 +49,4 @@ pub mod savings;
 pub mod tariff;
 pub mod uncertainty;
 pub mod verification;
+pub mod weather;

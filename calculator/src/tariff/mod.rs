@@ -24,6 +24,7 @@ mod schedule;
 mod shape;
 mod spread;
 mod time_of_use;
+mod urdb;
 mod value;
 
 pub use bill::{Account, Bill, BillError, BillLine, Biller, Note, PastDemand, Quantity};
@@ -39,6 +40,7 @@ pub use rate::{Half, LineRounding, Proration, Rate, RateTerms};
 pub use shape::{Shape, ShapeError, ShapeFit};
 pub use spread::spread;
 pub use time_of_use::{PricePeriod, TimeOfUse, Weekday, Window};
+pub use urdb::{Imported, NotUnderstood, UrdbError, urdb};
 pub use value::{Difference, Valued, value};
 
 use rust_decimal::Decimal;
