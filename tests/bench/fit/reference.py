@@ -47,7 +47,7 @@ segmentation = eemeter.segment_time_series(preliminary.index, "three_month_weigh
 occupancy = eemeter.estimate_hour_of_week_occupancy(preliminary, segmentation=segmentation)
 bins = eemeter.fit_temperature_bins(preliminary, segmentation=segmentation)
 matrices = eemeter.create_caltrack_hourly_segmented_design_matrices(preliminary, segmentation, occupancy, bins)
-segments = eemeter.fit_caltrack_hourly_model(matrices, occupancy, bins, "three_month_weighted")
+segments = eemeter.fit_caltrack_hourly_model(matrices, occupancy, bins)
 segments.predict(later.asfreq("H").index, temperature)
 hourly = time.process_time() - began
 
