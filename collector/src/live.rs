@@ -1,11 +1,15 @@
 //! What is going on: for the status page, the metrics and the health checks.
 
+mod hub;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use wire::{Frame, GatewayPath};
+
+pub(crate) use hub::{Hub, Told, Watcher};
 
 /// Upper bounds of the histogram of commits, in microseconds.
 const COMMIT_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
@@ -31,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) frames_lost: AtomicU64,
     /// Points that gateways left out of frames to make room.
     pub(crate) points_left_out: AtomicU64,
+    /// Readings for those who watch.
+    pub(crate) hub: Arc<Hub>,
     inner: Mutex<Inner>,
 }
 

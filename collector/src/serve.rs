@@ -153,7 +153,8 @@ async fn run(
     let subscriber = tokio::spawn(subscriber.run(sender, stop.clone(), drained.clone()));
     let writes = Arc::new(Writes::new(config.clone(), live.clone(), store.clone(), clock.clone(), stop.clone()));
     let (listener, addr) = admin;
-    let admin = Admin { config: config.clone(), live: live.clone(), store: store.clone(), clock: clock.clone() }.router();
+    let admin =
+        Admin { config: config.clone(), live: live.clone(), store: store.clone(), clock: clock.clone(), closing: drained.clone() }.router();
     let mut servers = Vec::new();
     match write_listener {
         None => servers.push((addr, listener, admin.merge(write::router(writes.clone())))),

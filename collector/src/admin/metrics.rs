@@ -51,6 +51,8 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
         "Points that gateways left out to make room in a full spool.",
         live.get(&live.points_left_out),
     );
+    page.gauge("negawatt_sse_clients", "Who watches readings as they come.", live.hub.clients());
+    page.counter("negawatt_sse_lag_events_total", "Gaps that those who watch were told of.", live.hub.gaps());
     page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
     page.gauge("negawatt_ingest_blocked", "1 while readings cannot be stored.", u8::from(live.problem().is_some()));
     page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());

@@ -1,5 +1,6 @@
 //! What operators and other programs may ask the collector.
 
+mod events;
 mod imports;
 mod letters;
 mod metrics;
@@ -18,6 +19,7 @@ use axum::routing::{get, post};
 use daemon::Clock;
 use serde_json::json;
 use store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::live::Live;
@@ -33,6 +35,8 @@ pub(crate) struct Admin {
     pub(crate) live: Arc<Live>,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Cancelled when those who watch have to go.
+    pub(crate) closing: CancellationToken,
 }
 
 impl Admin {
@@ -44,6 +48,7 @@ impl Admin {
             .route("/version", get(version))
             .route("/v1/status", get(status_json))
             .route("/v1/imports", post(imports::post))
+            .route("/v1/live", get(events::watch))
             .route("/v1/flush", post(flush))
             .route("/v1/dead-letters", get(letters::list))
             .route("/v1/dead-letters/replay", post(letters::replay_all))

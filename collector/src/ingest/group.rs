@@ -164,6 +164,9 @@ impl Ingest {
         let lettered = batches.iter().zip(&committed).map(letter_of).sum::<u64>();
         let unnumbered = letters.iter().map(|letter| letter.points).sum::<u64>();
         self.live.count(&self.live.accounted, accounted + lettered + unnumbered);
+        for (batch, _) in batches.iter().zip(&committed).filter(|(_, outcome)| outcome.accepted > 0) {
+            self.live.hub.publish(&batch.origin, &batch.rows);
+        }
         for (path, frame, batch) in frames {
             let news = committed.get(batch).is_some_and(|outcome| outcome.accepted > 0);
             self.note_what_is_gone(&path, &frame, news);

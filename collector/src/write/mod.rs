@@ -272,7 +272,11 @@ impl Writes {
             tracing::warn!(topic = letter.topic, reason = letter.reason, bytes = letter.payload.len(), "lines became a dead letter");
             self.live.letter(&letter.reason);
         }
-        let stored: u64 = committed?.iter().map(|Committed { accepted, duplicate, .. }| accepted + duplicate).sum();
+        let committed = committed?;
+        if committed.iter().any(|outcome| outcome.accepted > 0) {
+            self.live.hub.publish(&batch.origin, &batch.rows);
+        }
+        let stored: u64 = committed.iter().map(|Committed { accepted, duplicate, .. }| accepted + duplicate).sum();
         self.live.count(&self.live.accounted, stored + (offered - count));
         Ok(count)
     }

@@ -197,6 +197,14 @@ impl Running {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// A stream of events, from where `last` says. It is read with a deadline.
+    pub(crate) fn watch(&self, path: &str, last: &str) -> std::io::BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {last}\r\n\r\n").unwrap();
+        std::io::BufReader::new(stream)
+    }
+
     pub(crate) fn status(&self) -> serde_json::Value {
         serde_json::from_str(&self.get("/v1/status").1).unwrap()
     }

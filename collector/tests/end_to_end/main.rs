@@ -200,3 +200,34 @@ fn gateways_of_others_send_json() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["identity", "name"]);
 }
+
+#[test]
+fn who_watches_is_told_what_is_committed_and_does_not_hold_up_a_stop() {
+    use std::io::BufRead as _;
+
+    let field = Field::new();
+    let collector = field.collector();
+    let mut stream = collector.watch("/v1/live?tenant=acme&facility=hall", "a-place-of-long-ago");
+    let mut next = |start: &str| loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream ended before `{start}`");
+        if let Some(rest) = line.strip_prefix(start) {
+            return rest.trim().to_owned();
+        }
+    };
+    assert_eq!(next("event: "), "gap");
+    let mut gateway = TestGateway::new(&field, "gw-1", 2);
+    gateway.deliver_until(&field, 2);
+    let mut told = serde_json::Value::Null;
+    // Both frames in one event, or one after the other.
+    while told["ts_ms"] != field::tick_ms(2) {
+        assert_eq!(next("event: "), "readings");
+        let data: serde_json::Value = serde_json::from_str(&next("data: ")).unwrap();
+        told = data["devices"]["main"]["v1"].clone();
+    }
+    assert_eq!(told, serde_json::json!({"ts_ms": field::tick_ms(2), "value": "230.2", "unit": "V", "quality": "good"}));
+    assert!(collector.get("/metrics").1.contains("negawatt_sse_clients 1"));
+    let started = std::time::Instant::now();
+    collector.stop();
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
