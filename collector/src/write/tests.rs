@@ -319,3 +319,45 @@ proptest! {
         prop_assert!(lines.next(&mut fields).is_none());
     }
 }
+
+/// Good bodies with bytes that are changed, doubled, cut out and moved: what is read of them is counted, and never more.
+#[test]
+fn spoiled_bodies_are_taken_apart_whatever_was_done_to_them() {
+    const SEED: u64 = 20_261_121;
+    let endpoint = endpoint();
+    let config = &endpoint.writes.config;
+    let bucket = Bucket { tenant: slug("acme"), facility: slug("hall") };
+    let request = Request { bucket: &bucket, gateway: &slug("http"), precision: Precision::Milliseconds, now: NOW.parse().unwrap() };
+    let good: &[u8] =
+        b"kw,device=a,unit=kW value=1.5 1767225540000\ncpu,cpu=cpu0,host=p-1,rack=a\\ b usage=12i,model=\"a b\" 1767225540001\n\
+        reading,device=main,facility=hall,point=v2,tenant=acme,unit=V exponent=-1i,quality=0i,raw=2301i,seq=7i 1767225540000\n";
+    let random = ids::IdSource::seeded(SEED);
+    let below = |bound: usize| usize::try_from(random.next_u64() % bound.max(1) as u64).unwrap();
+    let (mut taken, mut left) = (0, 0);
+    for _round in 0..20_000 {
+        let mut body = good.repeat(1 + below(3));
+        for _change in 0..below(6) {
+            let (at, to) = (below(body.len()), below(body.len()));
+            match below(5) {
+                0 => body[at] = b"\\\"\n ,=i#\x00\xff019.-e"[below(16)],
+                1 => body.truncate(at.max(1)),
+                2 => body.insert(at, body[to]),
+                3 => drop(body.remove(at)),
+                _ => body.rotate_left(at),
+            }
+            if body.is_empty() {
+                body.push(b'x');
+            }
+        }
+        let lines = body.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let (rows, refused) = read_again(config, &request, &body);
+        assert!(
+            rows.len() <= lines * body.len() && rows.iter().all(|row| crate::ingest::is_point_name(&row.point)),
+            "seed {SEED}: {body:?}"
+        );
+        assert!(rows.iter().all(|row| (PLAUSIBLE_FROM_MS..=NOW_MS + 600_000).contains(&row.ts_ms)), "seed {SEED}: {body:?}");
+        taken += rows.len();
+        left += usize::try_from(refused.values().sum::<u64>()).unwrap();
+    }
+    assert!(taken > 20_000 && left > 10_000, "seed {SEED}: {taken} readings taken, {left} refused: both must happen");
+}
