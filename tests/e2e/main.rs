@@ -5,5 +5,6 @@ mod audit;
 mod bad_input;
 mod demo;
 mod faults;
+mod faults_ingest;
 mod readings;
 mod up;

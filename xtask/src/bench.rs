@@ -23,12 +23,13 @@ pub(crate) struct Args {
     /// Of `faults`: how many requests are made.
     #[arg(long, default_value_t = 1_000_000)]
     exchanges: u64,
-    /// Of `coverage`, `faults`, `power-cuts`, `store`: what decides every draw and every fault; the usual one when not given.
+    /// Of `coverage`, `faults`, `faults-ingest`, `power-cuts`, `store`: what decides every draw and every fault; the usual one when not
+    /// given.
     #[arg(long)]
     seed: Option<u64>,
-    /// Of `coverage`: how many years of each kind are simulated.
-    #[arg(long, default_value_t = 500)]
-    runs: u32,
+    /// Of `coverage`: how many years of each kind are simulated, usually 500. Of `faults-ingest`: how many runs, usually 100.
+    #[arg(long)]
+    runs: Option<u32>,
     #[command(flatten)]
     spool: spool::Asked,
 }
@@ -41,6 +42,8 @@ enum Name {
     Demo,
     /// Wrong values among faulted exchanges with simulated meters.
     Faults,
+    /// Kills, stops and damages of the collector and the broker, and what is lost of what was offered.
+    FaultsIngest,
     /// Cuts of the power at every step of the gateway's spool.
     PowerCuts,
     /// A month without an uplink, and the way back.
@@ -65,6 +68,7 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
         Name::Coverage => coverage(args),
         Name::Demo => demo(args.output),
         Name::Faults => faults(args),
+        Name::FaultsIngest => faults_ingest(args),
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
         Name::Outage => spool::outage(&args.spool, args.output),
         Name::Gateway => gateway(args.output),
@@ -106,7 +110,7 @@ fn demo(shown: Output) -> Result<(), Failure> {
 fn coverage(args: &Args) -> Result<(), Failure> {
     run(cargo().args(["build", "--release", "--package", "negawatt-calculator", "--example", "coverage"]))?;
     let mut bench = Command::new(target_dir()?.join("release/examples/coverage"));
-    bench.args(["--runs", &args.runs.to_string(), "--seed", &args.seed.unwrap_or(1).to_string()]);
+    bench.args(["--runs", &args.runs.unwrap_or(500).to_string(), "--seed", &args.seed.unwrap_or(1).to_string()]);
     let text = output(bench.arg("--page").arg(root().join("calculator/COVERAGE.md")))?;
     if args.output == Output::Json {
         return print(text.trim_end());
@@ -135,6 +139,22 @@ fn faults(args: &Args) -> Result<(), Failure> {
     }
     let peer = &result["peer"];
     print(&format!("{} of {} wrong: {}", peer["wrong"], peer["exchanges"], peer["name"].as_str().unwrap_or("the peer")))
+}
+
+/// Kills and damages a collector and a broker, and reads the store back. Fails when one point was lost or invented.
+fn faults_ingest(args: &Args) -> Result<(), Failure> {
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "faults-ingest"]))?;
+    say("killing, stopping and damaging");
+    let (runs, seed) = (args.runs.unwrap_or(100).to_string(), args.seed.unwrap_or(1).to_string());
+    let text = output(Command::new(target_dir()?.join("release/faults-ingest")).args(["--runs", &runs, "--seed", &seed]))?;
+    if args.output == Output::Json {
+        return print(text.trim_end());
+    }
+    let result: Value = serde_json::from_str(&text).map_err(|err| Failure::new(format!("the bench did not print one object: {err}")))?;
+    for name in ["runs", "offered", "stored", "lost", "false_duplicates", "conservation", "seconds"] {
+        print(&format!("{name:<24}{:>12}", result[name]))?;
+    }
+    Ok(())
 }
 
 /// Measures the gateway's program and its poller, and pymodbus on the same devices. Takes some five minutes.
