@@ -1,5 +1,5 @@
 //! Against programs of other people: clients and servers of Modbus, readers of SunSpec and of meters, two MQTT brokers, a time series
-//! database and readers of PDF.
+//! database, a client of another, and readers of PDF.
 //!
 //! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
 //! is not installed is a failure that says how to get it. Every peer runs on a free port of the loopback address, keeps its files in a
@@ -9,6 +9,7 @@
 
 mod cable;
 mod field;
+mod influxdb_client;
 mod libmodbus;
 mod mbpoll;
 mod minimalmodbus;

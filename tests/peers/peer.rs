@@ -39,9 +39,13 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     file
 }
 
-/// A Python with pymodbus, minimalmodbus and pysunspec2.
+/// A Python with pymodbus, minimalmodbus, pysunspec2 and influxdb-client.
 pub(crate) fn python() -> PathBuf {
-    prepared("NEGAWATT_PEERS_PYTHON", "peers-venv/bin/python", "a Python with pymodbus 3.16, pyserial, minimalmodbus and pysunspec2")
+    prepared(
+        "NEGAWATT_PEERS_PYTHON",
+        "peers-venv/bin/python",
+        "a Python with pymodbus 3.16, pyserial, minimalmodbus, pysunspec2 and influxdb-client",
+    )
 }
 
 /// A Python with sdm_modbus, which needs an older pymodbus.
