@@ -25,7 +25,6 @@ fn june(currency: Currency, prices: i64) -> (Statement, Invoice, Vec<Day>) {
         .map(|day: i8| Day {
             date: date(2026, 6, day),
             counterfactual_wh: Energy::wh(900_000 + i64::from(day) * 7_001),
-            adjustments_wh: Energy::ZERO,
             observed_wh: Energy::wh(700_000 + i64::from(day) * 5_003),
         })
         .collect();
@@ -64,6 +63,7 @@ fn june(currency: Currency, prices: i64) -> (Statement, Invoice, Vec<Day>) {
     let savings = Savings {
         counterfactual_wh: Energy::wh(expected),
         observed_wh: Energy::wh(observed),
+        adjustments_wh: Energy::ZERO,
         avoided_wh: Energy::wh(avoided),
         uncertainty_wh: Energy::wh(654_321),
         confidence_ppm: 900_000,
