@@ -31,7 +31,7 @@ pub enum ServeError {
     Store {
         dir: PathBuf,
         #[source]
-        err: OpenError,
+        err: Box<OpenError>,
     },
     #[error("could not listen on {addr}: is another program using the port?")]
     Listen {
@@ -133,7 +133,7 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErro
 async fn open(config: &Config) -> Result<Store, ServeError> {
     let (dir, options) = (config.store.clone(), Options { flush_rows: config.flush_rows, wal_file_bytes: LOG_FILE_BYTES });
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, options)).await.map_err(|_panicked| ServeError::Panicked)?;
-    opened.map_err(|err| ServeError::Store { dir: config.store.clone(), err })
+    opened.map_err(|err| ServeError::Store { dir: config.store.clone(), err: Box::new(err) })
 }
 
 async fn run(

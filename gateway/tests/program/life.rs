@@ -85,7 +85,7 @@ async fn it_polls_without_a_broker_and_stops_when_asked() {
     let bus = format!("ok      bus main at tcp://{}", server.address());
     assert!(text(&tried.stdout).contains(&bus), "{}", text(&tried.stdout));
 
-    let running = program(&["run", "--config", path]).stderr(Stdio::piped()).spawn().unwrap();
+    let running = program(["run", "--config", path]).stderr(Stdio::piped()).spawn().unwrap();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let second = output(&["run", "--config", path]).await;
     assert_eq!(second.status.code(), Some(69));
@@ -125,7 +125,7 @@ async fn it_stops_within_five_seconds_whoever_hangs() {
         configuration(folder.path(), &server.address().to_string()).replace("127.0.0.1:1\"", &format!("{broker}\""))
     );
     std::fs::write(&path, toml).unwrap();
-    let running = program(&["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    let running = program(["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
     // In the middle of waiting for a device that has thirty seconds to answer.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let asked = Instant::now();
@@ -147,7 +147,7 @@ async fn a_service_manager_hears_that_it_is_ready_alive_and_stopping() {
     let path = folder.path().join("gateway.toml");
     std::fs::write(&path, configuration(folder.path(), &server.address().to_string())).unwrap();
     let manager = tokio::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    let mut running = program(&["run", "--quiet", "--config", path.to_str().unwrap()])
+    let mut running = program(["run", "--quiet", "--config", path.to_str().unwrap()])
         .env("NOTIFY_SOCKET", folder.path().join("notify"))
         .spawn()
         .unwrap();

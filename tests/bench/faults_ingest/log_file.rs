@@ -58,7 +58,7 @@ impl LogFile {
     pub(crate) fn flip(&self, random: u64) -> io::Result<Option<Flipped>> {
         let Some([begin, end]) = self.frames.first_chunk::<2>().copied().filter(|_| self.frames.len() > 2) else { return Ok(None) };
         let at = begin + FRAME_HEADER + random % (end - begin - FRAME_HEADER);
-        let flipped = Flipped { path: self.path.clone(), at, mask: 1 << (random >> 32) % 8 };
+        let flipped = Flipped { path: self.path.clone(), at, mask: 1 << ((random >> 32) % 8) };
         flipped.turn()?;
         Ok(Some(flipped))
     }
