@@ -62,6 +62,28 @@ pub struct RateTerms {
 }
 
 /// A rate whose terms hold together. It can only be made from [`RateTerms`], also when read.
+///
+/// ```
+/// let rate: negawatt_calculator::tariff::Rate = serde_json::from_str(
+///     r#"{
+///         "name": "general service", "currency": "USD", "proration": "calendar_days",
+///         "versions": [{
+///             "from": "2025-01-01",
+///             "energy": [{"name": "energy", "periods": [{"name": "all hours", "tiers": [{"up_to": "8000", "price": "0.10"}, {"price": "0.14"}]}]}],
+///             "demand_meter": {"window_minutes": 15, "averaging": "rolling"},
+///             "demand": [{
+///                 "name": "capacity", "ratchet": {"percent": "80", "bills": 11},
+///                 "periods": [{"name": "all hours", "tiers": [{"price": "9.50"}]}]
+///             }],
+///             "fixed": [{"name": "customer", "amount": "25"}],
+///             "riders": [{"name": "fuel", "adds": {"kind": "per_kwh", "price": "0.0123"}}],
+///             "taxes": [{"name": "city", "percent": "5"}]
+///         }]
+///     }"#,
+/// )?;
+/// assert_eq!(rate.name(), "general service");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RateTerms", into = "RateTerms")]
 pub struct Rate {

@@ -7,6 +7,7 @@ mod candidates;
 mod fit;
 mod human;
 mod input;
+mod price;
 mod question;
 mod verify;
 
@@ -31,6 +32,8 @@ enum Verb {
     Candidates(question::Args),
     /// Computes a kept answer again from its files and names the first thing that differs.
     Verify(verify::Args),
+    /// What a saving is worth: the bill of what would have been used less the bill of what was.
+    Price(price::Args),
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -39,6 +42,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Verb::Report(args) => done(fit::run(args, fit::About::Savings), args.output),
         Verb::Candidates(args) => done(candidates::run(args), args.output),
         Verb::Verify(args) => done(verify::run(args), args.output),
+        Verb::Price(args) => done(price::run(args), args.output),
     }
 }
 

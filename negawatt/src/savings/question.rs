@@ -157,7 +157,7 @@ impl Args {
 }
 
 /// The zone with this name.
-fn zone(name: &str, meter: &Path) -> Result<TimeZone, Refused> {
+pub(super) fn zone(name: &str, meter: &Path) -> Result<TimeZone, Refused> {
     TimeZone::get(name).map_err(|_unknown| {
         let message =
             format!("the zone `{name}` is not known; write a name of the zone database, such as Europe/Berlin or America/Chicago");
