@@ -147,10 +147,8 @@ async fn a_service_manager_hears_that_it_is_ready_alive_and_stopping() {
     let path = folder.path().join("gateway.toml");
     std::fs::write(&path, configuration(folder.path(), &server.address().to_string())).unwrap();
     let manager = tokio::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    let mut running = program(["run", "--quiet", "--config", path.to_str().unwrap()])
-        .env("NOTIFY_SOCKET", folder.path().join("notify"))
-        .spawn()
-        .unwrap();
+    let mut running =
+        program(["run", "--quiet", "--config", path.to_str().unwrap()]).env("NOTIFY_SOCKET", folder.path().join("notify")).spawn().unwrap();
     let hear = async |wanted: &str| {
         let mut heard = [0; 256];
         loop {
