@@ -120,6 +120,8 @@ pub struct BusConfig {
     pub foreign_gap: Duration,
     /// Silence behind a serial answer before it is believed.
     pub settle: Duration,
+    /// How long after its question was given up an answer may still come, where it is known.
+    pub late: Option<Duration>,
     /// Whether behind the network address there is a serial line.
     pub converter: bool,
     /// The devices, in the order they are read.

@@ -283,8 +283,8 @@ fn a_bus_may_be_dialled_in_driven_by_the_kernel_and_out_of_step() {
     };
     let dialled = plant("tcp-listen", "address = \"0.0.0.0:5020\"\nhello = \"MODEM-7\"\nphase = \"7s\"");
     assert_eq!((dialled.endpoint.to_string().as_str(), dialled.phase.as_secs()), ("listen://0.0.0.0:5020?hello=MODEM-7", 7));
-    assert_eq!((dialled.foreign_gap, dialled.settle), (Duration::from_millis(10), Duration::from_millis(10)));
-    let port = "path = \"/dev/ttyS1\"\nphase = \"auto\"\nforeign_gap = \"50ms\"\nsettle = \"2ms\"\nrs485 = { delay_after = \"2ms\", rx_during_tx = true }";
+    assert_eq!((dialled.foreign_gap, dialled.settle, dialled.late), (Duration::from_millis(10), Duration::from_millis(10), None));
+    let port = "path = \"/dev/ttyS1\"\nphase = \"auto\"\nforeign_gap = \"50ms\"\nsettle = \"2ms\"\nlate = \"1m\"\nrs485 = { delay_after = \"2ms\", rx_during_tx = true }";
     let driven = plant("rtu", port);
     let rs485 = driven.rs485.unwrap();
     assert_eq!(
@@ -293,6 +293,7 @@ fn a_bus_may_be_dialled_in_driven_by_the_kernel_and_out_of_step() {
     );
     assert!(driven.phase <= Duration::from_secs(15) && driven.phase == plant("rtu", port).phase && driven.phase != Duration::ZERO);
     assert_eq!((driven.foreign_gap, driven.settle), (Duration::from_millis(50), Duration::from_millis(2)));
+    assert_eq!(driven.late, Some(Duration::from_secs(60)));
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn what_a_profile_calls_slow_is_read_now_and_then() {
 
 #[test]
 fn faults_of_a_bus_are_told_at_once() {
-    let lines = "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nsettle = \"1s\"\nphase = \"50s\"";
+    let lines = "address = \"0.0.0.0:5020\"\nbaud = 9600\nrs485 = { delay_before = \"1s\" }\npeer = \"10.0.0.7\"\nhello = \"A\"\nsettle = \"1s\"\nlate = \"11m\"\nphase = \"50s\"";
     insta::assert_snapshot!(faults(&with_plant(
         "tcp-listen",
         lines,

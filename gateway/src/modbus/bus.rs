@@ -141,6 +141,13 @@ impl Bus {
         self.settle = settle;
     }
 
+    /// Says how long after its question was given up an answer may still come; nothing: as long as the timeout suggests.
+    ///
+    /// A radio link may keep an answer for a minute. For as long nothing is believed that it could be taken for.
+    pub(crate) fn set_late(&mut self, late: Option<Duration>) {
+        self.owed.set_life(late);
+    }
+
     /// Says that behind the network address there is a converter with a serial line.
     ///
     /// Many of them put the number of the newest question on whatever the line delivers, so the number proves nothing, and the fences

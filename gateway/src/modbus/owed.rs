@@ -12,7 +12,7 @@
 //!
 //! What is left: a frame that no device said. Noise has to hit unit id, function code, byte count and the checksum, five bytes, which
 //! one of 2^40 places in random bytes does; a damaged answer has to keep its checksum, one of 2^16 among those with more than one
-//! burst of 16 bits, and none below that. A device that answers once, more than [`LIFE_MIN`] late, with another length than asked
+//! burst of 16 bits, and none below that. A device that answers once, later than a debt lives, with another length than asked
 //! for, and that very length is the next one, is believed; so is a copy that a repeater makes of an answer which was itself late.
 
 use std::time::Duration;
@@ -24,7 +24,8 @@ use super::{
     framing::{Framing, holds_answer},
 };
 
-/// For how many timeouts an unanswered request may still be answered, and for how long at least: devices are busy for seconds.
+/// For how many timeouts an unanswered request may still be answered, and for how long at least: devices are busy for seconds. Where
+/// the bus says how late answers come, that holds instead.
 const LIFE_TIMEOUTS: u32 = 11;
 const LIFE_MIN: Duration = Duration::from_secs(10);
 /// Unanswered requests that are remembered; the oldest make room.
@@ -44,37 +45,47 @@ struct Debt {
 
 /// What all devices of a bus owe.
 #[derive(Debug, Default)]
-pub(super) struct Owed(Vec<Debt>);
+pub(super) struct Owed {
+    debts: Vec<Debt>,
+    /// How late an answer may come, where it is known.
+    life: Option<Duration>,
+}
 
 impl Owed {
+    /// Says how long after its question was given up an answer may still come.
+    pub(super) fn set_life(&mut self, life: Option<Duration>) {
+        self.life = life;
+    }
+
     /// Notes a question that was not answered.
     pub(super) fn add(&mut self, request: Request, asked: Instant) {
         self.push(request, asked, true);
     }
 
     fn push(&mut self, request: Request, asked: Instant, any_length: bool) {
-        if self.0.len() == DEBTS_MAX {
-            self.0.remove(0);
+        if self.debts.len() == DEBTS_MAX {
+            self.debts.remove(0);
         }
-        let until = Instant::now() + (request.timeout * LIFE_TIMEOUTS).max(LIFE_MIN);
-        self.0.push(Debt { request, asked, until, any_length });
+        let life = self.life.unwrap_or_else(|| (request.timeout * LIFE_TIMEOUTS).max(LIFE_MIN));
+        let until = Instant::now() + life;
+        self.debts.push(Debt { request, asked, until, any_length });
     }
 
     /// Whether no answer to this question could be believed now. Answers to what was asked before `fresh_from` are too old.
     pub(super) fn forbids(&mut self, request: Request, fresh_from: Instant) -> bool {
-        if self.0.is_empty() {
+        if self.debts.is_empty() {
             return false;
         }
         let now = Instant::now();
-        self.0.retain(|debt| debt.until > now);
+        self.debts.retain(|debt| debt.until > now);
         let taken_for = |debt: &Debt| debt.request.shape() == request.shape() && !debt.is_same(request, fresh_from);
-        self.0.iter().any(taken_for) || self.doubts(request, fresh_from) > DOUBTS_MAX
+        self.debts.iter().any(taken_for) || self.doubts(request, fresh_from) > DOUBTS_MAX
     }
 
     /// How many answers to other questions the device may give to this one.
     pub(super) fn doubts(&self, request: Request, fresh_from: Instant) -> usize {
         let doubtful = |debt: &&Debt| debt.any_length && debt.request.unit == request.unit && !debt.is_same(request, fresh_from);
-        self.0.iter().filter(doubtful).count()
+        self.debts.iter().filter(doubtful).count()
     }
 
     /// Strikes out what was heard, unasked for: it will not come again. Says whose it was and how late it came.
@@ -84,12 +95,12 @@ impl Owed {
             return Vec::new();
         }
         let mut index = 0;
-        while let Some(debt) = self.0.get(index) {
+        while let Some(debt) = self.debts.get(index) {
             let (unit, function, count) = debt.request.shape();
             let known = found.iter().any(|found| found.request.shape() == debt.request.shape());
             let bytes = u8::try_from(2 * count).ok();
             if !known && bytes.is_some_and(|bytes| holds_answer(framing, (unit, function, bytes), heard)) {
-                found.push(self.0.remove(index));
+                found.push(self.debts.remove(index));
             } else {
                 index += 1;
             }
@@ -102,13 +113,13 @@ impl Owed {
     ///
     /// * `again`: it was answered more than once, and the first answers may have been to older questions.
     pub(super) fn settle(&mut self, request: Request, began: Instant, again: bool) -> bool {
-        if self.0.is_empty() && !again {
+        if self.debts.is_empty() && !again {
             return false;
         }
         let same_shape = |debt: &Debt| debt.request.shape() == request.shape();
-        self.0.retain(|debt| debt.request.unit != request.unit || same_shape(debt) || debt.asked >= began);
+        self.debts.retain(|debt| debt.request.unit != request.unit || same_shape(debt) || debt.asked >= began);
         let mut follows = false;
-        for debt in self.0.iter_mut().filter(|debt| same_shape(debt)) {
+        for debt in self.debts.iter_mut().filter(|debt| same_shape(debt)) {
             debt.any_length = false;
             follows = true;
         }
@@ -152,6 +163,12 @@ mod tests {
         assert_eq!(doubts(&mut owed, ask(1, 9, 4), next), (true, 4), "so much is owed that it is waited for");
         tokio::time::advance(LIFE_MIN).await;
         assert_eq!(doubts(&mut owed, ask(1, 9, 6), next), (false, 0), "in the end it is forgotten");
+        owed.set_life(Some(6 * LIFE_MIN));
+        owed.add(ask(1, 0, 6), next);
+        tokio::time::advance(5 * LIFE_MIN).await;
+        assert!(owed.forbids(ask(1, 9, 6), next), "over a radio link later");
+        tokio::time::advance(LIFE_MIN).await;
+        assert!(!owed.forbids(ask(1, 9, 6), next));
     }
 
     #[tokio::test(start_paused = true)]
@@ -181,6 +198,6 @@ mod tests {
         frame.extend(sum.to_le_bytes());
         assert_eq!(owed.hear(Framing::Rtu, &[&[0xAA][..], &frame].concat()), [(1, Duration::from_millis(700))]);
         assert_eq!(owed.hear(Framing::Tcp, &[&[0, 9, 0, 0, 0, 5][..], &frame].concat()).len(), 1);
-        assert_eq!(owed.0.len(), 1);
+        assert_eq!(owed.debts.len(), 1);
     }
 }

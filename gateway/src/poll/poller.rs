@@ -71,6 +71,7 @@ impl Poller {
         let mut bus = Bus::with_opener(config.endpoint.clone(), opener);
         bus.set_foreign_gap(config.foreign_gap);
         bus.set_settle(config.settle);
+        bus.set_late(config.late);
         bus.set_converter(config.converter);
         let devices = config.devices.iter().map(DeviceState::new).collect();
         Self { config, clock, bus, devices, cycle: 0, first: None, reached: true, turns: Vec::new() }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
@@ -81,6 +82,8 @@ const RS485_DELAY_MAX: Duration = Duration::from_millis(100);
 const FOREIGN_GAP: Duration = Duration::from_millis(10);
 /// A longer wait behind each answer would take more of the bus than it proves.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
+/// How late answers may be said to come: below, a busy device is not meant; above, nothing would be read after a fault for too long.
+const LATE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 /// A derived phase lies in the first part of the interval, so that slow buses end before the next poll.
 const AUTO_PHASE_PART: u32 = 4;
 
@@ -108,6 +111,7 @@ pub(super) struct RawBus {
     phase: Option<RawPhase>,
     foreign_gap: Option<DurationText>,
     settle: Option<DurationText>,
+    late: Option<DurationText>,
     converter: Option<bool>,
     pub(super) timeout: Option<DurationText>,
     pub(super) gap: Option<DurationText>,
@@ -204,9 +208,10 @@ pub(super) fn check(
         let least = if raw.is_serial() { FOREIGN_GAP } else { Duration::ZERO };
         let foreign_gap = raw.foreign_gap.map_or(least, Duration::from);
         let settle = check_settle(&key, raw.settle, faults);
+        let late = check_late(&key, raw.late, faults);
         if let (Some(name), Some(endpoint), Some(interval)) = (name, endpoint, own_interval.unwrap_or(interval)) {
             let phase = check_phase(&key, raw.phase.as_ref(), &format!("{gateway}/{name}"), interval, faults);
-            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, settle, converter, devices });
+            buses.push(BusConfig { name, endpoint, rs485, interval, phase, foreign_gap, settle, late, converter, devices });
         }
     }
     faults.is_empty().then_some(buses)
@@ -219,6 +224,15 @@ fn check_settle(key: &str, text: Option<DurationText>, faults: &mut Faults) -> D
         faults.add(fault.allowed("0ms to 500ms; 10ms when not given"));
     }
     settle
+}
+
+fn check_late(key: &str, text: Option<DurationText>, faults: &mut Faults) -> Option<Duration> {
+    let late = text.map(Duration::from);
+    if let Some(late) = late.filter(|late| !LATE.contains(late)) {
+        let fault = Fault::at(format_args!("{key}.late"), format_args!("{} is out of range", DurationTextOf(late)));
+        faults.add(fault.allowed("100ms to 10m; 11 timeouts and at least 10s when not given"));
+    }
+    late
 }
 
 fn check_rs485(key: &str, raw: &RawBus, faults: &mut Faults) -> Option<Rs485> {
