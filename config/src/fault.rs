@@ -105,6 +105,11 @@ impl Faults {
         self.faults.push(fault);
     }
 
+    /// Takes over what else was found in the file.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.faults.extend(others.faults);
+    }
+
     /// Keeps the value of a checked key, or notes its fault: `let port = faults.keep(check_port(raw.port))?`.
     pub fn keep<T>(&mut self, checked: Result<T, Fault>) -> Option<T> {
         checked.map_err(|fault| self.add(fault)).ok()

@@ -226,10 +226,8 @@ fn check(runtime: &Runtime, path: &Path, connect: bool) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return complain(&faults, ExitCode::Configuration),
     };
-    let devices = config.devices().count();
     let points: usize = config.devices().map(|device| device.points().len()).sum();
-    let buses = config.buses.len();
-    let summary = format!("{}: {buses} buses, {devices} devices, {points} points every {} s", path.display(), config.interval.as_secs());
+    let summary = format!("{}: {}, {points} points every {} s", path.display(), config.extent(), config.interval.as_secs());
     if let Err(code) = say(&summary) {
         return code;
     }

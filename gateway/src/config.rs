@@ -286,6 +286,13 @@ impl Config {
     pub fn devices(&self) -> impl Iterator<Item = &DeviceConfig> {
         self.buses.iter().flat_map(|bus| &bus.devices)
     }
+
+    /// How much there is to poll, as people say it.
+    pub(crate) fn extent(&self) -> String {
+        let (buses, devices) = (self.buses.len(), self.devices().count());
+        let some = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        format!("{}, {}", some(buses, "bus", "buses"), some(devices, "device", "devices"))
+    }
 }
 
 /// The time that certificates are judged by. A board whose clock is not set cannot tell; the broker will.

@@ -105,6 +105,12 @@ fn unknown_keys_and_validation_faults_are_told_at_once() {
 }
 
 #[test]
+fn an_unknown_key_alone_is_told_too() {
+    let told = faults(&GOOD.replace("[uplink]", "[uplink]\nqos = 1"));
+    assert_eq!(told.iter().map(Fault::key).collect::<Vec<_>>(), ["uplink.qos"]);
+}
+
+#[test]
 fn every_wrong_value_is_told_with_its_own_key() {
     let text = r#"
 facility = 12

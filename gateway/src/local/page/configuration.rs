@@ -97,11 +97,7 @@ pub(in crate::local) async fn propose(
     };
     match checked {
         Ok(Ok(config)) if fields.get("do") != "try" => {
-            let says = format!(
-                "This configuration is right: {} buses, {} devices. Nothing was changed.",
-                config.buses.len(),
-                config.devices().count()
-            );
+            let says = format!("This configuration is right: {}. Nothing was changed.", config.extent());
             return answer(StatusCode::OK, Notice::Good(says));
         }
         Ok(Ok(_)) => {}
