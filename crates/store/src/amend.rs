@@ -10,7 +10,7 @@ use crate::head::Slot;
 use crate::intake::CommitError;
 use crate::row::{Row, Sample};
 use crate::series::{Catalogue, SeriesId};
-use crate::store::Inner;
+use crate::shared::Inner;
 use crate::wal::{RecordWriter, WalError};
 
 /// Readings that somebody or some method puts in the place of others, or where there are none.
@@ -95,7 +95,6 @@ impl Inner {
     pub(crate) fn amend(&mut self, amendment: &Amendment) -> Result<AuditEntry, AmendError> {
         let Amendment { tenant, facility, rows, account } = amendment;
         check(account)?;
-        self.refuse_when_behind()?;
         let mut ids = Vec::with_capacity(rows.len());
         for row in rows {
             ids.push(self.amendable(tenant, facility, row, account)?);
@@ -134,17 +133,20 @@ impl Inner {
         Ok(entry)
     }
 
-    pub(crate) fn seal(&mut self, seal: &Seal) -> Result<AuditEntry, AmendError> {
+    /// Whether a range may be sealed.
+    pub(crate) fn sealable(&self, seal: &Seal) -> Result<(), AmendError> {
         let Seal { tenant, facility, from_ms, to_ms, account } = seal;
         check(account)?;
         if from_ms >= to_ms {
             return Err(AmendError::Nothing);
         }
         let sealed = self.archive.state.seals(tenant, facility).iter().find(|seal| seal.from_ms < *to_ms && seal.to_ms > *from_ms);
-        if let Some(seal) = sealed {
-            return Err(AmendError::AlreadySealed { entry: seal.entry });
-        }
-        self.flush()?;
+        sealed.map_or(Ok(()), |seal| Err(AmendError::AlreadySealed { entry: seal.entry }))
+    }
+
+    /// Seals a range of what is in segments: the caller has made sure that this is everything.
+    pub(crate) fn seal(&mut self, seal: &Seal) -> Result<AuditEntry, AmendError> {
+        let Seal { tenant, facility, from_ms, to_ms, account } = seal;
         let (rows, digest) = self.archive.digest(tenant, facility, *from_ms, *to_ms)?;
         self.wal.reserve(AuditEntry::BYTES_MAX + account_bytes(account))?;
         let entry = self.archive.state.next_entry(AuditEntry {

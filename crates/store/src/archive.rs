@@ -1,11 +1,12 @@
-//! Everything but the log: what is known, what is in memory, and the segments.
+//! Everything but the log: what is known, what is in memory, the segments, and the manifest that says so.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::flushed::{Flushed, SegmentError};
-use crate::manifest::{Manifest, ManifestError};
-use crate::state::State;
+use crate::manifest::{Manifest, ManifestError, SegmentRow};
+use crate::row::Counters;
+use crate::state::{Frozen, State};
 use crate::store::OpenError;
 use crate::wal::{Record, WalError};
 
@@ -35,32 +36,54 @@ pub enum FlushError {
     Wal(#[from] WalError),
 }
 
-/// The store without its log.
+/// What is known and in memory, and where the rest lies. Commits need it whole, so nobody keeps it for long.
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) dir: PathBuf,
     pub(crate) state: State,
     pub(crate) flushed: Flushed,
-    pub(crate) manifest: Manifest,
     pub(crate) next_segment: i64,
     /// Everything up to this entry of the log is in segments and in the manifest.
     pub(crate) flushed_lsn: u64,
 }
 
+/// The manifest, and what it says that every change of it says again. Commits do not wait for it.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) manifest: Manifest,
+    pub(crate) flushed_lsn: u64,
+    pub(crate) counters: Counters,
+}
+
 impl Archive {
     /// Opens for the one process that writes.
-    pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Self, Published), OpenError> {
         let mut manifest = Manifest::open(&dir.join("manifest.sqlite"))?;
         let mut snapshot = manifest.load()?;
         let state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
         let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
         let (next_segment, flushed_lsn) = (snapshot.next_segment, snapshot.flushed_lsn);
-        Ok(Self { dir: dir.to_owned(), state, flushed, manifest, next_segment, flushed_lsn })
+        let archive = Self { dir: dir.to_owned(), state, flushed, next_segment, flushed_lsn };
+        Ok((archive, Published { manifest, flushed_lsn, counters: snapshot.counters }))
+    }
+
+    /// Numbers for new segments, and the entries of the log that they come from.
+    pub(crate) fn reserve(&mut self, segments: usize, frozen: &Frozen) -> (i64, (u64, u64)) {
+        let first = self.next_segment;
+        self.next_segment = first.saturating_add(i64::try_from(segments).unwrap_or(i64::MAX));
+        (first, (self.flushed_lsn + 1, frozen.lsn))
+    }
+
+    /// The manifest has what was frozen: it is no longer in memory.
+    pub(crate) fn flushed(&mut self, frozen: &Frozen, added: Vec<SegmentRow>) {
+        self.flushed_lsn = frozen.lsn;
+        self.state.flushed();
+        self.flushed.change(added, &HashSet::new());
     }
 
     /// Removes files that no manifest has ever named: what a flush that was cut off left behind.
-    pub(crate) fn remove_strangers(&mut self) -> Result<(), OpenError> {
-        self.remove_retired_files()?;
+    pub(crate) fn remove_strangers(&self, published: &mut Published) -> Result<(), OpenError> {
+        published.remove_retired_files(&self.dir)?;
         let known: HashSet<&str> = self.flushed.segments().iter().map(|segment| segment.path.as_str()).collect();
         let dir = self.dir.join("segments");
         let folder = |what| {
@@ -77,10 +100,12 @@ impl Archive {
         }
         Ok(())
     }
+}
 
-    fn remove_retired_files(&mut self) -> Result<(), OpenError> {
+impl Published {
+    fn remove_retired_files(&mut self, dir: &Path) -> Result<(), OpenError> {
         for path in self.manifest.retired()? {
-            let full = self.dir.join(&path);
+            let full = dir.join(&path);
             match std::fs::remove_file(&full) {
                 Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
                     return Err(OpenError::Folder { what: "remove", path: full, err });

@@ -4,14 +4,14 @@
 //! with all the rest of the month become its one segment of level 2. What comes late is a segment of level 0 like any
 //! other: readers see it at once, and the month is merged again when enough of it has come.
 //!
-//! A merge is planned and published under the lock of the store, and done without it: commits go on meanwhile.
+//! A merge is planned under the lock of the store, and done and published without it: commits go on meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::archive::{Archive, FlushError};
+use crate::archive::{Archive, FlushError, Published};
 use crate::flush::{Place, discard, sync_segments, write};
 use crate::flushed::SegmentError;
 use crate::manifest::{Publication, SegmentRow};
@@ -58,29 +58,26 @@ impl Archive {
         self.next_segment += 1;
         Some(Merge { id, place, level, inputs, keys })
     }
+}
 
-    /// Puts the merged segment in the place of those it was made of.
-    pub(crate) fn publish_merge(&mut self, merge: &Merge, row: SegmentRow) -> Result<(), FlushError> {
-        let removed: Vec<i64> = merge.inputs.iter().map(|segment| segment.id).collect();
+impl Published {
+    /// Says that the merged segment is in the place of those it was made of.
+    pub(crate) fn merge(&mut self, dir: &Path, merge: &Merge, row: &SegmentRow, next_segment: i64) -> Result<(), FlushError> {
         let publication = Publication {
             flushed_lsn: self.flushed_lsn,
-            next_segment: self.next_segment,
-            counters: self.state.saved_counters,
-            added: vec![&row],
-            removed: removed.clone(),
+            next_segment,
+            counters: self.counters,
+            added: vec![row],
+            removed: merge.removed().collect(),
             ..Publication::default()
         };
-        if let Err(err) = self.manifest.publish(&publication) {
-            return Err(self.not_published(&[row], err));
-        }
-        self.flushed.change(vec![row], &removed.into_iter().collect::<HashSet<_>>());
-        Ok(())
+        self.manifest.publish(&publication).map_err(|err| self.not_published(dir, std::slice::from_ref(row), err))
     }
 
     /// Removes files of segments that were replaced. A reader that opened before then has lost them.
-    pub(crate) fn remove_retired(&mut self, paths: &[String]) -> Result<(), FlushError> {
+    pub(crate) fn remove_retired(&mut self, dir: &Path, paths: &[String]) -> Result<(), FlushError> {
         for path in paths {
-            let full = self.dir.join(path);
+            let full = dir.join(path);
             match std::fs::remove_file(&full) {
                 Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
                     return Err(FlushError::Segment { what: "remove", path: full, err });
@@ -110,6 +107,11 @@ fn due(segments: &[&SegmentRow], eagerness: Eagerness) -> Option<(u8, Vec<Segmen
 }
 
 impl Merge {
+    /// The numbers of the segments that it replaces.
+    pub(crate) fn removed(&self) -> impl Iterator<Item = i64> {
+        self.inputs.iter().map(|segment| segment.id)
+    }
+
     /// Writes the merged segment. Needs nothing of the store but its folder.
     pub(crate) fn run(&self, dir: &Path) -> Result<SegmentRow, FlushError> {
         let lsns = |of: fn(&SegmentRow) -> u64| self.inputs.iter().map(of);
@@ -135,7 +137,7 @@ impl Merge {
             let mut samples: Vec<Sample> = Vec::new();
             for (row, segment) in &inputs {
                 let Some(span) = row.spans.iter().find(|span| span.series == id) else { continue };
-                let read = segment.samples(span.rows(), |sample| samples.push(sample));
+                let read = segment.samples(span.rows(), None, |sample| samples.push(sample));
                 read.map_err(|err| SegmentError { path: dir.join(&row.path), err })?;
             }
             // Already in order, unless something came late.

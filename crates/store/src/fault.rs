@@ -16,8 +16,14 @@ pub(crate) fn hit(_step: Step) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What a thread that is started takes over from the one that starts it.
+#[cfg(not(test))]
+pub(crate) fn inherited() -> impl FnOnce() + Send {
+    || ()
+}
+
 #[cfg(test)]
-pub(crate) use armed::{arm, disarm, hit};
+pub(crate) use armed::{arm, disarm, hit, inherited};
 
 #[cfg(test)]
 mod armed {
@@ -31,6 +37,11 @@ mod armed {
 
     pub(crate) fn arm(step: Step, kind: io::ErrorKind) {
         ARMED.set(Some((step, kind)));
+    }
+
+    pub(crate) fn inherited() -> impl FnOnce() + Send {
+        let armed = ARMED.get();
+        move || ARMED.set(armed)
     }
 
     pub(crate) fn disarm() {

@@ -1,22 +1,22 @@
 //! From memory to segments.
 //!
-//! Write to a temporary name, sync, rename, sync the folder, then one transaction: until the transaction the new files
+//! What is moved is taken aside first and does not change any more: commits go on while it is encoded and written. Write to a temporary name, sync, rename, sync the folder, then one transaction: until the transaction the new files
 //! are strangers that the next start removes, and from it on they are the truth. The log is trimmed last.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ids::Slug;
-use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
-use crate::archive::{Archive, FlushError};
+use crate::archive::{Archive, FlushError, Published};
 use crate::fault::{self, Step};
 use crate::manifest::{ManifestError, Publication, SegmentRow};
 use crate::segment::Encoder;
+use crate::state::Frozen;
 use crate::wal::WalError;
 
 /// Which readings a segment holds: those of one facility in one month of UTC.
@@ -29,75 +29,97 @@ pub(crate) struct Place {
 }
 
 impl Archive {
-    /// Moves what is in memory to segments and says so in the manifest; everything up to `lsn` is there then.
-    pub(crate) fn write_out(&mut self, lsn: u64) -> Result<(), FlushError> {
-        let encoders = self.encode(lsn).map_err(|err| FlushError::Encode { path: self.dir.join("segments"), err })?;
-        let lsns = (self.flushed_lsn + 1, lsn);
-        let first = self.next_segment;
-        self.next_segment += i64::try_from(encoders.len()).unwrap_or(i64::MAX);
-        let mut added = Vec::new();
-        let written = (first..)
-            .zip(encoders)
-            .try_for_each(|(id, (place, encoder))| write(&self.dir, id, &place, 0, lsns, encoder).map(|row| added.push(row)))
-            .and_then(|()| sync_segments(&self.dir, !added.is_empty()));
-        if let Err(err) = written {
-            // None is left behind: a full disk would only be filled further by trying again.
-            discard(&self.dir, first..self.next_segment);
-            return Err(err);
-        }
-        let publication = Publication {
-            flushed_lsn: lsn,
-            next_segment: self.next_segment,
-            counters: self.state.counters,
-            series: self.state.unsaved_series(),
-            origins: self.state.unsaved_origins(),
-            received: self.state.unsaved_received(),
-            profiles: self.state.unsaved_profiles(),
-            letters: self.state.letters.iter().collect(),
-            audit: self.state.unsaved_audit(),
-            added: added.iter().collect(),
-            removed: Vec::new(),
-        };
-        if let Err(err) = self.manifest.publish(&publication) {
-            return Err(self.not_published(&added, err));
-        }
-        fault::hit(Step::ManifestPublished).map_err(WalError::io("trim", &self.dir))?;
-        self.flushed_lsn = lsn;
-        if let Some(entry) = self.state.unsaved_audit().last()
-            && let Err(error) = crate::audit::anchor(&self.dir, entry)
-        {
-            tracing::warn!(%error, audit.entry = entry.number, "the anchor of the audit log could not be written");
-        }
-        self.state.saved();
-        self.flushed.change(added, &HashSet::new());
+    /// Moves what is in memory to segments, for one who has the store for himself; everything up to `lsn` is there then.
+    pub(crate) fn write_out(&mut self, published: &mut Published, lsn: u64) -> Result<(), FlushError> {
+        let frozen = self.state.freeze(lsn);
+        let encoders = frozen.encode(&self.dir)?;
+        let (first, lsns) = self.reserve(encoders.len(), &frozen);
+        let added = write_all(&self.dir, first, lsns, encoders)?;
+        published.flush(&self.dir, &frozen, self.next_segment, &added)?;
+        self.flushed(&frozen, added);
         Ok(())
     }
+}
 
-    /// Everything in memory, place by place.
-    fn encode(&self, lsn: u64) -> Result<BTreeMap<Place, Encoder>, ParquetError> {
+impl Frozen {
+    /// Its readings, place by place.
+    pub(crate) fn encode(&self, dir: &Path) -> Result<BTreeMap<Place, Encoder>, FlushError> {
+        let failed = |err| FlushError::Encode { path: dir.join("segments"), err };
         let mut places: BTreeMap<(&Slug, &Slug, String), Encoder> = BTreeMap::new();
-        let mut month = MonthOf::default();
-        for id in self.state.head.ids() {
-            let Some(key) = self.state.catalogue.get(id) else { continue };
-            self.state.head.by_day(id, |day, samples| {
-                let place = (&key.tenant, &key.facility, month.of(day));
-                let encoder = match places.entry(place) {
-                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Encoder::new(Some(lsn))?),
-                };
-                encoder.push(id, key, samples)
-            })?;
-        }
+        let (mut month, mut keys) = (MonthOf::default(), self.keys.iter().peekable());
+        let encoded = self.rows.by_day(|id, day, samples| {
+            while keys.next_if(|(other, _)| *other < id).is_some() {}
+            let Some((_, key)) = keys.peek().filter(|(other, _)| *other == id) else { return Ok(()) };
+            let place = (&key.tenant, &key.facility, month.of(day));
+            let encoder = match places.entry(place) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Encoder::new(Some(self.lsn))?),
+            };
+            encoder.push(id, key, samples)
+        });
+        encoded.map_err(failed)?;
         let owned =
             |(tenant, facility, month): (&Slug, &Slug, String)| Place { tenant: tenant.to_string(), facility: facility.to_string(), month };
         Ok(places.into_iter().map(|(place, encoder)| (owned(place), encoder)).collect())
     }
+}
+
+/// Writes segments, numbered from `first` on. They are strangers until the manifest has them.
+pub(crate) fn write_all(
+    dir: &Path,
+    first: i64,
+    lsns: (u64, u64),
+    encoders: BTreeMap<Place, Encoder>,
+) -> Result<Vec<SegmentRow>, FlushError> {
+    let ids = first..first.saturating_add(i64::try_from(encoders.len()).unwrap_or(i64::MAX));
+    let mut added = Vec::new();
+    let written = ids
+        .clone()
+        .zip(encoders)
+        .try_for_each(|(id, (place, encoder))| write(dir, id, &place, 0, lsns, encoder).map(|row| added.push(row)))
+        .and_then(|()| sync_segments(dir, !added.is_empty()));
+    if let Err(err) = written {
+        // None is left behind: a full disk would only be filled further by trying again.
+        discard(dir, ids);
+        return Err(err);
+    }
+    Ok(added)
+}
+
+impl Published {
+    /// Says in the manifest where everything that was frozen is.
+    pub(crate) fn flush(&mut self, dir: &Path, frozen: &Frozen, next_segment: i64, added: &[SegmentRow]) -> Result<(), FlushError> {
+        let publication = Publication {
+            flushed_lsn: frozen.lsn,
+            next_segment,
+            counters: frozen.counters,
+            series: frozen.series.iter().map(|(id, key)| (*id, key.as_ref())).collect(),
+            origins: frozen.origins.iter().map(|(id, origin)| (*id, origin)).collect(),
+            received: frozen.received.clone(),
+            profiles: frozen.profiles.clone(),
+            letters: frozen.letters.iter().collect(),
+            audit: frozen.audit.iter().collect(),
+            added: added.iter().collect(),
+            removed: Vec::new(),
+        };
+        if let Err(err) = self.manifest.publish(&publication) {
+            return Err(self.not_published(dir, added, err));
+        }
+        (self.flushed_lsn, self.counters) = (frozen.lsn, frozen.counters);
+        fault::hit(Step::ManifestPublished).map_err(WalError::io("trim", dir))?;
+        if let Some(entry) = frozen.audit.last()
+            && let Err(error) = crate::audit::anchor(dir, entry)
+        {
+            tracing::warn!(%error, audit.entry = entry.number, "the anchor of the audit log could not be written");
+        }
+        Ok(())
+    }
 
     /// A manifest that failed may have changed all the same. Segments are removed only when it says that it has not.
-    pub(crate) fn not_published(&mut self, added: &[SegmentRow], err: ManifestError) -> FlushError {
+    pub(crate) fn not_published(&mut self, dir: &Path, added: &[SegmentRow], err: ManifestError) -> FlushError {
         for row in added {
             if matches!(self.manifest.has_segment(row.id), Ok(false)) {
-                discard(&self.dir, row.id..row.id + 1);
+                discard(dir, row.id..row.id + 1);
             }
         }
         err.into()

@@ -1,15 +1,16 @@
 //! Where flushed readings lie, and their values when a late reading must be compared with them.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::manifest::SegmentRow;
 use crate::row::Sample;
-use crate::segment::{Segment, Span};
+use crate::segment::{Segment, Source, Span};
 use crate::series::SeriesId;
 
 /// A segment could not be read.
@@ -56,6 +57,32 @@ pub(crate) struct Flushed {
     series: Vec<Option<OfSeries>>,
     loaded: HashMap<(i64, SeriesId), Vec<Known>>,
     loaded_rows: usize,
+    footers: Footers,
+}
+
+/// Footers of the segments that were read last. A segment never changes, and its footer is the same for every series.
+#[derive(Debug, Default)]
+struct Footers(Mutex<HashMap<i64, Arc<ParquetMetaData>>>);
+
+impl Footers {
+    /// About 10 MB, of segments of 50 series each.
+    const MAX: usize = 64;
+
+    fn get(&self, segment: i64) -> Option<Arc<ParquetMetaData>> {
+        self.lock().get(&segment).cloned()
+    }
+
+    fn put(&self, segment: i64, footer: &Arc<ParquetMetaData>) {
+        let mut footers = self.lock();
+        if footers.len() >= Self::MAX && !footers.contains_key(&segment) {
+            footers.clear();
+        }
+        footers.insert(segment, footer.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<ParquetMetaData>>> {
+        self.0.lock().expect("no thread panics while it holds the footers")
+    }
 }
 
 impl Flushed {
@@ -166,15 +193,10 @@ impl Flushed {
     pub(crate) fn scan(&self, series: SeriesId, range: &Range<i64>) -> Result<Vec<Sample>, SegmentError> {
         let mut found = Vec::new();
         let places: Vec<&Place> = self.places(series).iter().filter(|place| place.touches(range)).collect();
-        found.reserve(places.iter().map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
+        let whole = places.iter().filter(|place| range.start <= place.span.min_ts && place.span.max_ts < range.end);
+        found.reserve(whole.map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
         for place in places {
-            self.read(place, |segment| {
-                segment.samples(place.span.rows(), |sample| {
-                    if range.contains(&sample.ts_ms) {
-                        found.push(sample);
-                    }
-                })
-            })?;
+            self.read(place, |segment| segment.samples(place.span.rows(), Some(range), |sample| found.push(sample)))?;
         }
         Ok(found)
     }
@@ -190,9 +212,10 @@ impl Flushed {
         self.paths.get(&segment).cloned().unwrap_or_default()
     }
 
-    fn read<T>(&self, place: &Place, read: impl FnOnce(&Segment<File>) -> Result<T, ParquetError>) -> Result<T, SegmentError> {
+    fn read<T>(&self, place: &Place, read: impl FnOnce(&Segment<Source>) -> Result<T, ParquetError>) -> Result<T, SegmentError> {
         let path = self.paths.get(&place.segment).cloned().unwrap_or_default();
-        let opened = File::open(&path).map_err(ParquetError::from).and_then(Segment::open);
+        let opened = Segment::file(&path, self.footers.get(place.segment));
+        let opened = opened.inspect(|segment| self.footers.put(place.segment, segment.footer()));
         opened.and_then(|segment| read(&segment)).map_err(|err| SegmentError { path, err })
     }
 }

@@ -5,12 +5,18 @@
 //! The same bits are the gaps and the completeness of the day.
 
 mod day;
+mod frozen;
+mod gather;
 
 pub(crate) use day::{DAY_MS, day_of, slot_of};
+pub(crate) use frozen::FrozenRows;
+
+use std::sync::Arc;
 
 use crate::row::Sample;
 use crate::series::SeriesId;
 use day::{Day, Packed};
+use gather::Gathered;
 
 /// What the bits say about a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,10 @@ pub(crate) struct Head {
     batches: Vec<(u64, u64)>,
     rows: usize,
     days: usize,
+    /// What a flush is moving to segments, or tries to.
+    frozen: Option<Arc<FrozenRows>>,
+    /// What a replay has brought and is not in its place yet.
+    gathered: Gathered,
 }
 
 impl Head {
@@ -72,17 +82,14 @@ impl Head {
     /// Chunks without readings are dropped above this: about 60 MB.
     const DAYS_MAX: usize = 250_000;
 
+    /// Readings that are in no segment.
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.rows + self.frozen.as_ref().map_or(0, |frozen| frozen.rows())
     }
 
     /// Puts a version in. The caller has made sure that it is new.
     pub(crate) fn put(&mut self, id: SeriesId, sample: &Sample) {
-        let batch = (sample.seq, sample.lsn);
-        if self.batches.last() != Some(&batch) {
-            self.batches.push(batch);
-        }
-        let packed = Packed::new(sample, u32::try_from(self.batches.len() - 1).unwrap_or(u32::MAX));
+        let packed = self.pack(sample);
         if self.series.len() <= id.index() {
             self.series.resize_with(id.index() + 1, SeriesHead::default);
         }
@@ -93,6 +100,49 @@ impl Head {
             self.days += usize::from(made);
             day.put(packed);
         }
+    }
+
+    /// As [`Self::put`], of many that come one after another: none of them is found before [`Self::put_gathered`].
+    pub(crate) fn gather(&mut self, id: SeriesId, sample: &Sample) {
+        let packed = self.pack(sample);
+        self.rows += 1;
+        if self.gathered.add(id, day_of(sample.ts_ms), packed) {
+            self.put_gathered();
+        }
+    }
+
+    /// Puts in what was gathered.
+    pub(crate) fn put_gathered(&mut self) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.by_day(|id, day, readings| {
+            if self.series.len() <= id.index() {
+                self.series.resize_with(id.index() + 1, SeriesHead::default);
+            }
+            let Some(series) = self.series.get_mut(id.index()) else { return };
+            let Some((chunk, made)) = series.day(day) else { return };
+            let mut count = 0;
+            for packed in readings {
+                chunk.put(packed);
+                count += 1;
+            }
+            series.rows += count;
+            self.days += usize::from(made);
+        });
+        self.gathered = gathered;
+    }
+
+    /// The replay is over, and so is the need for its room.
+    pub(crate) fn gathered_all(&mut self) {
+        self.put_gathered();
+        self.gathered = Gathered::default();
+    }
+
+    fn pack(&mut self, sample: &Sample) -> Packed {
+        let batch = (sample.seq, sample.lsn);
+        if self.batches.last() != Some(&batch) {
+            self.batches.push(batch);
+        }
+        Packed::new(sample, u32::try_from(self.batches.len() - 1).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn slot(&self, id: SeriesId, ts_ms: i64) -> Slot {
@@ -115,9 +165,12 @@ impl Head {
     }
 
     /// Calls `visit` with the value and the version of each reading at this time.
-    pub(crate) fn versions(&self, id: SeriesId, ts_ms: i64, visit: impl FnMut(Option<i64>, u16)) {
+    pub(crate) fn versions(&self, id: SeriesId, ts_ms: i64, mut visit: impl FnMut(Option<i64>, u16)) {
         if let Some(day) = self.series.get(id.index()).and_then(|series| series.get(ts_ms)) {
-            day.versions(ts_ms, visit);
+            day.rows.versions(ts_ms, &mut visit);
+        }
+        if let Some(frozen) = &self.frozen {
+            frozen.versions(id, ts_ms, visit);
         }
     }
 
@@ -127,70 +180,62 @@ impl Head {
         self.series.get(id.index()).is_some_and(|series| series.rows > 0)
     }
 
-    /// Every version of a series in order of time and version.
+    /// Every version of a series in order of time and version. A reader, who asks, has nothing frozen.
     pub(crate) fn sorted(&self, id: SeriesId) -> Vec<Sample> {
         let Some(series) = self.series.get(id.index()) else { return Vec::new() };
         let mut all = Vec::with_capacity(series.rows);
         for day in &series.days {
-            self.append(day, &mut all);
+            day.rows.append(day.day, &self.batches, &mut all);
         }
         all
     }
 
-    /// The readings of a series, day by day. None of the days is without any.
-    pub(crate) fn by_day<E>(&self, id: SeriesId, mut visit: impl FnMut(i32, &[Sample]) -> Result<(), E>) -> Result<(), E> {
-        let mut samples = Vec::new();
-        for day in self.series.get(id.index()).map(|series| series.days.as_slice()).unwrap_or_default() {
-            samples.clear();
-            self.append(day, &mut samples);
-            if !samples.is_empty() {
-                visit(day.day, &samples)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn append(&self, day: &Day, all: &mut Vec<Sample>) {
-        let from = all.len();
-        let unpack = |packed: &Packed| {
-            let batch = usize::try_from(packed.batch()).ok().and_then(|at| self.batches.get(at));
-            packed.sample(day.day, batch.copied().unwrap_or_default())
-        };
-        all.extend(day.rows().map(unpack));
-        if day.is_mixed()
-            && let Some(added) = all.get_mut(from..)
-        {
-            added.sort_by_key(|sample| (sample.ts_ms, sample.version));
-        }
-    }
-
     /// The numbers of the series that have readings here.
+    #[cfg(feature = "frames")]
     pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> + '_ {
         self.series.iter().zip(0..).filter(|(series, _)| series.rows > 0).map(|(_, id)| SeriesId(id))
     }
 
-    /// Everything is in segments now: what stays is which minutes are known.
+    /// Takes every reading aside, for a flush. They are found as before, and what comes now is apart from them.
+    pub(crate) fn freeze(&mut self) -> Arc<FrozenRows> {
+        self.put_gathered();
+        let mut frozen = FrozenRows::new(std::mem::take(&mut self.batches));
+        for (series, id) in self.series.iter_mut().zip(0..).filter(|(series, _)| series.rows > 0) {
+            for day in series.days.iter_mut().filter(|day| !day.rows.is_empty()) {
+                frozen.push(SeriesId(id), day.day, std::mem::take(&mut day.rows));
+            }
+            series.rows = 0;
+        }
+        self.rows = 0;
+        let frozen = Arc::new(frozen);
+        self.frozen = Some(frozen.clone());
+        frozen
+    }
+
+    /// What was taken aside is in segments now: what stays is which minutes are known.
     pub(crate) fn flushed(&mut self) {
+        self.frozen = None;
         self.days = 0;
         for series in &mut self.series {
-            let old = series.days.len().saturating_sub(Self::DAYS_KEPT);
-            series.days.drain(..old);
-            series.days.iter_mut().for_each(Day::flushed);
-            series.rows = 0;
+            let mut old = series.days.len().saturating_sub(Self::DAYS_KEPT);
+            series.days.retain(|day| {
+                let keep = old == 0 || !day.rows.is_empty();
+                old = old.saturating_sub(1);
+                keep
+            });
             self.days += series.days.len();
         }
-        self.batches.clear();
-        self.rows = 0;
     }
 
     /// Forgets the bits of days without readings when there are many: they can be learned again.
     pub(crate) fn bound_memory(&mut self) {
-        if self.days <= Self::DAYS_MAX {
+        // A bit that is forgotten is learned from segments, and what is frozen is in none yet.
+        if self.days <= Self::DAYS_MAX || self.frozen.is_some() {
             return;
         }
         self.days = 0;
         for series in &mut self.series {
-            series.days.retain(|day| !day.is_empty());
+            series.days.retain(|day| !day.rows.is_empty());
             self.days += series.days.len();
         }
     }
@@ -237,8 +282,58 @@ mod tests {
         head.learn(id, 0, &[60_000]);
         assert_eq!((head.slot(id, 60_000), head.slot(id, 119_999), head.slot(id, 120_000)), (Slot::Taken, Slot::Taken, Slot::Free));
         head.put(id, &sample(120_000, 0, 1));
+        head.freeze();
         head.flushed();
         assert_eq!((head.slot(id, 120_000), head.slot(id, 180_000), head.rows()), (Slot::Taken, Slot::Free, 0));
         assert_eq!(head.slot(id, DAY_MS), Slot::Unknown);
+    }
+
+    proptest! {
+        /// However many come at once, and wherever a freeze falls, gathering is putting.
+        #[test]
+        fn what_is_gathered_is_what_is_put(offers in proptest::collection::vec((1_u32..9, 0_i64..300, 0_u16..3), 0..400), frozen_at in 0_usize..500) {
+            let (mut one, mut other) = (Head::default(), Head::default());
+            for (index, (id, hour, version)) in offers.iter().enumerate() {
+                if index == frozen_at {
+                    prop_assert_eq!(one.freeze().rows(), other.freeze().rows());
+                }
+                let sample = sample(hour * 3_600_000, *version, hour + i64::from(*version));
+                one.put(SeriesId(*id), &sample);
+                other.gather(SeriesId(*id), &sample);
+                prop_assert_eq!(one.rows(), other.rows());
+            }
+            other.gathered_all();
+            for id in (1..9).map(SeriesId) {
+                prop_assert_eq!(one.sorted(id), other.sorted(id));
+                prop_assert_eq!((0..300).map(|hour| one.slot(id, hour * 3_600_000)).collect::<Vec<_>>(), (0..300).map(|hour| other.slot(id, hour * 3_600_000)).collect::<Vec<_>>());
+            }
+            prop_assert_eq!(one.days, other.days);
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_is_found_and_stands_apart_from_what_comes() {
+        let (id, mut head) = (SeriesId(1), Head::default());
+        let day = |day: i64| day * DAY_MS;
+        for at in 0..6 {
+            head.put(id, &sample(day(at), 0, at));
+        }
+        let frozen = head.freeze();
+        head.put(id, &sample(day(1), 1, 9));
+        head.put(id, &sample(day(7), 0, 7));
+        let versions = |head: &Head, ts_ms: i64| {
+            let mut found = Vec::new();
+            head.versions(id, ts_ms, |raw, version| found.push((raw.unwrap(), version)));
+            found
+        };
+        assert_eq!((versions(&head, day(1)), versions(&head, day(2)), head.rows()), (vec![(9, 1), (1, 0)], vec![(2, 0)], 8));
+        assert_eq!(head.slot(id, day(2)), Slot::Taken);
+        let mut moved = Vec::new();
+        frozen.by_day(|id, _, samples| Ok::<_, ()>(moved.extend(samples.iter().map(|sample| (id.0, sample.ts_ms / DAY_MS, sample.lsn))))).unwrap();
+        assert_eq!(moved, (0..6).map(|at| (1, at, 2)).collect::<Vec<_>>());
+        head.flushed();
+        // The day of the late one stays, and the newest three.
+        assert_eq!((versions(&head, day(1)), head.rows()), (vec![(9, 1)], 2));
+        assert_eq!((head.slot(id, day(1)), head.slot(id, day(2)), head.slot(id, day(5))), (Slot::Taken, Slot::Unknown, Slot::Taken));
     }
 }

@@ -27,16 +27,19 @@ mod flushed;
 mod frames;
 mod head;
 mod intake;
+mod keeper;
 mod manifest;
 mod reader;
 mod row;
 mod segment;
 mod seq;
 mod series;
+mod shared;
 mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod varint;
 mod wal;
 
 pub use amend::{AmendError, Amendment, Seal, SealedRange};

@@ -74,6 +74,7 @@ impl Reader {
         let tail = replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |lsn, payload| {
             Ok::<_, OpenError>(apply(&mut state, lsn, payload))
         })?;
+        state.applied();
         Ok(Self {
             state,
             flushed: Flushed::new(dir, snapshot.segments),
@@ -183,7 +184,7 @@ impl Reader {
     /// The latest thousand dead letters, newest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.state.letters.iter().rev().chain(&self.letters).take(1_000).cloned().collect()
+        self.state.letters().rev().chain(&self.letters).take(1_000).cloned().collect()
     }
 
     /// Tenants and facilities that have any series.

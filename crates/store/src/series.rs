@@ -1,6 +1,7 @@
 //! Which series exist, and their numbers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ids::Slug;
 use units::Unit;
@@ -41,7 +42,7 @@ type Devices = HashMap<Slug, Points>;
 /// All series: by number, and by name without an allocation per look-up.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
-    keys: Vec<SeriesKey>,
+    keys: Vec<Arc<SeriesKey>>,
     /// By number: the series that followed in the batch before. A gateway says the same in the same order each minute.
     followers: Vec<SeriesId>,
     facilities: HashMap<Slug, HashMap<Slug, Devices>>,
@@ -49,6 +50,10 @@ pub(crate) struct Catalogue {
 
 impl Catalogue {
     pub(crate) fn get(&self, id: SeriesId) -> Option<&SeriesKey> {
+        self.shared(id).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn shared(&self, id: SeriesId) -> Option<&Arc<SeriesKey>> {
         self.keys.get(id.index().checked_sub(1)?)
     }
 
@@ -97,12 +102,17 @@ impl Catalogue {
             .entry(key.point.clone())
             .or_default()
             .push((key.unit, key.exponent, id));
-        self.keys.push(key);
+        self.keys.push(Arc::new(key));
         true
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &SeriesKey)> {
-        (1..).map(SeriesId).zip(&self.keys)
+        (1..).map(SeriesId).zip(self.keys.iter().map(AsRef::as_ref))
+    }
+
+    /// Those after the first so many.
+    pub(crate) fn later(&self, known: usize) -> Vec<(SeriesId, Arc<SeriesKey>)> {
+        (1..).map(SeriesId).zip(&self.keys).skip(known).map(|(id, key)| (id, key.clone())).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

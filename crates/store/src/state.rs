@@ -1,16 +1,17 @@
 //! What is known after the manifest and the log have been read: the same for the writer and for a reader beside it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use ids::Slug;
 
 use crate::amend::SealedRange;
 use crate::audit::{Action, AuditEntry};
-use crate::head::Head;
+use crate::head::{FrozenRows, Head};
 use crate::manifest::{ProfileRow, Received, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Sample};
 use crate::seq::SeqSet;
-use crate::series::Catalogue;
+use crate::series::{Catalogue, SeriesId, SeriesKey};
 use crate::wal::{Record, RowsHead};
 
 type DeviceKey = (Slug, Slug, Slug);
@@ -21,22 +22,38 @@ pub(crate) struct State {
     pub(crate) catalogue: Catalogue,
     pub(crate) head: Head,
     pub(crate) counters: Counters,
-    /// As the manifest has them.
-    pub(crate) saved_counters: Counters,
-    /// Not yet in the manifest.
-    pub(crate) letters: Vec<DeadLetter>,
+    /// Neither in the manifest nor on the way there.
+    letters: Vec<DeadLetter>,
     origins: Vec<Origin>,
     origin_ids: HashMap<Origin, u32>,
     received: HashMap<(u32, [u8; 16]), SeqSet>,
     profiles: HashMap<DeviceKey, BTreeMap<i64, ProfilePeriod>>,
     audit: Vec<AuditEntry>,
     seals: HashMap<(Slug, Slug), Vec<SealedRange>>,
-    // What the manifest does not know yet.
+    /// What a flush moves, or tries to.
+    frozen: Option<Arc<Frozen>>,
+    // What neither the manifest nor the flush knows yet.
     series_saved: usize,
     origins_saved: usize,
     received_changed: HashSet<(u32, [u8; 16])>,
     profiles_changed: Vec<ProfileRow>,
     audit_saved: usize,
+}
+
+/// All that the manifest lacked as of an entry of the log.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) lsn: u64,
+    pub(crate) counters: Counters,
+    pub(crate) rows: Arc<FrozenRows>,
+    /// Of the series that have readings in it, ascending.
+    pub(crate) keys: Vec<(SeriesId, Arc<SeriesKey>)>,
+    pub(crate) series: Vec<(SeriesId, Arc<SeriesKey>)>,
+    pub(crate) origins: Vec<(u32, Origin)>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) profiles: Vec<ProfileRow>,
+    pub(crate) letters: Vec<DeadLetter>,
+    pub(crate) audit: Vec<AuditEntry>,
 }
 
 impl State {
@@ -57,11 +74,11 @@ impl State {
             state.profiles.entry((tenant, facility, device)).or_default().insert(period.from_ms, period);
         }
         snapshot.audit.drain(..).for_each(|entry| state.add_entry(entry));
-        state.saved();
+        state.mark_saved();
         Some(state)
     }
 
-    /// Applies what the log says, or says false when that cannot follow on what is known.
+    /// Applies what the log says, or says false when that cannot follow on what is known. [`Self::applied`] ends it.
     pub(crate) fn apply(&mut self, lsn: u64, record: Record) -> bool {
         match record {
             Record::Probe => {}
@@ -73,7 +90,7 @@ impl State {
                     if self.catalogue.get(id).is_none() {
                         return false;
                     }
-                    self.head.put(id, &Sample { lsn, ..sample });
+                    self.head.gather(id, &Sample { lsn, ..sample });
                 }
             }
             Record::Repeat { rows } => self.count_repeat(rows),
@@ -88,12 +105,17 @@ impl State {
                     if self.catalogue.get(id).is_none() {
                         return false;
                     }
-                    self.head.put(id, &Sample { lsn, ..sample });
+                    self.head.gather(id, &Sample { lsn, ..sample });
                 }
             }
             Record::Profile { tenant, facility, device, period } => self.add_profile(ProfileRow { tenant, facility, device, period }),
         }
         true
+    }
+
+    /// The log is at its end.
+    pub(crate) fn applied(&mut self) {
+        self.head.gathered_all();
     }
 
     pub(crate) fn count(&mut self, rows: &RowsHead, accepted: u64) {
@@ -195,30 +217,47 @@ impl State {
         self.profiles.get(&key).map(|periods| periods.values().cloned().collect()).unwrap_or_default()
     }
 
-    pub(crate) fn unsaved_series(&self) -> Vec<(crate::SeriesId, &crate::SeriesKey)> {
-        self.catalogue.iter().skip(self.series_saved).collect()
+    /// Dead letters that the manifest may not have, oldest first.
+    pub(crate) fn letters(&self) -> impl DoubleEndedIterator<Item = &DeadLetter> {
+        self.frozen.iter().flat_map(|frozen| &frozen.letters).chain(&self.letters)
     }
 
-    pub(crate) fn unsaved_origins(&self) -> Vec<(u32, &Origin)> {
-        (1..).zip(&self.origins).skip(self.origins_saved).collect()
-    }
-
-    pub(crate) fn unsaved_received(&self) -> Vec<Received> {
+    /// What a flush has to move: what is left of the last one that failed, or else everything as of now.
+    pub(crate) fn freeze(&mut self, lsn: u64) -> Arc<Frozen> {
+        if let Some(frozen) = &self.frozen {
+            return frozen.clone();
+        }
+        let rows = self.head.freeze();
+        let keys = rows.ids().into_iter().filter_map(|id| Some((id, self.catalogue.shared(id)?.clone()))).collect();
         let ranges = |spool: &(u32, [u8; 16])| self.received.get(spool).map(|set| set.ranges().collect()).unwrap_or_default();
-        self.received_changed.iter().map(|spool| (spool.0, spool.1, ranges(spool))).collect()
+        let frozen = Arc::new(Frozen {
+            lsn,
+            counters: self.counters,
+            rows,
+            keys,
+            series: self.catalogue.later(self.series_saved),
+            origins: (1..).zip(&self.origins).skip(self.origins_saved).map(|(id, origin)| (id, origin.clone())).collect(),
+            received: self.received_changed.iter().map(|spool| (spool.0, spool.1, ranges(spool))).collect(),
+            profiles: std::mem::take(&mut self.profiles_changed),
+            letters: std::mem::take(&mut self.letters),
+            audit: self.audit.iter().skip(self.audit_saved).cloned().collect(),
+        });
+        self.received_changed.clear();
+        self.mark_saved();
+        self.frozen = Some(frozen.clone());
+        frozen
     }
 
-    pub(crate) fn unsaved_profiles(&self) -> Vec<ProfileRow> {
-        self.profiles_changed.clone()
+    fn mark_saved(&mut self) {
+        self.series_saved = self.catalogue.len();
+        self.origins_saved = self.origins.len();
+        self.audit_saved = self.audit.len();
     }
 
-    pub(crate) fn unsaved_audit(&self) -> Vec<&AuditEntry> {
-        self.audit.iter().skip(self.audit_saved).collect()
-    }
-
-    /// Whether the manifest lacks anything.
+    /// Whether the manifest has everything.
     pub(crate) fn is_saved(&self) -> bool {
-        self.head.rows() == 0
+        self.frozen.is_none()
+            && self.head.rows() == 0
             && self.letters.is_empty()
             && self.received_changed.is_empty()
             && self.profiles_changed.is_empty()
@@ -227,15 +266,9 @@ impl State {
             && self.origins.len() == self.origins_saved
     }
 
-    /// The manifest now has everything.
-    pub(crate) fn saved(&mut self) {
-        self.saved_counters = self.counters;
-        self.series_saved = self.catalogue.len();
-        self.origins_saved = self.origins.len();
-        self.audit_saved = self.audit.len();
-        self.received_changed.clear();
-        self.profiles_changed.clear();
-        self.letters.clear();
+    /// The manifest now has what was frozen.
+    pub(crate) fn flushed(&mut self) {
+        self.frozen = None;
         self.head.flushed();
     }
 }

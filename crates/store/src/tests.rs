@@ -1,6 +1,7 @@
 //! Laws of the whole.
 
 mod amend;
+mod beside;
 mod care;
 mod crash;
 mod laws;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use store::{Options, Store};
 
-use super::{LOG_FILE_BYTES, METERS, Result, fleet::Fleet, print, rounded, thread_cpu};
+use super::{LOG_FILE_BYTES, METERS, Result, fleet::Fleet, print, process_cpu, rounded};
 
 /// Nothing is moved to segments: the log is the longest that may be.
 fn options(points: u64) -> Options {
@@ -51,10 +51,10 @@ pub(super) fn fill(dir: &Path, seed: u64, points: u64) -> Result<()> {
 }
 
 pub(super) fn reopen(dir: &Path) -> Result<Value> {
-    let (began, cpu) = (Instant::now(), thread_cpu());
+    let (began, cpu) = (Instant::now(), process_cpu());
     let store = Store::open(dir, options(u64::from(u32::MAX)))?;
     let seconds = began.elapsed().as_secs_f64();
-    let computed = thread_cpu() - cpu;
+    let computed = process_cpu() - cpu;
     Ok(json!({
         "replay_seconds": rounded(seconds),
         "replay_cpu_seconds": rounded(computed.as_secs_f64()),

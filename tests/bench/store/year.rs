@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{Options, Reader, Store};
 
 use super::fleet::{Fleet, MINUTE_MS, START_MS};
-use super::{LOG_FILE_BYTES, Result, milliseconds, rate, rounded, thread_cpu};
+use super::{LOG_FILE_BYTES, Result, milliseconds, process_cpu, rate, rounded, thread_cpu};
 
 /// Ten series each.
 const METERS: usize = 5;
@@ -21,7 +21,7 @@ const ROUNDS: usize = 5;
 pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
     let store = Store::open(dir, Options { wal_file_bytes: LOG_FILE_BYTES, ..Options::default() })?;
     let mut fleet = Fleet::new(METERS, seed)?;
-    let cpu = thread_cpu();
+    let cpu = process_cpu();
     let mut generating = Duration::ZERO;
     for hour in 0..days * MINUTES_OF_A_DAY / MINUTES_OF_A_COMMIT {
         let began = thread_cpu();
@@ -34,7 +34,7 @@ pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
         store.commit(&batches)?;
     }
     store.compact()?;
-    let kept = thread_cpu() - cpu - generating;
+    let kept = process_cpu() - cpu - generating;
     let points = store.counters().accepted;
     drop(store);
 
@@ -43,7 +43,7 @@ pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
     let (tenant, facility) = (Slug::parse("bench")?, Slug::parse("facility-0000")?);
     let range = START_MS..START_MS + days * MINUTES_OF_A_DAY * MINUTE_MS;
     let mut cells = 0;
-    let frame = median(|| {
+    let (frame, frame_cpu) = median(|| {
         let frame = reader.wide(&tenant, &facility, range.clone(), MINUTE_MS)?;
         cells = frame.height() * (frame.width() - 1);
         Ok(())
@@ -54,7 +54,7 @@ pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
     let series = reader.series(&tenant, &facility);
     let one = series.first().ok_or("no series")?.id;
     let mut rows = 0;
-    let scan = median(|| {
+    let (scan, scan_cpu) = median(|| {
         rows = reader.scan(one, range.clone())?.len();
         Ok(())
     })?;
@@ -64,8 +64,10 @@ pub(super) fn measure(dir: &Path, seed: u64, days: i64) -> Result<Value> {
         "bytes_per_point": rounded(ratio(totals.segment_bytes, totals.rows)),
         "commit_to_compacted_points_per_core_second": rate(points, kept).round(),
         "facility_year_seconds": rounded(frame.as_secs_f64()),
+        "facility_year_cpu_seconds": rounded(frame_cpu.as_secs_f64()),
         "facility_year_cells": cells,
         "series_year_ms": milliseconds(scan),
+        "series_year_cpu_ms": milliseconds(scan_cpu),
         "series_year_rows": rows,
     }))
 }
@@ -75,14 +77,18 @@ fn ratio(of: u64, by: u64) -> f64 {
     part(of) / part(by).max(1.0)
 }
 
-/// The middle of [`ROUNDS`] runs.
-fn median(mut question: impl FnMut() -> Result<()>) -> Result<Duration> {
-    let mut times = Vec::with_capacity(ROUNDS);
+/// The middle of [`ROUNDS`] runs: on the wall, and of the processor.
+fn median(mut question: impl FnMut() -> Result<()>) -> Result<(Duration, Duration)> {
+    let (mut walls, mut cpus) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     for _round in 0..ROUNDS {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), process_cpu());
         question()?;
-        times.push(began.elapsed());
+        walls.push(began.elapsed());
+        cpus.push(process_cpu() - cpu);
     }
-    times.sort();
-    Ok(times.get(ROUNDS / 2).copied().unwrap_or_default())
+    let middle = |mut times: Vec<Duration>| {
+        times.sort();
+        times.get(ROUNDS / 2).copied().unwrap_or_default()
+    };
+    Ok((middle(walls), middle(cpus)))
 }

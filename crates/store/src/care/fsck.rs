@@ -9,7 +9,7 @@ use super::sha256;
 use crate::audit::{Action, AuditEntry, broken_at};
 use crate::manifest::{Manifest, SegmentRow};
 use crate::reader::Reader;
-use crate::segment::{Segment, Span};
+use crate::segment::{Segment, Source, Span};
 use crate::store::OpenError;
 
 /// Something that is not as it should be.
@@ -71,8 +71,7 @@ fn whole(path: &Path, row: &SegmentRow) -> Result<(), String> {
     if found != row.sha256 {
         return Err("is not what was written: restore it from a copy".to_owned());
     }
-    let file = std::fs::File::open(path).map_err(|err| damaged(&err))?;
-    let segment = Segment::open(file).map_err(|err| damaged(&err))?;
+    let segment = Segment::file(path, None).map_err(|err| damaged(&err))?;
     for span in &row.spans {
         if !agrees(&segment, span).map_err(|err| damaged(&err))? {
             return Err(format!("does not hold series {} as the manifest says", span.series.0));
@@ -85,7 +84,7 @@ fn whole(path: &Path, row: &SegmentRow) -> Result<(), String> {
     }
 }
 
-fn agrees(segment: &Segment<std::fs::File>, span: &Span) -> Result<bool, ParquetError> {
+fn agrees(segment: &Segment<Source>, span: &Span) -> Result<bool, ParquetError> {
     let rows = segment.rows(span.rows())?;
     let sorted = rows.is_sorted_by_key(|(_, sample)| (sample.ts_ms, sample.version));
     let ends = (rows.first().map(|(_, sample)| sample.ts_ms), rows.last().map(|(_, sample)| sample.ts_ms));

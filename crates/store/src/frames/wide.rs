@@ -18,7 +18,7 @@ use super::FrameError;
 use crate::complete::intervals;
 use crate::flushed::{Place, SegmentError};
 use crate::reader::Reader;
-use crate::segment::Segment;
+use crate::segment::{Column as Times, Columns, Segment, Sparse};
 use crate::series::{SeriesId, SeriesInfo};
 
 /// A year of seconds is the longest table that is made.
@@ -91,15 +91,7 @@ impl Reader {
         for place in places {
             let Some(segment) = segments.get(&place.segment) else { continue };
             let mut last = None;
-            let read = segment.values(place.span.rows(), |ts_ms, raw, quality| {
-                let usable = quality == 0 || u16::try_from(quality).is_ok_and(|bits| Quality::from_bits(bits).is_usable());
-                // A later version takes the place of the one before it.
-                if last == Some(ts_ms) {
-                    values.take_back(grid, ts_ms);
-                }
-                last = Some(ts_ms);
-                values.put(grid, ts_ms, raw.filter(|_| usable));
-            });
+            let read = segment.columns(place.span.rows(), |columns| values.take(grid, columns, &mut last));
             read.map_err(|err| SegmentError { path: self.flushed().path_of(place.segment), err })?;
         }
         Ok(values)
@@ -109,6 +101,10 @@ impl Reader {
 fn next_of<'a>(next: &AtomicUsize, series: &'a [SeriesInfo]) -> Option<(usize, &'a SeriesInfo)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     series.get(at).map(|info| (at, info))
+}
+
+fn is_usable(quality: i64) -> bool {
+    quality == 0 || u16::try_from(quality).is_ok_and(|bits| Quality::from_bits(bits).is_usable())
 }
 
 /// The rows of the table.
@@ -163,6 +159,52 @@ impl Values {
         if value.is_some() {
             self.set(value);
         }
+    }
+
+    /// Puts the readings of a row group in. `last` is the time before.
+    fn take(&mut self, grid: &Grid, columns: &Columns, last: &mut Option<i64>) -> Option<()> {
+        if self.take_each_interval(grid, columns) {
+            *last = columns.ts_ms.at(columns.rows.checked_sub(1)?);
+            return Some(());
+        }
+        let mut raws = columns.raw.rows();
+        for row in 0..columns.rows {
+            let (ts_ms, quality, raw) = (columns.ts_ms.at(row)?, columns.quality.at(row)?, raws.next());
+            // A later version takes the place of the one before it.
+            if *last == Some(ts_ms) {
+                self.take_back(grid, ts_ms);
+            }
+            *last = Some(ts_ms);
+            self.put(grid, ts_ms, raw.filter(|_| is_usable(quality)));
+        }
+        Some(())
+    }
+
+    /// Copies what is one usable value in each interval, as almost every day is, and says whether it was so.
+    fn take_each_interval(&mut self, grid: &Grid, columns: &Columns) -> bool {
+        let (Times::Each(times), Sparse::Everywhere(raws), Times::Same(quality)) = (&columns.ts_ms, &columns.raw, &columns.quality) else {
+            return false;
+        };
+        let (Some(first), Some(last)) = (times.first(), times.last()) else { return false };
+        let Some(row) = grid.row(*first).filter(|_| grid.range.contains(last) && *first >= self.end_ms && is_usable(*quality)) else {
+            return false;
+        };
+        let mut expected = *first;
+        let steady = times.iter().fold(true, |steady, ts_ms| {
+            let same = *ts_ms == expected;
+            expected = expected.wrapping_add(grid.interval_ms);
+            steady & same
+        });
+        let end = row + times.len();
+        let (Some(places), Some(present)) = (self.values.get_mut(row..end), self.present.get_mut(row..end)) else { return false };
+        if !steady || raws.len() != places.len() {
+            return false;
+        }
+        places.copy_from_slice(raws);
+        present.fill(true);
+        self.absent -= times.len();
+        (self.row, self.end_ms, self.before) = (end - 1, grid.time(end - 1) + grid.interval_ms, None);
+        true
     }
 
     /// Forgets the reading that was put last: it was replaced.

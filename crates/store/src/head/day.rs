@@ -91,24 +91,36 @@ fn at(ts_ms: i64) -> u32 {
     u32::try_from(ts_ms.rem_euclid(DAY_MS)).unwrap_or(0)
 }
 
-/// A run in order of time, which almost every reading extends, and whatever came late.
+/// A day, and which of its minutes are known.
 #[derive(Debug)]
 pub(super) struct Day {
     pub(super) day: i32,
     /// Whether `slots` has what is in segments too.
     pub(super) whole: bool,
     pub(super) slots: Slots,
-    run: Vec<Packed>,
-    late: BTreeMap<(u32, u16), Packed>,
+    pub(super) rows: DayRows,
 }
 
 impl Day {
     pub(super) fn new(day: i32) -> Self {
-        Self { day, whole: false, slots: Slots::default(), run: Vec::new(), late: BTreeMap::new() }
+        Self { day, whole: false, slots: Slots::default(), rows: DayRows::default() }
     }
 
     pub(super) fn put(&mut self, packed: Packed) {
         self.slots.set(usize::try_from(i64::from(packed.at) / SLOT_MS).unwrap_or(0));
+        self.rows.put(packed);
+    }
+}
+
+/// A run in order of time, which almost every reading extends, and whatever came late.
+#[derive(Debug, Default)]
+pub(super) struct DayRows {
+    run: Vec<Packed>,
+    late: BTreeMap<(u32, u16), Packed>,
+}
+
+impl DayRows {
+    fn put(&mut self, packed: Packed) {
         if self.run.last().is_none_or(|last| last.at < packed.at) {
             self.run.push(packed);
         } else {
@@ -129,19 +141,30 @@ impl Day {
     }
 
     /// First the run, then what came late.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Packed> {
+    fn rows(&self) -> impl Iterator<Item = &Packed> {
         self.run.iter().chain(self.late.values())
-    }
-
-    pub(super) fn is_mixed(&self) -> bool {
-        !self.late.is_empty()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.run.is_empty() && self.late.is_empty()
     }
 
-    pub(super) fn flushed(&mut self) {
-        (self.run, self.late) = (Vec::new(), BTreeMap::new());
+    pub(super) fn len(&self) -> usize {
+        self.run.len() + self.late.len()
+    }
+
+    /// Adds them to `all`, in order of time and version. `batches` has what each of them names its batch by.
+    pub(super) fn append(&self, day: i32, batches: &[(u64, u64)], all: &mut Vec<Sample>) {
+        let from = all.len();
+        let unpack = |packed: &Packed| {
+            let batch = usize::try_from(packed.batch()).ok().and_then(|at| batches.get(at));
+            packed.sample(day, batch.copied().unwrap_or_default())
+        };
+        all.extend(self.rows().map(unpack));
+        if !self.late.is_empty()
+            && let Some(added) = all.get_mut(from..)
+        {
+            added.sort_by_key(|sample| (sample.ts_ms, sample.version));
+        }
     }
 }

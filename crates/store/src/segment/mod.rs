@@ -3,11 +3,17 @@
 //! Values are scaled integers, so delta encoding leaves about half a byte of each; the default settings of Parquet
 //! would take thirteen times that. Any Parquet reader can read the files: the names of the series are in the metadata.
 
+mod chunk;
+mod delta;
 mod encode;
 mod read;
+mod source;
 
 pub(crate) use encode::Encoder;
 pub(crate) use read::Segment;
+#[cfg(feature = "frames")]
+pub(crate) use {chunk::{Column, Sparse}, read::Columns};
+pub(crate) use source::Source;
 
 use crate::series::SeriesId;
 
@@ -69,8 +75,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(mut first in proptest::collection::vec(sample(), 1..60), second in proptest::collection::vec(sample(), 1..60)) {
             first.sort_by_key(|sample| (sample.ts_ms, sample.version));
-            let slug = |text| Slug::parse(text).unwrap();
-            let key = SeriesKey { tenant: slug("t"), facility: slug("f"), device: slug("d"), point: "p".to_owned(), unit: Unit::Watt, exponent: 0 };
+            let key = key();
             let mut encoder = Encoder::new(None).unwrap();
             let (half, rest) = first.split_at(first.len() / 2);
             for (id, samples) in [(3, half), (3, rest), (9, second.as_slice())] {
@@ -84,11 +89,69 @@ mod tests {
                 prop_assert_eq!(segment.known(span.rows()).unwrap(), known);
                 prop_assert_eq!(segment.times(span.rows()).unwrap(), samples.iter().map(|sample| sample.ts_ms).collect::<Vec<_>>());
                 let mut found = Vec::new();
-                segment.samples(span.rows(), |sample| found.push(sample)).unwrap();
+                segment.samples(span.rows(), None, |sample| found.push(sample)).unwrap();
                 prop_assert_eq!(&found, &samples);
                 let expected: Vec<_> = samples.into_iter().map(|sample| (SeriesId(id), sample)).collect();
                 prop_assert_eq!(segment.rows(span.rows()).unwrap(), expected);
             }
         }
+    }
+
+    fn key() -> SeriesKey {
+        let slug = |text| Slug::parse(text).unwrap();
+        SeriesKey { tenant: slug("t"), facility: slug("f"), device: slug("d"), point: "p".to_owned(), unit: Unit::Watt, exponent: 0 }
+    }
+
+    /// Three pages of minutes, with gaps, silence, and registers that some readings have.
+    fn long() -> Vec<Sample> {
+        let minutes = (0..50_000_i64).filter(|minute| minute % 1_000 != 7);
+        let reading = |minute: i64| Sample {
+            ts_ms: minute * 60_000,
+            raw: (minute % 11 != 3).then_some(minute * minute - 7_000),
+            quality: if minute % 11 == 3 { Quality::SILENT } else { Quality::GOOD },
+            words: (minute % 3 != 0).then(|| Words::new(&(minute * 77).to_be_bytes()[usize::try_from(minute % 7).unwrap()..]).unwrap()),
+            seq: minute.cast_unsigned() / 5,
+            version: 0,
+            lsn: 9,
+        };
+        minutes.map(reading).collect()
+    }
+
+    #[test]
+    fn a_range_is_read_without_the_rest() {
+        let samples = long();
+        let mut encoder = Encoder::new(None).unwrap();
+        encoder.push(SeriesId(1), &key(), &samples).unwrap();
+        let encoded = encoder.finish().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        std::fs::write(&path, &encoded.bytes).unwrap();
+        let segment = Segment::file(&path, None).unwrap();
+        for (from, to) in [(0, 50_000), (0, 1), (19_990, 20_011), (20_000, 20_001), (20_500, 39_000), (45_000, 60_000), (7, 8), (90_000, 90_001)] {
+            let range = from * 60_000..to * 60_000;
+            let mut found = Vec::new();
+            let again = Segment::file(&path, Some(segment.footer().clone())).unwrap();
+            again.samples(encoded.spans[0].rows(), Some(&range), |sample| found.push(sample)).unwrap();
+            let expected: Vec<Sample> = samples.iter().filter(|sample| range.contains(&sample.ts_ms)).copied().collect();
+            assert_eq!(found, expected, "{from}..{to}");
+        }
+        let part = segment.rows(30_000..30_003).unwrap();
+        assert_eq!(part.iter().map(|(_, sample)| *sample).collect::<Vec<_>>(), samples[30_000..30_003]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_or_other_readings_and_never_a_panic() {
+        let samples: Vec<Sample> = long().into_iter().take(700).collect();
+        let mut encoder = Encoder::new(None).unwrap();
+        encoder.push(SeriesId(1), &key(), &samples).unwrap();
+        let encoded = encoder.finish().unwrap();
+        let mut refused = 0;
+        for at in 0..encoded.bytes.len() {
+            let mut bytes = encoded.bytes.clone();
+            bytes[at] ^= 1 << (at % 8);
+            let read = Segment::open(bytes::Bytes::from(bytes)).and_then(|segment| segment.rows(0..700));
+            refused += usize::from(read.is_err());
+        }
+        assert!(refused > encoded.bytes.len() / 4, "{refused} of {}", encoded.bytes.len());
     }
 }

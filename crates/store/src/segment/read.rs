@@ -1,18 +1,20 @@
 //! Reading parts of a segment, and no column more than was asked for.
-//!
-//! Most columns say the same in every row of a group: its statistics tell, and nothing is decoded then.
 
+use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
-use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader};
-use parquet::file::serialized_reader::SerializedFileReader;
-use parquet::file::statistics::Statistics;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::ChunkReader;
 use units::Quality;
 
-use crate::row::{Sample, Words};
+#[cfg(feature = "frames")]
+use super::chunk::Sparse;
+use super::chunk::{Column, Part};
+use super::source::{Ahead, Source};
+use crate::row::Sample;
 use crate::series::SeriesId;
 
 const SERIES: usize = 0;
@@ -26,70 +28,54 @@ const VERSION: usize = 6;
 const LSN: usize = 7;
 
 /// An open segment.
-pub(crate) struct Segment<R: ChunkReader> {
-    reader: SerializedFileReader<R>,
-}
-
-impl<R: ChunkReader> std::fmt::Debug for Segment<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Segment").finish_non_exhaustive()
-    }
-}
-
-/// A column of some rows.
 #[derive(Debug)]
-enum Column<T> {
-    Same(T),
-    Each(Vec<T>),
+pub(crate) struct Segment<R: ChunkReader> {
+    source: Arc<R>,
+    footer: Arc<ParquetMetaData>,
 }
 
-impl<T: Copy> Column<T> {
-    fn at(&self, row: usize) -> Option<T> {
-        match self {
-            Self::Same(value) => Some(*value),
-            Self::Each(values) => values.get(row).copied(),
+/// Times, values and qualities of some rows.
+#[cfg(feature = "frames")]
+#[derive(Debug)]
+pub(crate) struct Columns {
+    pub(crate) ts_ms: Column,
+    pub(crate) raw: Sparse<i64>,
+    pub(crate) quality: Column,
+    pub(crate) rows: usize,
+}
+
+impl Segment<Source> {
+    /// Opens a file. A footer that was read before is not read again.
+    pub(crate) fn file(path: &Path, footer: Option<Arc<ParquetMetaData>>) -> Result<Self, ParquetError> {
+        let source = Source::new(File::open(path)?)?;
+        match footer {
+            Some(footer) => Ok(Self { source: Arc::new(source), footer }),
+            None => Self::open(source),
         }
     }
 }
 
-/// A column of which not every row has a value: the values that there are, and which rows have one.
-#[derive(Debug)]
-enum Sparse<T> {
-    Nowhere,
-    Everywhere(Vec<T>),
-    Somewhere(Vec<T>, Vec<i16>),
-}
-
-impl<T> Sparse<T> {
-    /// Each row's value, in order.
-    fn rows(self, count: usize) -> impl Iterator<Item = Option<T>> {
-        let (values, levels) = match self {
-            Self::Nowhere => (Vec::new(), None),
-            Self::Everywhere(values) => (values, None),
-            Self::Somewhere(values, levels) => (values, Some(levels)),
-        };
-        let nowhere = values.is_empty();
-        let mut values = values.into_iter();
-        (0..count).map(move |row| {
-            let present = levels.as_ref().map_or(!nowhere, |levels| levels.get(row) == Some(&1));
-            if present { values.next() } else { None }
-        })
-    }
-}
-
-impl<R: ChunkReader + 'static> Segment<R> {
+impl<R: ChunkReader + Ahead + 'static> Segment<R> {
     pub(crate) fn open(source: R) -> Result<Self, ParquetError> {
-        Ok(Self { reader: SerializedFileReader::new(source)? })
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&source)?;
+        if !footer.row_groups().iter().all(|group| is_sound(group, source.len())) {
+            return Err(ParquetError::General("has a footer that cannot be".to_owned()));
+        }
+        Ok(Self { source: Arc::new(source), footer: Arc::new(footer) })
+    }
+
+    /// Where each column of each row group lies, and its statistics.
+    pub(crate) fn footer(&self) -> &Arc<ParquetMetaData> {
+        &self.footer
     }
 
     /// Whole rows, with their series.
     pub(crate) fn rows(&self, rows: Range<u64>) -> Result<Vec<(SeriesId, Sample)>, ParquetError> {
         let mut found = Vec::with_capacity(usize::try_from(rows.end.saturating_sub(rows.start)).unwrap_or(0));
-        self.groups(&rows, |part| {
-            let series = part.column::<Int32Type>(SERIES)?;
-            let mut row = 0;
-            part.samples(|sample| {
-                let id = series.at(row).unwrap_or_default();
+        self.parts(&rows, |part| {
+            let (series, mut row) = (part.column(SERIES)?, 0);
+            samples(part, None, |sample| {
+                let id = series.at(row).and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
                 row += 1;
                 found.push((SeriesId(id.cast_unsigned()), sample));
             })
@@ -97,44 +83,40 @@ impl<R: ChunkReader + 'static> Segment<R> {
         Ok(found)
     }
 
-    /// Calls `visit` with each row of what is known to be one series.
-    pub(crate) fn samples(&self, rows: Range<u64>, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
-        self.groups(&rows, |part| part.samples(&mut visit))
+    /// Calls `visit` with each row. With a range, with those in it: the rows are of one series and ascend then.
+    pub(crate) fn samples(&self, rows: Range<u64>, range: Option<&Range<i64>>, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
+        self.parts(&rows, |part| samples(part, range, &mut visit))
     }
 
     /// The times alone.
     pub(crate) fn times(&self, rows: Range<u64>) -> Result<Vec<i64>, ParquetError> {
         let mut found = Vec::new();
-        self.groups(&rows, |part| {
-            let times = part.column::<Int64Type>(TS_MS)?;
-            found.extend((0..part.count).filter_map(|row| times.at(row)));
+        self.parts(&rows, |part| {
+            let times = part.column(TS_MS)?;
+            found.extend((0..part.rows.len()).filter_map(|row| times.at(row)));
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// Calls `visit` with time, value and quality of each row.
+    /// Calls `visit` with time, value and quality of the rows, a row group at a time.
     #[cfg(feature = "frames")]
-    pub(crate) fn values(&self, rows: Range<u64>, mut visit: impl FnMut(i64, Option<i64>, i32)) -> Result<(), ParquetError> {
-        self.groups(&rows, |part| {
-            let (times, quality) = (part.column::<Int64Type>(TS_MS)?, part.column::<Int32Type>(QUALITY)?);
-            for (row, raw) in part.sparse::<Int64Type>(RAW)?.rows(part.count).enumerate() {
-                let (Some(ts_ms), Some(quality)) = (times.at(row), quality.at(row)) else { return Err(impossible()) };
-                visit(ts_ms, raw, quality);
-            }
-            Ok(())
+    pub(crate) fn columns(&self, rows: Range<u64>, mut visit: impl FnMut(&Columns) -> Option<()>) -> Result<(), ParquetError> {
+        self.parts(&rows, |part| {
+            let (ts_ms, raw, quality) = (part.column(TS_MS)?, part.numbers(RAW)?, part.column(QUALITY)?);
+            visit(&Columns { ts_ms, raw, quality, rows: part.rows.len() }).ok_or_else(impossible)
         })
     }
 
     /// Times with value and version: what a late reading is compared with.
     pub(crate) fn known(&self, rows: Range<u64>) -> Result<Vec<(i64, Option<i64>, u16)>, ParquetError> {
         let mut found = Vec::new();
-        self.groups(&rows, |part| {
-            let (times, version) = (part.column::<Int64Type>(TS_MS)?, part.column::<Int32Type>(VERSION)?);
-            for (row, raw) in part.sparse::<Int64Type>(RAW)?.rows(part.count).enumerate() {
-                if let (Some(ts_ms), Some(version)) = (times.at(row), version.at(row)) {
-                    found.push((ts_ms, raw, u16::try_from(version).map_err(|_| impossible())?));
-                }
+        self.parts(&rows, |part| {
+            let (times, version, raw) = (part.column(TS_MS)?, part.column(VERSION)?, part.numbers(RAW)?);
+            let mut raws = raw.rows();
+            for row in 0..part.rows.len() {
+                let (Some(ts_ms), Some(version)) = (times.at(row), version.at(row)) else { return Err(impossible()) };
+                found.push((ts_ms, raws.next(), u16::try_from(version).map_err(|_| impossible())?));
             }
             Ok(())
         })?;
@@ -142,16 +124,15 @@ impl<R: ChunkReader + 'static> Segment<R> {
     }
 
     /// Calls `visit` with the part of each row group that lies in `rows`.
-    fn groups(&self, rows: &Range<u64>, mut visit: impl FnMut(&Part<'_>) -> Result<(), ParquetError>) -> Result<(), ParquetError> {
+    fn parts(&self, rows: &Range<u64>, mut visit: impl FnMut(&Part<'_, R>) -> Result<(), ParquetError>) -> Result<(), ParquetError> {
         let (mut start, mut seen) = (0_u64, 0_u64);
-        for index in 0..self.reader.num_row_groups() {
-            let metadata = self.reader.metadata().row_group(index);
-            let end = start + u64::try_from(metadata.num_rows()).unwrap_or(0);
+        for group in self.footer.row_groups() {
+            let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
             let (from, to) = (rows.start.clamp(start, end) - start, rows.end.clamp(start, end) - start);
             if from < to {
                 let size = |rows: u64| usize::try_from(rows).map_err(|err| ParquetError::General(err.to_string()));
-                let group = self.reader.get_row_group(index)?;
-                visit(&Part { group: group.as_ref(), skip: size(from)?, count: size(to - from)? })?;
+                self.source.ahead(stretch(group))?;
+                visit(&Part { source: &self.source, group, rows: size(from)?..size(to)? })?;
                 seen += to - from;
             }
             start = end;
@@ -161,93 +142,57 @@ impl<R: ChunkReader + 'static> Segment<R> {
     }
 }
 
+/// Whether its columns are ours and lie in the file: the parquet crate panics over some that do not.
+fn is_sound(group: &RowGroupMetaData, file_bytes: u64) -> bool {
+    let lies_in_file = |column: &ColumnChunkMetaData| {
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        range.and_then(|(start, length)| start.checked_add(length)).is_some_and(|end| end <= file_bytes)
+    };
+    group.num_columns() >= LSN && group.num_rows() >= 0 && group.columns().iter().all(lies_in_file)
+}
+
+/// Where the columns of a row group lie.
+fn stretch(group: &RowGroupMetaData) -> Range<u64> {
+    let ranges = || group.columns().iter().map(ColumnChunkMetaData::byte_range);
+    let start = ranges().map(|(start, _)| start).min().unwrap_or(0);
+    start..ranges().map(|(start, length)| start.saturating_add(length)).max().unwrap_or(start)
+}
+
 fn impossible() -> ParquetError {
     ParquetError::General("has a number that cannot be".to_owned())
 }
 
-/// Some rows of one row group.
-struct Part<'a> {
-    group: &'a dyn RowGroupReader,
-    skip: usize,
-    count: usize,
-}
-
-/// The one value of a whole column chunk, when its statistics say so.
-trait Statistic: DataType {
-    fn only(statistics: &Statistics) -> Option<Self::T>;
-}
-
-impl Statistic for Int32Type {
-    fn only(statistics: &Statistics) -> Option<i32> {
-        let Statistics::Int32(values) = statistics else { return None };
-        values.min_opt().filter(|min| values.max_opt() == Some(*min)).copied()
+fn samples<R: ChunkReader>(part: &Part<'_, R>, range: Option<&Range<i64>>, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
+    let ts_ms = part.column(TS_MS)?;
+    let first = |bound: i64| match &ts_ms {
+        Column::Each(values) => values.partition_point(|ts_ms| *ts_ms < bound),
+        Column::Same(value) => if *value < bound { part.rows.len() } else { 0 },
+    };
+    let within = range.map_or(0..part.rows.len(), |range| first(range.start)..first(range.end));
+    if within.is_empty() {
+        return Ok(());
     }
-}
-
-impl Statistic for Int64Type {
-    fn only(statistics: &Statistics) -> Option<i64> {
-        let Statistics::Int64(values) = statistics else { return None };
-        values.min_opt().filter(|min| values.max_opt() == Some(*min)).copied()
+    // Nothing is decoded of the others that is not wanted.
+    let part = Part { rows: part.rows.start + within.start..part.rows.start + within.end, ..*part };
+    let (raw, words) = (part.numbers(RAW)?, part.words(WORDS)?);
+    let (quality, seq, version) = (part.column(QUALITY)?, part.column(SEQ)?, part.column(VERSION)?);
+    let lsn = if part.columns() > LSN { part.column(LSN)? } else { Column::Same(0) };
+    let (mut raws, mut all_words) = (raw.rows(), words.rows());
+    for row in 0..part.rows.len() {
+        let (Some(ts_ms), Some(quality), Some(seq)) = (ts_ms.at(within.start + row), quality.at(row), seq.at(row)) else {
+            return Err(impossible());
+        };
+        let (Some(version), Some(lsn)) = (version.at(row), lsn.at(row)) else { return Err(impossible()) };
+        visit(Sample {
+            ts_ms,
+            raw: raws.next(),
+            quality: Quality::from_bits(u16::try_from(quality).map_err(|_| impossible())?),
+            words: all_words.next(),
+            seq: seq.cast_unsigned(),
+            version: u16::try_from(version).map_err(|_| impossible())?,
+            lsn: lsn.cast_unsigned(),
+        });
     }
-}
-
-impl Part<'_> {
-    fn samples(&self, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
-        let ts_ms = self.column::<Int64Type>(TS_MS)?;
-        let raw = self.sparse::<Int64Type>(RAW)?;
-        let quality = self.column::<Int32Type>(QUALITY)?;
-        let words = self.sparse::<ByteArrayType>(WORDS)?;
-        let seq = self.column::<Int64Type>(SEQ)?;
-        let version = self.column::<Int32Type>(VERSION)?;
-        let lsn = if self.group.num_columns() > LSN { self.column::<Int64Type>(LSN)? } else { Column::Same(0) };
-        for (row, (raw, words)) in raw.rows(self.count).zip(words.rows(self.count)).enumerate() {
-            let (Some(ts_ms), Some(quality), Some(seq)) = (ts_ms.at(row), quality.at(row), seq.at(row)) else { return Err(impossible()) };
-            let (Some(version), Some(lsn)) = (version.at(row), lsn.at(row)) else { return Err(impossible()) };
-            visit(Sample {
-                ts_ms,
-                raw,
-                quality: Quality::from_bits(u16::try_from(quality).map_err(|_| impossible())?),
-                words: words.and_then(|bytes| Words::new(bytes.data())),
-                seq: seq.cast_unsigned(),
-                version: u16::try_from(version).map_err(|_| impossible())?,
-                lsn: lsn.cast_unsigned(),
-            });
-        }
-        Ok(())
-    }
-
-    /// A column without gaps.
-    fn column<T: Statistic>(&self, index: usize) -> Result<Column<T::T>, ParquetError> {
-        if let Some(only) = self.group.metadata().column(index).statistics().and_then(T::only) {
-            return Ok(Column::Same(only));
-        }
-        let mut values = Vec::with_capacity(self.count);
-        self.read::<T>(index, &mut values, None)?;
-        if values.len() == self.count { Ok(Column::Each(values)) } else { Err(impossible()) }
-    }
-
-    /// A column with gaps.
-    fn sparse<T: DataType>(&self, index: usize) -> Result<Sparse<T::T>, ParquetError> {
-        let nulls = self.group.metadata().column(index).statistics().and_then(Statistics::null_count_opt);
-        if nulls.is_some() && nulls == u64::try_from(self.group.metadata().num_rows()).ok() {
-            return Ok(Sparse::Nowhere);
-        }
-        let (mut values, mut levels) = (Vec::with_capacity(self.count), Vec::with_capacity(self.count));
-        self.read::<T>(index, &mut values, Some(&mut levels))?;
-        Ok(if values.len() == self.count { Sparse::Everywhere(values) } else { Sparse::Somewhere(values, levels) })
-    }
-
-    fn read<T: DataType>(&self, index: usize, values: &mut Vec<T::T>, mut levels: Option<&mut Vec<i16>>) -> Result<(), ParquetError> {
-        let mut reader = get_typed_column_reader::<T>(self.group.get_column_reader(index)?);
-        reader.skip_records(self.skip)?;
-        let mut left = self.count;
-        while left > 0 {
-            let (records, _, _) = reader.read_records(left, levels.as_deref_mut(), None, values)?;
-            if records == 0 {
-                return Err(ParquetError::EOF(format!("column {index} ends {left} rows early")));
-            }
-            left -= records;
-        }
-        Ok(())
-    }
+    Ok(())
 }

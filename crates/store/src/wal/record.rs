@@ -28,6 +28,7 @@ use super::frame::HEADER_BYTES;
 use crate::audit::{Account, Action, AuditEntry};
 use crate::row::{DeadLetter, Origin, ProfilePeriod, Sample, Words};
 use crate::series::{SeriesId, SeriesKey};
+use crate::varint::{Input, zigzag};
 
 const PROBE: u8 = 0;
 const SERIES: u8 = 1;
@@ -240,10 +241,6 @@ impl RecordWriter {
     }
 }
 
-const fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63).cast_unsigned()
-}
-
 /// A row in the making, its words apart.
 #[derive(Debug)]
 struct RowBytes {
@@ -328,43 +325,7 @@ impl Record {
     }
 }
 
-#[derive(Debug)]
-struct Input<'a>(&'a [u8]);
-
 impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn number<T: TryFrom<u64>>(&mut self) -> Option<T> {
-        T::try_from(self.varint()?).ok()
-    }
-
-    fn zigzag(&mut self) -> Option<i64> {
-        let value = self.varint()?;
-        Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-    }
-
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let count = self.number()?;
         self.take(count)
