@@ -124,7 +124,8 @@ impl<R: ChunkReader> Part<'_, R> {
             page.encoded_as(encoding)?;
             let (first_value, first_row, mut input) = (values.len(), present.len(), Input(&page.bytes));
             delta::present(&mut input, page.rows, &mut present)?;
-            let count = |rows: Range<usize>| Some(present.get(first_row + rows.start..first_row + rows.end)?.iter().filter(|row| **row).count());
+            let count =
+                |rows: Range<usize>| Some(present.get(first_row + rows.start..first_row + rows.end)?.iter().filter(|row| **row).count());
             let (before, within) = (count(0..wanted.start)?, count(wanted.clone())?);
             decode(&mut input, count(0..page.rows)?, &mut values)?;
             cut(&mut values, first_value, before..before + within)?;

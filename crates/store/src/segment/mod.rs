@@ -11,9 +11,12 @@ mod source;
 
 pub(crate) use encode::Encoder;
 pub(crate) use read::Segment;
-#[cfg(feature = "frames")]
-pub(crate) use {chunk::{Column, Sparse}, read::Columns};
 pub(crate) use source::Source;
+#[cfg(feature = "frames")]
+pub(crate) use {
+    chunk::{Column, Sparse},
+    read::Columns,
+};
 
 use crate::series::SeriesId;
 
@@ -127,7 +130,9 @@ mod tests {
         let path = folder.path().join("segment");
         std::fs::write(&path, &encoded.bytes).unwrap();
         let segment = Segment::file(&path, None).unwrap();
-        for (from, to) in [(0, 50_000), (0, 1), (19_990, 20_011), (20_000, 20_001), (20_500, 39_000), (45_000, 60_000), (7, 8), (90_000, 90_001)] {
+        for (from, to) in
+            [(0, 50_000), (0, 1), (19_990, 20_011), (20_000, 20_001), (20_500, 39_000), (45_000, 60_000), (7, 8), (90_000, 90_001)]
+        {
             let range = from * 60_000..to * 60_000;
             let mut found = Vec::new();
             let again = Segment::file(&path, Some(segment.footer().clone())).unwrap();

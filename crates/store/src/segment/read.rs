@@ -167,7 +167,13 @@ fn samples<R: ChunkReader>(part: &Part<'_, R>, range: Option<&Range<i64>>, mut v
     let ts_ms = part.column(TS_MS)?;
     let first = |bound: i64| match &ts_ms {
         Column::Each(values) => values.partition_point(|ts_ms| *ts_ms < bound),
-        Column::Same(value) => if *value < bound { part.rows.len() } else { 0 },
+        Column::Same(value) => {
+            if *value < bound {
+                part.rows.len()
+            } else {
+                0
+            }
+        }
     };
     let within = range.map_or(0..part.rows.len(), |range| first(range.start)..first(range.end));
     if within.is_empty() {
