@@ -39,12 +39,12 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     file
 }
 
-/// A Python with pymodbus, minimalmodbus, pysunspec2, influxdb-client and pyarrow.
+/// A Python with pymodbus, minimalmodbus, pysunspec2 and influxdb-client.
 pub(crate) fn python() -> PathBuf {
     prepared(
         "NEGAWATT_PEERS_PYTHON",
         "peers-venv/bin/python",
-        "a Python with pymodbus 3.16, pyserial, minimalmodbus, pysunspec2, influxdb-client and pyarrow",
+        "a Python with pymodbus 3.16, pyserial, minimalmodbus, pysunspec2 and influxdb-client",
     )
 }
 

@@ -329,9 +329,11 @@ mod tests {
         assert_eq!((versions(&head, day(1)), versions(&head, day(2)), head.rows()), (vec![(9, 1), (1, 0)], vec![(2, 0)], 8));
         assert_eq!(head.slot(id, day(2)), Slot::Taken);
         let mut moved = Vec::new();
-        frozen
-            .by_day(|id, _, samples| Ok::<_, ()>(moved.extend(samples.iter().map(|sample| (id.0, sample.ts_ms / DAY_MS, sample.lsn)))))
-            .unwrap();
+        let all = frozen.by_day(|id, _, samples| {
+            moved.extend(samples.iter().map(|sample| (id.0, sample.ts_ms / DAY_MS, sample.lsn)));
+            Ok::<_, ()>(())
+        });
+        all.unwrap();
         assert_eq!(moved, (0..6).map(|at| (1, at, 2)).collect::<Vec<_>>());
         head.flushed();
         // The day of the late one stays, and the newest three.

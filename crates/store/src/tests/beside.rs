@@ -49,7 +49,7 @@ fn a_flush_that_failed_is_made_up_for_whatever_came_since() {
             let letter =
                 crate::DeadLetter { topic: "t".to_owned(), reason: "frame".to_owned(), payload: vec![1], points: 1, received_ms: 0 };
             fault::arm(step, ErrorKind::Other);
-            store.commit_with(&[batch(1, minutes(0, 120, 0))], &[letter.clone()]).unwrap();
+            store.commit_with(&[batch(1, minutes(0, 120, 0))], std::slice::from_ref(&letter)).unwrap();
             store.settle();
             assert_eq!((store.segments(), store.head_rows(), store.dead_letters(10).unwrap().len()), (0, 120, 1));
             // The same again is no reading more, and a new series is one.
