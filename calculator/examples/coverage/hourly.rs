@@ -48,7 +48,13 @@ pub(crate) fn simulate(
         let baseline: Vec<f64> = before.iter().enumerate().map(|(hour, temperature)| use_at(hour, *temperature)).collect();
         let truth: f64 = after.iter().enumerate().map(|(hour, temperature)| use_at(YEAR + hour, *temperature)).sum();
         let (predicted, residuals) = design.fit(&baseline);
-        let given = HourlyResiduals { residuals_wh: &residuals, weights: &design.weights, reporting_hours: after.len(), levels: 3.0 };
+        let given = HourlyResiduals {
+            residuals_wh: &residuals,
+            weights: &design.weights,
+            reporting_hours: after.len(),
+            levels: 3.0,
+            day_levels: 9.0,
+        };
         let found = hourly_interval(&given, draws, seed ^ u64::from(run), 0.9).expect("a simulated year has its weeks");
         let error = (predicted - truth).abs();
         held += u32::from(error <= found.half_width_wh);
@@ -74,7 +80,8 @@ pub(crate) fn interval_ms(weather: &[f64], draws: u32, seed: u64) -> f64 {
     let design = Design::new(before, after);
     let baseline = Noise::new(seed, 2_001, 0).series(0.7, Tail::Normal, Season::None, YEAR);
     let (_, residuals) = design.fit(&baseline);
-    let given = HourlyResiduals { residuals_wh: &residuals, weights: &design.weights, reporting_hours: after.len(), levels: 3.0 };
+    let given =
+        HourlyResiduals { residuals_wh: &residuals, weights: &design.weights, reporting_hours: after.len(), levels: 3.0, day_levels: 9.0 };
     let mut taken: Vec<f64> = (0..9)
         .map(|_| {
             let begun = std::time::Instant::now();

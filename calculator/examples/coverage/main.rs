@@ -3,6 +3,7 @@
 //! `cargo xtask bench coverage --runs 20000 --seed 1 --output json` builds and runs this.
 
 mod hourly;
+mod methods;
 mod noise;
 mod page;
 mod simulation;
@@ -51,7 +52,14 @@ fn asked() -> Result<Asked, String> {
 fn run(asked: &Asked) -> Result<(), String> {
     let (days, hours) = weather::read()?;
     let say = |text: &str| drop(writeln!(std::io::stderr().lock(), "{text}"));
-    let mut results = Results { seed: asked.seed, daily: Vec::new(), hourly: Vec::new(), recovery: Vec::new() };
+    let mut results = Results {
+        seed: asked.seed,
+        daily: Vec::new(),
+        hourly: Vec::new(),
+        of_days: Vec::new(),
+        of_hours: Vec::new(),
+        recovery: Vec::new(),
+    };
     for scenario in &simulation::SCENARIOS {
         say(scenario.name);
         results.daily.push(simulation::simulate(scenario, &days, asked.runs, asked.seed));
@@ -60,6 +68,14 @@ fn run(asked: &Asked) -> Result<(), String> {
         say(scenario.0);
         // A year of hours takes as long as a hundred of days.
         results.hourly.push(hourly::simulate(scenario, &hours, asked.runs.div_ceil(10), 2_000, asked.seed));
+    }
+    for trial in &methods::OF_DAYS {
+        say(trial.name);
+        results.of_days.push(methods::of_days(trial, &days, asked.runs.div_ceil(10), asked.seed));
+    }
+    for trial in &methods::OF_HOURS {
+        say(trial.name);
+        results.of_hours.push(methods::of_hours(trial, &hours, asked.runs.div_ceil(20), asked.seed));
     }
     for cv in [0.05, 0.15, 0.25] {
         results.recovery.push(simulation::recovery(cv, asked.runs.max(1_000), &days, asked.seed));

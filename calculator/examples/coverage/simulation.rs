@@ -172,7 +172,7 @@ pub(crate) fn recovery(cv: f64, sites: u32, weather: &Weather, seed: u64) -> Rec
 }
 
 /// 20 kWh a day, 0.9 kWh for each degree below the one point and 1.4 kWh for each above the other.
-fn facility(heating_f: f64, cooling_f: f64) -> Model {
+pub(crate) fn facility(heating_f: f64, cooling_f: f64) -> Model {
     Model {
         kind: Shape::CddHdd,
         intercept: 20_000.0,

@@ -57,6 +57,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
         sufficiency,
         avoided: None,
         candidates,
+        tried: Vec::new(),
     };
     let fit = match fit_spans(&before, &calendar, question.commodity, baseline) {
         Ok(fit) => fit,

@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 use super::outcome::{Assessment, SCHEMA};
 use super::question::Question;
 use super::series::{Row, Series};
-use super::{AssessError, Weather, assess};
+use super::{AssessError, Weather, seeded};
 use crate::baseline::{Commodity, EnergyUnit, TemperatureUnit};
+use crate::model::cea::{Drivers, Election, Measure};
 
 /// The edition of the code that computes: the crate's version, and a number that grows whenever a result could change.
 pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+savings.1");
@@ -27,6 +28,12 @@ pub struct Inputs {
     pub temperature_rows: usize,
     /// SHA-256 over them.
     pub temperature_digest: String,
+    /// Days with variables, where the method has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drivers_rows: Option<usize>,
+    /// SHA-256 over them and the plan that allows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drivers_digest: Option<String>,
     /// The question: every setting that decides.
     pub settings: Settings,
     /// [`CODE_VERSION`] at the time.
@@ -48,6 +55,12 @@ pub struct Settings {
     pub blackout_start: Date,
     /// The first day after it.
     pub blackout_end: Option<Date>,
+    /// What the project changes, where variables explain the use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Vec<Measure>>,
+    /// What is paid for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub election: Option<Election>,
 }
 
 /// An assessment with what it was computed from, and the digest over both.
@@ -67,25 +80,48 @@ pub struct Answer {
 impl Answer {
     /// Answers a question and seals the answer.
     pub fn to(question: &Question, meter: &Series, weather: &Weather) -> Result<Self, AssessError> {
-        let assessment = assess(question, meter, weather)?;
-        let inputs = Inputs {
-            meter_rows: meter.rows().len(),
-            meter_digest: of_rows(meter.rows()),
-            temperature_rows: weather.series.rows().len(),
-            temperature_digest: of_rows(weather.series.rows()),
-            settings: Settings {
-                commodity: question.commodity,
-                unit: question.unit,
-                temperature_unit: weather.unit,
-                zone: question.zone_name().map(str::to_owned),
-                blackout_start: question.blackout_start,
-                blackout_end: question.blackout_end,
-            },
-            code_version: CODE_VERSION.to_owned(),
-        };
+        let inputs = inputs(question, meter, weather);
+        let assessment = seeded(question, meter, weather, &|| seed(&inputs))?;
         let digest = seal(&assessment, &inputs);
         Ok(Self { schema: SCHEMA.to_owned(), assessment, inputs, digest })
     }
+}
+
+/// What a question is computed from.
+pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather) -> Inputs {
+    let drivers = question.drivers.as_ref();
+    Inputs {
+        meter_rows: meter.rows().len(),
+        meter_digest: of_rows(meter.rows()),
+        temperature_rows: weather.series.rows().len(),
+        temperature_digest: of_rows(weather.series.rows()),
+        drivers_rows: drivers.map(|drivers| drivers.rows.len()),
+        drivers_digest: drivers.map(of_drivers),
+        settings: Settings {
+            commodity: question.commodity,
+            unit: question.unit,
+            temperature_unit: weather.unit,
+            zone: question.zone_name().map(str::to_owned),
+            blackout_start: question.blackout_start,
+            blackout_end: question.blackout_end,
+            measures: drivers.map(|drivers| drivers.plan.allowed.keys().copied().collect()),
+            election: drivers.map(|drivers| drivers.election),
+        },
+        code_version: CODE_VERSION.to_owned(),
+    }
+}
+
+/// From where weeks are drawn: the first digits of the meter's digest, so that the same rows are drawn alike.
+pub(super) fn seed(inputs: &Inputs) -> u64 {
+    let digits = inputs.meter_digest.get(..16).unwrap_or_default();
+    u64::from_str_radix(digits, 16).unwrap_or(0)
+}
+
+fn of_drivers(drivers: &Drivers) -> String {
+    let mut hash = Sha256::new();
+    // Text keys and finite numbers can be written.
+    hash.update(serde_json::to_vec(drivers).unwrap_or_default());
+    hexadecimal(&hash.finalize())
 }
 
 /// The digest over the text of inputs and result, which holds every number with all its digits.

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use crate::baseline::DaysError;
 use crate::model::Method;
+use crate::model::cea::CeaError;
 use crate::savings::SavingsError;
 
 /// The file that is at fault.
@@ -16,6 +17,8 @@ pub enum Source {
     Meter,
     /// The weather station's.
     Temperature,
+    /// That of the variables.
+    Drivers,
 }
 
 impl fmt::Display for Source {
@@ -23,6 +26,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::Meter => "the meter",
             Self::Temperature => "the temperature",
+            Self::Drivers => "the variables",
         })
     }
 }
@@ -109,6 +113,18 @@ pub enum AssessError {
         /// Which.
         method: Method,
     },
+    /// A controlled environment without its variables.
+    #[error("a controlled environment is explained by light, moisture, water and crop; give its days with --drivers")]
+    NoDrivers,
+    /// Variables that the method would leave aside.
+    #[error("the method {method} knows no variables but the weather; ask for controlled-environment, or leave --drivers out")]
+    DriversUnused {
+        /// Which.
+        method: Method,
+    },
+    /// The variables make no model.
+    #[error("the variables make no model")]
+    Drivers(#[source] CeaError),
 }
 
 impl AssessError {
@@ -120,7 +136,8 @@ impl AssessError {
             }
             Self::Reporting(_) | Self::Days(_) => Some(Source::Meter),
             Self::EndsEarly { .. } | Self::Coarse { .. } => Some(Source::Temperature),
-            Self::Blackout { .. } | Self::Method { .. } => None,
+            Self::Drivers(_) => Some(Source::Drivers),
+            Self::Blackout { .. } | Self::Method { .. } | Self::NoDrivers | Self::DriversUnused { .. } => None,
         }
     }
 
@@ -133,6 +150,7 @@ impl AssessError {
             Self::Coarse { .. } | Self::Bills { .. } => Some(2),
             Self::Zone => Some(1),
             Self::Blackout { .. } | Self::Reporting(_) | Self::Days(_) | Self::Method { .. } => None,
+            Self::NoDrivers | Self::DriversUnused { .. } | Self::Drivers(_) => None,
         }
     }
 
@@ -150,6 +168,8 @@ impl AssessError {
             Self::Reporting(_) => "CalTRACK 3.5: savings are those of the days after the intervention",
             Self::Days(_) => "cleaning 2: rows make civil days",
             Self::Method { .. } => "the method says which rows it needs",
+            Self::NoDrivers | Self::DriversUnused { .. } => "IPMVP: independent variables are those that the plan declares",
+            Self::Drivers(_) => "IPMVP: independent variables are not moved by the measure, and each says something of its own",
         }
     }
 }

@@ -24,6 +24,7 @@
 //!     zone: None,
 //!     blackout_start: date(2025, 1, 1),
 //!     blackout_end: Some(date(2025, 1, 11)),
+//!     drivers: None,
 //! };
 //! let answer = assess(&question, &Series::new(meter)?, &Weather { series: Series::new(weather)?, unit: TemperatureUnit::Fahrenheit })?;
 //! assert_eq!(answer.status, Status::Qualified);
@@ -72,9 +73,14 @@ pub struct Weather {
 /// * Units: energies as [`Question::unit`] says, in and out; temperatures as [`Weather::unit`] says.
 /// * Errors: input that no method may use, with file, row and rule; a baseline that is merely insufficient is an answer.
 pub fn assess(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
+    seeded(question, meter, weather, &|| digest::seed(&digest::inputs(question, meter, weather)))
+}
+
+/// As [`assess`], with where weeks are drawn from, which is asked only when they are.
+fn seeded(question: &Question, meter: &Series, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
     match (question.method, question.mode) {
         (Method::CaltrackDaily, Mode::Compatible) => compatible::daily(question, meter, weather),
         (Method::CaltrackDaily, Mode::Strict) => strict::daily(question, meter, weather),
-        _ => other::assess(question, meter, weather),
+        _ => other::assess(question, meter, weather, seed),
     }
 }

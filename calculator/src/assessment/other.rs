@@ -1,12 +1,11 @@
 //! The methods beside the daily one: bills, hours, change-points, and the best of all that fit the rows.
 //!
-//! Rows are made as each method wants them, [`fit_by`] fits, [`compare`] compares; what is said of the result is said as of
-//! the daily method. Only bills have published bands, and an interval of ours; for the others there is none yet, and none is
-//! shown.
+//! Rows are made as each method wants them, [`fit_by`] fits, [`compare`] compares, [`interval_by`] says how sure that is; what
+//! is said of the result is said as of the daily method. Only bills have published bands besides.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::days::{self, YEAR};
 use super::error::AssessError;
@@ -18,18 +17,19 @@ use super::statistics::Statistics;
 use super::sufficiency::{Counts, Sufficiency, Verdict};
 use super::{Method, Mode, Weather};
 use crate::baseline::{
-    Bill, Commodity, Cut, Day, EnergyRow, Hour, Period, TemperatureRow, bills, bills_after, bills_before, energy_days, hours, join,
-    qualify, temperature_days,
+    Bill, Cut, EnergyRow, Hour, Period, Severity, TemperatureRow, bills, bills_after, bills_before, energy_days, hours, join, qualify,
+    temperature_days,
 };
-use crate::degree_days;
-use crate::model::{BillingFit, Conditions, FitError, Fitted, MethodError, Observations, fit_by};
+use crate::model::cea::CeaFit;
+use crate::model::{CandidateRow, Conditions, FitError, Fitted, MethodError, Observations, fit_best, fit_by};
 use crate::savings::{Comparison, ComparisonError, compare};
-use crate::uncertainty::{self, CONFIDENCE, Cadence, Design};
+use crate::uncertainty::{self, CONFIDENCE, Cadence, interval_by};
 
-pub(super) fn assess(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
+/// * Determinism: `seed` is from where weeks are drawn; it follows from the inputs and is asked only when drawing.
+pub(super) fn assess(question: &Question, meter: &Series, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
     days::is_hourly(weather)?;
     let (baseline, reporting) = days::periods(question)?;
-    let rows = Rows::of(question, meter, weather)?;
+    let rows = Rows::of(question, meter, weather, seed)?;
     match rows.kind(question.method) {
         Kind::Bills => of_bills(&rows, baseline, reporting),
         Kind::Hours => of_hours(&rows, baseline, reporting),
@@ -54,10 +54,11 @@ struct Rows<'a> {
     temperatures: Vec<TemperatureRow>,
     /// Watt-hours of one unit.
     per_unit: f64,
+    seed: &'a dyn Fn() -> u64,
 }
 
 impl<'a> Rows<'a> {
-    fn of(question: &'a Question, meter: &'a Series, weather: &'a Weather) -> Result<Self, AssessError> {
+    fn of(question: &'a Question, meter: &'a Series, weather: &'a Weather, seed: &'a dyn Fn() -> u64) -> Result<Self, AssessError> {
         let zone = match &question.zone {
             Some(zone) => zone.clone(),
             None if meter.step_seconds() > 12 * HOUR && meter.rows().iter().all(|row| row.at.rem_euclid(DAY) == 0) => TimeZone::UTC,
@@ -67,7 +68,7 @@ impl<'a> Rows<'a> {
         let energy = meter.rows().iter().map(|row| EnergyRow { start: instant(row.at), value: row.value, unit }).collect();
         let unit = weather.unit;
         let temperatures = weather.series.rows().iter().map(|row| TemperatureRow { at: instant(row.at), value: row.value, unit }).collect();
-        Ok(Self { question, meter, weather, zone, energy, temperatures, per_unit: question.unit.to_wh(1.0) })
+        Ok(Self { question, meter, weather, zone, energy, temperatures, per_unit: question.unit.to_wh(1.0), seed })
     }
 
     fn kind(&self, method: Method) -> Kind {
@@ -75,7 +76,7 @@ impl<'a> Rows<'a> {
         match method {
             Method::CaltrackBilling => Kind::Bills,
             Method::CaltrackHourly => Kind::Hours,
-            Method::CaltrackDaily | Method::ChangePoint => Kind::Days,
+            Method::CaltrackDaily | Method::ChangePoint | Method::ControlledEnvironment => Kind::Days,
             Method::Towt | Method::Best if step > 2 * DAY => Kind::Bills,
             Method::Towt if step <= HOUR => Kind::Hours,
             Method::Towt | Method::Best => Kind::Days,
@@ -113,18 +114,25 @@ impl<'a> Rows<'a> {
             sufficiency,
             avoided: None,
             candidates: Vec::new(),
+            tried: Vec::new(),
         }
     }
 
     /// The model with what is known of it; `None` in place of a model is an answer too.
     fn fitted(&self, sufficiency: Sufficiency, rows: Observations<'_>) -> Result<(Assessment, Option<Fitted>), AssessError> {
         let question = self.question;
-        let fitted = match fit_by(question.method, question.mode, question.commodity, rows) {
+        let fitted = if question.method == Method::Best {
+            fit_best(question.mode, question.commodity, rows)
+        } else {
+            fit_by(question.method, question.mode, question.commodity, rows).map(|fitted| (fitted, Vec::new()))
+        };
+        let (fitted, contenders) = match fitted {
             Ok(fitted) => fitted,
             Err(MethodError::Fit(FitError::NoneAdmissible { candidates })) => {
                 return Ok((Assessment { candidates, ..self.empty(Status::NoModel, sufficiency) }, None));
             }
             Err(MethodError::Fit(_)) => return Ok((self.empty(Status::NoModel, sufficiency), None)),
+            Err(MethodError::Driven(err)) => return Err(AssessError::Drivers(err)),
             Err(MethodError::Rows { .. }) => return Err(AssessError::Method { method: question.method }),
         };
         let status = if sufficiency.status == Verdict::Pass { Status::Qualified } else { Status::Disqualified };
@@ -132,6 +140,7 @@ impl<'a> Rows<'a> {
             model: Some(FittedModel::from(fitted.parameters(self.per_unit))),
             r_squared_adj: Some(fitted.r_squared_adj()),
             candidates: fitted.candidates().to_vec(),
+            tried: CandidateRow::of_contenders(&contenders, &fitted).into_iter().chain(fitted.other_candidates(self.per_unit)).collect(),
             ..self.empty(status, sufficiency)
         };
         Ok((assessment, Some(fitted)))
@@ -151,20 +160,22 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The comparison in the unit of the meter, without bands.
+    /// The comparison in the unit of the meter with its interval, without bands.
     #[expect(clippy::cast_precision_loss, reason = "whole watt-hours that came from a float")]
-    fn avoided(&self, comparison: &Comparison) -> AvoidedEnergy {
+    fn avoided(&self, comparison: &Comparison, half_width_wh: Option<f64>) -> AvoidedEnergy {
         let per_unit = self.per_unit;
+        let savings = comparison.exact.avoided_wh / per_unit;
+        let half = half_width_wh.map(|half| half / per_unit).filter(|half| half.is_finite());
         AvoidedEnergy {
             counterfactual: comparison.exact.counterfactual_wh / per_unit,
             observed: comparison.exact.observed_wh / per_unit,
-            savings: comparison.exact.avoided_wh / per_unit,
+            savings,
             fsu_band: None,
             ols_band: None,
             ols_band_model: None,
             ols_band_noise: None,
-            interval_90: None,
-            interval_90_half_width: None,
+            interval_90: half.map(|half| [savings - half, savings + half]),
+            interval_90_half_width: half,
             base_load: comparison.base_wh as f64 / per_unit,
             heating_load: comparison.heating_wh as f64 / per_unit,
             cooling_load: comparison.cooling_wh as f64 / per_unit,
@@ -172,6 +183,13 @@ impl<'a> Rows<'a> {
             rows_compared: comparison.rows_compared,
             coverage: comparison.coverage,
         }
+    }
+
+    /// Half of the interval of the total over the rows that were compared; none where there are too few weeks to draw from.
+    fn half_width(&self, fitted: &Fitted, before: Conditions<'_>, compared: Conditions<'_>) -> Option<f64> {
+        // Only hours are drawn, and hashing their rows is most of the work of days.
+        let seed = if matches!(before, Conditions::Hours(_)) { (self.seed)() } else { 0 };
+        interval_by(fitted, before, compared, seed, CONFIDENCE).ok().map(|interval| interval.half_width_wh())
     }
 
     /// Statistics of predictions beside observations, in the unit of the meter, where both are there.
@@ -185,30 +203,75 @@ impl<'a> Rows<'a> {
 
 fn of_days(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Result<Assessment, AssessError> {
     let question = rows.question;
-    let days_of = |period: Period| -> Result<Vec<Day>, AssessError> {
-        let energy =
-            energy_days(rows.opened(), rows.interval_minutes(), &rows.zone, period, question.commodity).map_err(AssessError::Days)?;
-        let weather = temperature_days(&rows.temperatures, &rows.zone, period).map_err(AssessError::Days)?;
-        join(&energy, &weather).map_err(AssessError::Days)
-    };
     let until = rows.midnight(baseline.end());
     days::has_use(rows.meter, rows.days_between(rows.midnight(baseline.first()), until), baseline.end())?;
     days::reaches(rows.weather, until.as_second().min(rows.meter.rows().last().map_or(0, |row| row.at)), "baseline")?;
-    let energy =
-        energy_days(rows.opened(), rows.interval_minutes(), &rows.zone, baseline, question.commodity).map_err(AssessError::Days)?;
-    let weather = temperature_days(&rows.temperatures, &rows.zone, baseline).map_err(AssessError::Days)?;
+    let both = |period: Period| {
+        let energy = energy_days(rows.opened(), rows.interval_minutes(), &rows.zone, period, question.commodity)?;
+        Ok((energy, temperature_days(&rows.temperatures, &rows.zone, period)?))
+    };
+    let (energy, weather) = both(baseline).map_err(AssessError::Days)?;
     let qualified = match qualify(&energy, &weather, question.commodity, baseline) {
         Ok(qualified) => qualified,
         Err(refused) => return Ok(rows.empty(Status::Disqualified, super::strict::of_refused(&refused))),
     };
-    let (mut assessment, fitted) = rows.fitted(super::strict::of_qualified(&qualified), Observations::Days(&qualified))?;
+    let drivers = match (question.method, &question.drivers) {
+        (Method::ControlledEnvironment, None) => return Err(AssessError::NoDrivers),
+        (Method::ControlledEnvironment, Some(drivers)) => Some(drivers),
+        (method, Some(_)) => return Err(AssessError::DriversUnused { method }),
+        (_, None) => None,
+    };
+    let observations = drivers.map_or(Observations::Days(&qualified), |drivers| Observations::Driven(&qualified, drivers));
+    let (mut assessment, fitted) = rows.fitted(super::strict::of_qualified(&qualified), observations)?;
     let Some(fitted) = fitted else { return Ok(assessment) };
-    assessment.metrics = rows.statistics(&fitted, Conditions::Days(qualified.days()));
-    if let Some(period) = reporting {
-        let days = days_of(period)?;
-        assessment.avoided = Some(rows.avoided(&rows.compared(&fitted, Conditions::Days(&days))?));
+    let driven = drivers.map(|drivers| drivers.beside(qualified.days()));
+    let before = driven.as_deref().map_or(Conditions::Days(qualified.days()), Conditions::Driven);
+    assessment.metrics = rows.statistics(&fitted, before);
+    let Some(period) = reporting else { return Ok(assessment) };
+    let (energy, weather) = both(period).map_err(AssessError::Days)?;
+    let days = join(&energy, &weather).map_err(AssessError::Days)?;
+    let driven = drivers.map(|drivers| drivers.beside(&days));
+    let after = driven.as_deref().map_or(Conditions::Days(&days), Conditions::Driven);
+    let comparison = rows.compared(&fitted, after)?;
+    let half = match after {
+        Conditions::Driven(days) => rows.half_width(&fitted, before, Conditions::Driven(&kept(days, &comparison))),
+        _ => rows.half_width(&fitted, before, Conditions::Days(&kept(&days, &comparison))),
+    };
+    assessment.avoided = Some(rows.avoided(&comparison, half));
+    if let (Fitted::Cea(fit), Some(driven)) = (&fitted, &driven) {
+        look_at_ranges(&mut assessment, fit, driven);
     }
     Ok(assessment)
+}
+
+/// The rows that were compared.
+fn kept<T: Clone>(rows: &[T], comparison: &Comparison) -> Vec<T> {
+    rows.iter().zip(&comparison.rows).filter(|(_, compared)| compared.is_some()).map(|(row, _)| row.clone()).collect()
+}
+
+/// What leaves the baseline's range is said, and far outside of it there is nothing to bill.
+fn look_at_ranges(assessment: &mut Assessment, fit: &CeaFit, reporting: &[crate::model::cea::CeaDay]) {
+    for found in fit.range_findings(reporting) {
+        let severity = if found.billable { Severity::Warning } else { Severity::Disqualification };
+        if !found.billable {
+            assessment.status = Status::Disqualified;
+            assessment.sufficiency.status = Verdict::Fail;
+        }
+        let (name, (low, high)) = (found.variable.name(), found.baseline);
+        let message = format!(
+            "house: the mean of {name} is {:.4} {} after the intervention, and between {low:.4} and {high:.4} before it",
+            found.mean,
+            found.variable.unit()
+        );
+        assessment.sufficiency.findings.push(super::Found {
+            name: format!("{name}_outside_baseline"),
+            clause: "house".to_owned(),
+            severity,
+            measured: found.beyond,
+            limit: crate::model::cea::EXTRAPOLATES,
+            message,
+        });
+    }
 }
 
 fn of_hours(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Result<Assessment, AssessError> {
@@ -226,7 +289,9 @@ fn of_hours(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     assessment.metrics = rows.statistics(&fitted, Conditions::Hours(&before));
     if let Some(period) = reporting {
         let hours = hours_of(period)?;
-        assessment.avoided = Some(rows.avoided(&rows.compared(&fitted, Conditions::Hours(&hours))?));
+        let comparison = rows.compared(&fitted, Conditions::Hours(&hours))?;
+        let half = rows.half_width(&fitted, Conditions::Hours(&before), Conditions::Hours(&kept(&hours, &comparison)));
+        assessment.avoided = Some(rows.avoided(&comparison, half));
     }
     Ok(assessment)
 }
@@ -268,7 +333,8 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     let after = bills_after(&all, rows.midnight(period.first()), YEAR);
     days::reaches(rows.weather, after.last().map_or(0, |bill| bill.end.as_second()), "reporting")?;
     let comparison = rows.compared(&fitted, Conditions::Bills(after))?;
-    let mut avoided = rows.avoided(&comparison);
+    let half = rows.half_width(&fitted, Conditions::Bills(before), Conditions::Bills(after));
+    let mut avoided = rows.avoided(&comparison, half);
     let length = after.first().zip(after.last()).map_or(0, |(first, last)| last.end.duration_since(first.start).as_hours() / 24);
     let months = (f64::from(i32::try_from(length).unwrap_or(0)) / 30.0).round_ties_even();
     let mean = comparison.exact.observed_wh / f64::from(comparison.rows_compared);
@@ -278,9 +344,6 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     avoided.ols_band = band(bands.ols_wh);
     avoided.ols_band_model = band(bands.ols_model_wh);
     avoided.ols_band_noise = band(bands.ols_noise_wh);
-    let half = interval_of_bills(fit, before, after, question.commodity) / rows.per_unit;
-    avoided.interval_90 = Some([avoided.savings - half, avoided.savings + half]);
-    avoided.interval_90_half_width = Some(half);
     assessment.avoided = Some(avoided);
     Ok(assessment)
 }
@@ -295,46 +358,6 @@ fn spans_of_bills(bills: &[Bill], per_unit: f64) -> Vec<Span> {
         hours: bill.days_total,
     };
     bills.iter().map(of).collect()
-}
-
-/// Half of our interval of bills: as that of days, with a bill in the place of a day, so that neighbours are bills.
-fn interval_of_bills(fit: &BillingFit, before: &[Bill], after: &[Bill], commodity: Commodity) -> f64 {
-    let columns = |bills: &[&Bill]| -> Vec<Vec<f64>> {
-        let mut columns: Vec<Vec<f64>> = vec![bills.iter().map(|bill| bill.days()).collect()];
-        let mut add = |value: &dyn Fn(f64) -> f64| {
-            let of = |bill: &&Bill| bill.days_f.iter().map(|degrees| value(*degrees)).sum::<f64>() / bill.kept_days() * bill.days();
-            columns.push(bills.iter().map(of).collect());
-        };
-        if let Some(term) = fit.model.hdd {
-            add(&|degrees| degree_days::heating(term.balance_f, degrees));
-            add(&|degrees| if degrees < term.balance_f { term.beta } else { 0.0 });
-        }
-        if let Some(term) = fit.model.cdd {
-            add(&|degrees| degree_days::cooling(term.balance_f, degrees));
-            add(&|degrees| if degrees > term.balance_f { -term.beta } else { 0.0 });
-        }
-        columns
-    };
-    let used = |bill: &&Bill| !bill.days_f.is_empty() && bill.use_wh.is_some_and(|wh| wh != 0.0 || commodity == Commodity::Gas);
-    let (before, after): (Vec<&Bill>, Vec<&Bill>) = (before.iter().filter(used).collect(), after.iter().filter(used).collect());
-    let turn = |index: usize| {
-        let days = i64::try_from(index).unwrap_or(0) * 24;
-        Date::constant(2000, 1, 1).checked_add(SignedDuration::from_hours(days)).unwrap_or(Date::constant(2000, 1, 1))
-    };
-    let dates: Vec<Date> = (0..before.len()).map(turn).collect();
-    let reporting: Vec<Date> = (before.len() + 1..=before.len() + after.len()).map(turn).collect();
-    let totals: Vec<f64> = columns(&after).iter().map(|column| column.iter().sum()).collect();
-    let residuals_wh: Vec<f64> = fit.bills.iter().map(|bill| bill.residual_wh).collect();
-    let design = Design {
-        dates: &dates,
-        residuals_wh: &residuals_wh,
-        columns: &columns(&before),
-        totals: &totals,
-        reporting: &reporting,
-        fitted_quantities: f64::from(fit.metrics.fitted_quantities),
-        autocorrelation: fit.metrics.autocorrelation,
-    };
-    uncertainty::interval_of(&design, CONFIDENCE).half_width_wh
 }
 
 fn instant(second: i64) -> Timestamp {

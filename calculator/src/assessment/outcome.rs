@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::statistics::Statistics;
 use super::sufficiency::Sufficiency;
-use crate::model::{Candidate, Method, Mode, Parameter, Parameters};
+use crate::model::{Candidate, CandidateRow, Method, Mode, Parameter, Parameters};
 
 /// The name and edition of the answer's form.
 pub const SCHEMA: &str = "negawatt.savings/1";
@@ -50,7 +50,7 @@ pub struct AvoidedEnergy {
     pub ols_band_model: Option<f64>,
     /// The part of it that comes from the noise of the reporting days.
     pub ols_band_noise: Option<f64>,
-    /// Our interval of the savings at 90 %: from, to; none where the method has none.
+    /// Our interval of the savings at 90 %: from, to; none where there are too few weeks of hours to draw from.
     pub interval_90: Option<[f64; 2]>,
     /// Half of its width.
     pub interval_90_half_width: Option<f64>,
@@ -87,9 +87,12 @@ pub struct Assessment {
     pub sufficiency: Sufficiency,
     /// What was not used, where there is a model and a reporting period.
     pub avoided: Option<AvoidedEnergy>,
-    /// Every candidate in canonical order.
+    /// Every candidate of a grid of balance points, in canonical order.
     #[serde(skip)]
     pub candidates: Vec<Candidate>,
+    /// Every other candidate: forms, splits, months, methods.
+    #[serde(skip)]
+    pub tried: Vec<CandidateRow>,
 }
 
 impl From<Parameters> for FittedModel {

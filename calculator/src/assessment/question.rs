@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::baseline::{Commodity, EnergyUnit};
+use crate::model::cea::Drivers;
 use crate::model::{Method, Mode};
 
 /// A question that an [`assess`](super::assess) answers.
@@ -23,6 +24,8 @@ pub struct Question {
     pub blackout_start: Date,
     /// The first day after the intervention; without one nothing is compared.
     pub blackout_end: Option<Date>,
+    /// What is known of each day beside the meter, for [`Method::ControlledEnvironment`].
+    pub drivers: Option<Drivers>,
 }
 
 impl Question {

@@ -34,6 +34,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
         sufficiency,
         avoided: None,
         candidates: Vec::new(),
+        tried: Vec::new(),
     };
     let qualified = match qualify(&energy, &temperatures, question.commodity, baseline) {
         Ok(qualified) => qualified,

@@ -47,6 +47,7 @@ pub fn fit_best(mode: Mode, commodity: Commodity, rows: Observations<'_>) -> Res
         }
         Observations::Bills(_) => vec![named(Method::CaltrackBilling)],
         Observations::Hours(_) => vec![named(Method::CaltrackHourly), named(Method::Towt)],
+        Observations::Driven(..) => vec![named(Method::ControlledEnvironment)],
     };
     let mut contenders = Vec::with_capacity(fits.len());
     let mut best: Result<(f64, Fitted), MethodError> =

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::best::fit_best;
 use super::billing::{BillingFit, fit_bills};
 use super::candidate::Candidate;
+use super::cea::{CeaDay, CeaError, CeaFit, Drivers, fit_cea};
 use super::change_point::{ChangePointFit, ChangePointKind, ChangePointModel, ChangePointSearch, fit_change_points};
 use super::hourly::{HourlyFit, fit_hours};
 use super::method::{Method, Mode};
@@ -28,6 +29,8 @@ pub enum Observations<'a> {
     Bills(&'a [Bill]),
     /// Hours in order of time.
     Hours(&'a [Hour]),
+    /// Civil days that the method allows to fit, with what is known beside them.
+    Driven(&'a Baseline, &'a Drivers),
 }
 
 /// Rows of a reporting period or of a normal year; what a model needs of them is their time and their weather.
@@ -39,6 +42,8 @@ pub enum Conditions<'a> {
     Bills(&'a [Bill]),
     /// Hours.
     Hours(&'a [Hour]),
+    /// Civil days with what is known beside them.
+    Driven(&'a [CeaDay]),
 }
 
 impl Conditions<'_> {
@@ -48,6 +53,7 @@ impl Conditions<'_> {
             Self::Days(rows) => rows.len(),
             Self::Bills(rows) => rows.len(),
             Self::Hours(rows) => rows.len(),
+            Self::Driven(rows) => rows.len(),
         }
     }
 
@@ -62,6 +68,7 @@ impl Conditions<'_> {
             Self::Days(rows) => rows.iter().map(|row| row.use_wh).collect(),
             Self::Bills(rows) => rows.iter().map(|row| row.use_wh).collect(),
             Self::Hours(rows) => rows.iter().map(|row| row.use_wh).collect(),
+            Self::Driven(rows) => rows.iter().map(|row| row.day.use_wh).collect(),
         }
     }
 
@@ -70,9 +77,13 @@ impl Conditions<'_> {
             Self::Days(_) => "days",
             Self::Bills(_) => "bills",
             Self::Hours(_) => "hours",
+            Self::Driven(..) => DRIVEN,
         }
     }
 }
+
+/// How days with variables are called.
+const DRIVEN: &str = "days with variables";
 
 /// What a model expects of one row, in its parts.
 ///
@@ -108,6 +119,9 @@ pub enum Fitted {
     Towt(Box<TowtFit>),
     /// [`Method::ChangePoint`].
     ChangePoint(Box<ChangePointFit>),
+    /// [`Method::ControlledEnvironment`].
+    #[serde(rename = "controlled-environment")]
+    Cea(Box<CeaFit>),
     /// Seasons and weekdays apart: one of the models that [`Method::Best`] tries.
     Splits(Box<SplitFit>),
 }
@@ -128,6 +142,9 @@ pub enum MethodError {
     /// No model came of the rows.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// No model came of the rows and their variables.
+    #[error(transparent)]
+    Driven(#[from] CeaError),
 }
 
 /// Fits the rows by a method.
@@ -155,6 +172,12 @@ pub fn fit_by(method: Method, mode: Mode, commodity: Commodity, rows: Observatio
             let search = if mode == Mode::Strict { ChangePointSearch::strict() } else { ChangePointSearch::compatible() };
             Ok(Fitted::ChangePoint(Box::new(fit_change_points(baseline.days(), commodity, &search)?)))
         }
+        (Method::ControlledEnvironment, Observations::Driven(baseline, drivers)) => {
+            let search = if mode == Mode::Strict { Search::strict() } else { Search::compatible() };
+            let days = drivers.beside(baseline.days());
+            let fit = fit_cea(&days, &drivers.variables, &drivers.plan, drivers.election, commodity, &search)?;
+            Ok(Fitted::Cea(Box::new(fit)))
+        }
         (Method::Best, rows) => fit_best(mode, commodity, rows).map(|(fitted, _)| fitted),
         (method, rows) => Err(MethodError::Rows { method, rows: rows.noun(), wanted: wanted(method) }),
     }
@@ -171,6 +194,7 @@ const fn wanted(method: Method) -> &'static str {
         Method::CaltrackBilling => "bills",
         Method::CaltrackHourly => "hours",
         Method::Towt => "hours or days",
+        Method::ControlledEnvironment => DRIVEN,
         Method::Best => "days, bills or hours",
     }
 }
@@ -181,6 +205,7 @@ impl Observations<'_> {
             Self::Days(_) => "days",
             Self::Bills(_) => "bills",
             Self::Hours(_) => "hours",
+            Self::Driven(..) => DRIVEN,
         }
     }
 }
@@ -194,6 +219,7 @@ impl Fitted {
             Self::CaltrackHourly(_) => Method::CaltrackHourly,
             Self::Towt(_) => Method::Towt,
             Self::ChangePoint(_) => Method::ChangePoint,
+            Self::Cea(_) => Method::ControlledEnvironment,
             Self::Splits(_) => Method::Best,
         }
     }
@@ -206,6 +232,7 @@ impl Fitted {
             Self::CaltrackHourly(fit) => &fit.method,
             Self::Towt(fit) => &fit.method,
             Self::ChangePoint(fit) => &fit.method,
+            Self::Cea(fit) => &fit.method,
             Self::Splits(fit) => &fit.method,
         }
     }
@@ -218,6 +245,7 @@ impl Fitted {
             Self::CaltrackHourly(fit) => fit.commodity,
             Self::Towt(fit) => fit.commodity,
             Self::ChangePoint(fit) => fit.commodity,
+            Self::Cea(fit) => fit.commodity,
             Self::Splits(fit) => fit.commodity,
         }
     }
@@ -230,6 +258,7 @@ impl Fitted {
             Self::CaltrackHourly(fit) => fit.parameters(unit_wh),
             Self::Towt(fit) => fit.parameters(unit_wh),
             Self::ChangePoint(fit) => fit.model.parameters(unit_wh),
+            Self::Cea(fit) => fit.parameters(unit_wh),
             Self::Splits(fit) => fit.parameters(unit_wh),
         }
     }
@@ -242,6 +271,7 @@ impl Fitted {
             Self::CaltrackHourly(fit) => fit.metrics.r_squared_adj,
             Self::Towt(fit) => fit.metrics.r_squared_adj,
             Self::ChangePoint(fit) => fit.metrics.r_squared_adj,
+            Self::Cea(fit) => fit.metrics.r_squared_adj,
             Self::Splits(fit) => fit.metrics.r_squared_adj,
         }
     }
@@ -254,6 +284,7 @@ impl Fitted {
             Self::CaltrackHourly(fit) => &fit.metrics,
             Self::Towt(fit) => &fit.metrics,
             Self::ChangePoint(fit) => &fit.metrics,
+            Self::Cea(fit) => &fit.metrics,
             Self::Splits(fit) => &fit.metrics,
         }
     }
@@ -263,7 +294,7 @@ impl Fitted {
         match self {
             Self::CaltrackDaily(fit) => &fit.candidates,
             Self::CaltrackBilling(fit) => &fit.candidates,
-            Self::CaltrackHourly(_) | Self::Towt(_) | Self::ChangePoint(_) | Self::Splits(_) => &[],
+            Self::CaltrackHourly(_) | Self::Towt(_) | Self::ChangePoint(_) | Self::Cea(_) | Self::Splits(_) => &[],
         }
     }
 
@@ -288,6 +319,7 @@ impl Fitted {
             }
             (Self::ChangePoint(fit), Conditions::Days(days)) => Ok(days.iter().map(|day| of_line(&fit.model, day)).collect()),
             (Self::Splits(fit), Conditions::Days(days)) => Ok(days.iter().map(|day| of_line(fit.model_of(day.date)?, day)).collect()),
+            (Self::Cea(fit), Conditions::Driven(days)) => Ok(days.iter().map(|day| fit.expected(day)).collect()),
             (_, rows) => Err(MethodError::Rows { method: self.method(), rows: rows.noun(), wanted: wanted(self.method()) }),
         }
     }

@@ -17,7 +17,7 @@ pub const HOURLY_METHOD: &str = "caltrack-2.0-hourly/1";
 /// Hours of a week.
 pub(super) const WEEK: usize = 168;
 /// Endpoints of the temperature bins before any is dropped, °F (CalTRACK 3.9.1).
-const ENDPOINTS_F: [f64; 6] = [30.0, 45.0, 55.0, 65.0, 75.0, 90.0];
+pub(super) const ENDPOINTS_F: [f64; 6] = [30.0, 45.0, 55.0, 65.0, 75.0, 90.0];
 /// Fewer hours than this do not carry a bin.
 const BIN_HOURS: u32 = 20;
 /// An hour of the week is occupied when more than this share of its residuals is positive.
@@ -25,7 +25,7 @@ const OCCUPIED: f64 = 0.65;
 /// Heating below this many degrees and cooling above the other, in the model that finds occupancy, °F.
 const DEGREE_HOURS_F: (f64, f64) = (50.0, 65.0);
 /// The weight of a neighbouring month.
-const NEIGHBOUR: f64 = 0.5;
+pub(super) const NEIGHBOUR: f64 = 0.5;
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Twelve models, one for each month that has rows.

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use super::best::Contender;
 use super::candidate::{Candidate, Outcome};
 use super::fitted::Fitted;
+use super::hourly::Segment;
 use super::parameters::Parameters;
 use super::select::model_of;
+use super::shape::Model;
 
 /// One candidate of any method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,13 +27,52 @@ pub struct CandidateRow {
     pub r_squared_adj: Option<f64>,
     /// By which the others are compared.
     pub bic: Option<f64>,
+    /// Whether it was taken.
+    pub selected: bool,
+}
+
+impl CandidateRow {
+    /// The methods that took part beside the one that gave this model, by their editions.
+    pub fn of_contenders(contenders: &[Contender], taken: &Fitted) -> Vec<Self> {
+        let row = |contender: &Contender| Self {
+            kind: contender.edition.clone(),
+            points_f: (None, None),
+            status: if contender.outcome.is_ok() { "qualified" } else { "disqualified" },
+            reason: contender.outcome.as_ref().err().cloned(),
+            parameters: None,
+            r_squared_adj: None,
+            bic: contender.outcome.as_ref().ok().copied(),
+            selected: contender.edition == taken.edition(),
+        };
+        contenders.iter().map(row).collect()
+    }
+
+    /// A model that nothing competed with.
+    fn alone(kind: String, parameters: Parameters, r_squared_adj: f64) -> Self {
+        let (points_f, status) = ((None, None), "qualified");
+        let (parameters, r_squared_adj) = (Some(parameters), Some(r_squared_adj));
+        Self { kind, points_f, status, reason: None, parameters, r_squared_adj, bic: None, selected: true }
+    }
 }
 
 impl Fitted {
-    /// Every candidate in canonical order, the winner among them; empty for methods that try only one model.
+    /// Every candidate in canonical order, the winner among them; a method that tries one model for each month has those.
     pub fn candidate_rows(&self, unit_wh: f64) -> Vec<CandidateRow> {
+        let of_grid = |model: &Model| -> Vec<CandidateRow> {
+            let taken = (model.hdd.map(|term| term.balance_f), model.cdd.map(|term| term.balance_f));
+            self.candidates().iter().map(|own| of_grid(own, unit_wh, taken)).collect()
+        };
         match self {
-            Self::CaltrackDaily(_) | Self::CaltrackBilling(_) => self.candidates().iter().map(|own| of_grid(own, unit_wh)).collect(),
+            Self::CaltrackDaily(fit) => of_grid(&fit.model),
+            Self::CaltrackBilling(fit) => of_grid(&fit.model),
+            _ => self.other_candidates(unit_wh),
+        }
+    }
+
+    /// As [`Self::candidate_rows`], without those of a grid of balance points.
+    pub fn other_candidates(&self, unit_wh: f64) -> Vec<CandidateRow> {
+        match self {
+            Self::CaltrackDaily(_) | Self::CaltrackBilling(_) => Vec::new(),
             Self::ChangePoint(fit) => {
                 let row = |own: &super::change_point::ChangePointCandidate| CandidateRow {
                     kind: own.kind.name().to_owned(),
@@ -40,6 +82,7 @@ impl Fitted {
                     parameters: own.model.map(|model| model.parameters(unit_wh)),
                     r_squared_adj: None,
                     bic: own.model.map(|_| own.bic),
+                    selected: own.kind == fit.model.kind,
                 };
                 fit.candidates.iter().map(row).collect()
             }
@@ -52,15 +95,25 @@ impl Fitted {
                     parameters: None,
                     r_squared_adj: None,
                     bic: own.bic,
+                    selected: own.bic.is_some_and(|bic| bic.total_cmp(&fit.bic).is_eq()),
                 };
                 fit.candidates.iter().map(row).collect()
             }
-            Self::CaltrackHourly(_) | Self::Towt(_) => Vec::new(),
+            Self::CaltrackHourly(fit) => {
+                let row = |segment: &Segment| {
+                    CandidateRow::alone(segment.name.clone(), segment.parameters(unit_wh), segment.metrics.r_squared_adj)
+                };
+                fit.segments.iter().map(row).collect()
+            }
+            Self::Towt(_) | Self::Cea(_) => {
+                let parameters = self.parameters(unit_wh);
+                vec![CandidateRow::alone(parameters.kind.clone(), parameters, self.r_squared_adj())]
+            }
         }
     }
 }
 
-fn of_grid(candidate: &Candidate, unit_wh: f64) -> CandidateRow {
+fn of_grid(candidate: &Candidate, unit_wh: f64, taken: (Option<f64>, Option<f64>)) -> CandidateRow {
     let (status, reason) = match candidate.outcome {
         Outcome::Qualified(_) => ("qualified", None),
         Outcome::Disqualified(reason, _) => ("disqualified", Some(reason.name().to_owned())),
@@ -75,6 +128,7 @@ fn of_grid(candidate: &Candidate, unit_wh: f64) -> CandidateRow {
         parameters: estimate.map(|estimate| model_of(candidate.points, estimate).parameters(unit_wh)),
         r_squared_adj: estimate.map(|estimate| estimate.r_squared_adj),
         bic: None,
+        selected: (candidate.points.heating_f.map(f64::from), candidate.points.cooling_f.map(f64::from)) == taken,
     }
 }
 
@@ -111,7 +165,11 @@ mod tests {
         assert!(refused.reason.is_some() && refused.parameters.is_none());
         let forms: Vec<String> = rows(Method::ChangePoint).into_iter().map(|row| row.kind).collect();
         assert_eq!(forms, ["mean", "2p", "3pc", "3ph", "4p", "5p"]);
-        assert!(rows(Method::Towt).is_empty());
+        let towt = rows(Method::Towt);
+        assert!(towt.len() == 1 && towt[0].kind == "towt" && towt[0].selected);
+        for method in [Method::CaltrackDaily, Method::ChangePoint, Method::Towt] {
+            assert_eq!(rows(method).iter().filter(|row| row.selected).count(), 1, "{method}");
+        }
     }
 
     #[test]

@@ -19,14 +19,23 @@ pub enum Method {
     Towt,
     /// Change-point models of two to five parameters, on days.
     ChangePoint,
+    /// A greenhouse or an indoor farm, on days: weather, light, moisture, water, crop.
+    ControlledEnvironment,
     /// Of all methods that fit the rows, the one with the least information criterion.
     Best,
 }
 
 impl Method {
     /// All of them in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::CaltrackDaily, Self::CaltrackBilling, Self::CaltrackHourly, Self::Towt, Self::ChangePoint, Self::Best];
+    pub const ALL: [Self; 7] = [
+        Self::CaltrackDaily,
+        Self::CaltrackBilling,
+        Self::CaltrackHourly,
+        Self::Towt,
+        Self::ChangePoint,
+        Self::ControlledEnvironment,
+        Self::Best,
+    ];
 
     /// The name on the command line and in JSON.
     pub const fn name(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Method {
             Self::CaltrackHourly => "caltrack-hourly",
             Self::Towt => "towt",
             Self::ChangePoint => "change-point",
+            Self::ControlledEnvironment => "controlled-environment",
             Self::Best => "best",
         }
     }
@@ -49,7 +59,9 @@ impl fmt::Display for Method {
 
 /// A name that is no method.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not a method; known: caltrack-daily, caltrack-billing, caltrack-hourly, towt, change-point, best")]
+#[error(
+    "`{found}` is not a method; known: caltrack-daily, caltrack-billing, caltrack-hourly, towt, change-point, controlled-environment, best"
+)]
 pub struct UnknownMethod {
     /// The name as given.
     pub found: String,
@@ -72,6 +84,25 @@ pub enum Mode {
     /// Our rules: a weather model must explain something, slopes have their sign, thin data make no invoice.
     #[default]
     Strict,
+}
+
+impl Mode {
+    /// Both, the published program's first.
+    pub const ALL: [Self; 2] = [Self::Compatible, Self::Strict];
+
+    /// The name on the command line and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Compatible => "compatible",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ mod billing_kernel;
 mod candidate;
 pub mod cea;
 mod change_point;
+mod design;
 mod fitted;
 mod hourly;
+mod influence;
 mod kernel;
 mod losers;
 mod method;
@@ -37,6 +39,7 @@ pub use change_point::{
 };
 pub use fitted::{Conditions, Fitted, Load, MethodError, Observations, fit_by};
 pub use hourly::{HOURLY_METHOD, HourlyFit, Segment, fit_hours};
+pub(crate) use influence::HourlyInfluence;
 pub use losers::CandidateRow;
 pub use method::{Method, Mode, UnknownMethod};
 pub(crate) use ols::{Orthogonal, dot};

@@ -121,18 +121,24 @@ fn levels(levels: &[Option<f64>], unit_wh: f64) -> Parameter {
 impl HourlyFit {
     /// The parameters of every month's model under the reference's name of its segment.
     pub fn parameters(&self, unit_wh: f64) -> Parameters {
-        let segment = |segment: &Segment| {
-            let part = [
-                ("bin_endpoints", Parameter::List(segment.endpoints_f.clone())),
-                ("hour_of_week", levels(&segment.levels, unit_wh)),
-                ("occupied_hours", Parameter::Wholes(segment.occupied.iter().map(|hour| i64::from(*hour)).collect())),
-                ("bins_occupied", list(&segment.slopes_occupied, unit_wh)),
-                ("bins_unoccupied", list(&segment.slopes, unit_wh)),
-            ];
-            Parameter::Part(part.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-        };
-        let params = self.segments.iter().map(|own| (own.name.clone(), segment(own))).collect();
-        Parameters { kind: "caltrack_hourly".to_owned(), params }
+        let segment = |own: &Segment| (own.name.clone(), Parameter::Part(own.parameters(unit_wh).params));
+        Parameters { kind: "caltrack_hourly".to_owned(), params: self.segments.iter().map(segment).collect() }
+    }
+}
+
+impl Segment {
+    /// The parameters of one month's model.
+    pub fn parameters(&self, unit_wh: f64) -> Parameters {
+        Parameters::new(
+            "caltrack_hourly",
+            [
+                ("bin_endpoints", Parameter::List(self.endpoints_f.clone())),
+                ("hour_of_week", levels(&self.levels, unit_wh)),
+                ("occupied_hours", Parameter::Wholes(self.occupied.iter().map(|hour| i64::from(*hour)).collect())),
+                ("bins_occupied", list(&self.slopes_occupied, unit_wh)),
+                ("bins_unoccupied", list(&self.slopes, unit_wh)),
+            ],
+        )
     }
 }
 

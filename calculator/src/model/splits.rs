@@ -83,7 +83,7 @@ pub struct Part {
 }
 
 impl Part {
-    fn holds(&self, date: Date) -> bool {
+    pub(super) fn holds(&self, date: Date) -> bool {
         self.seasons.contains(&Season::of(date)) && self.weekdays.holds(date)
     }
 }

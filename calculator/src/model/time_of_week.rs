@@ -131,34 +131,109 @@ pub(super) struct Solution {
 /// * Shape: one entry per slot, `None` for a slot that is not part of this group; `kept` says which of the endpoints of the
 ///   sums are used, so the solution has one slope more than there are kept endpoints.
 pub(super) fn solve(slots: &[Option<&Sums>], kept: &[bool], ties: Ties) -> Solution {
-    let mut into = [0; FEATURES];
-    let mut bin = 0;
-    for (feature, target) in into.iter_mut().enumerate() {
-        *target = bin;
-        bin += usize::from(kept.get(feature).copied().unwrap_or(false));
-    }
-    let p = bin + 1;
-    let slots: Vec<Option<Merged>> =
-        slots.iter().map(|slot| slot.filter(|sums| sums.weight > 0.0).map(|sums| sums.merged(&into))).collect();
+    Normal::of(slots, kept).solution(ties)
+}
 
-    let (mut gram, mut right, mut raw) = ([[0.0; FEATURES]; FEATURES], [0.0; FEATURES], [0.0; FEATURES]);
-    for slot in slots.iter().flatten() {
-        for (row, equation) in gram.iter_mut().enumerate().take(p) {
-            let mean = slot.x[row] / slot.weight;
-            right[row] += slot.xy[row] - mean * slot.y;
-            raw[row] += slot.xx[row][row];
-            for ((entry, product), other) in equation.iter_mut().zip(&slot.xx[row]).zip(&slot.x).take(p) {
-                *entry += product - mean * other;
+/// The normal equations of slots that share their slopes, with the levels eliminated.
+#[derive(Debug)]
+pub(super) struct Normal {
+    slots: Vec<Option<Merged>>,
+    /// Which merged feature each feature of the sums is part of.
+    into: [usize; FEATURES],
+    gram: [[f64; FEATURES]; FEATURES],
+    right: [f64; FEATURES],
+    factor: Factor,
+}
+
+impl Normal {
+    /// As [`solve`] takes them.
+    pub(super) fn of(slots: &[Option<&Sums>], kept: &[bool]) -> Self {
+        let mut into = [0; FEATURES];
+        let mut bin = 0;
+        for (feature, target) in into.iter_mut().enumerate() {
+            *target = bin;
+            bin += usize::from(kept.get(feature).copied().unwrap_or(false));
+        }
+        let p = bin + 1;
+        let slots: Vec<Option<Merged>> =
+            slots.iter().map(|slot| slot.filter(|sums| sums.weight > 0.0).map(|sums| sums.merged(&into))).collect();
+        let (mut gram, mut right, mut raw) = ([[0.0; FEATURES]; FEATURES], [0.0; FEATURES], [0.0; FEATURES]);
+        for slot in slots.iter().flatten() {
+            for (row, equation) in gram.iter_mut().enumerate().take(p) {
+                let mean = slot.x[row] / slot.weight;
+                right[row] += slot.xy[row] - mean * slot.y;
+                raw[row] += slot.xx[row][row];
+                for ((entry, product), other) in equation.iter_mut().zip(&slot.xx[row]).zip(&slot.x).take(p) {
+                    *entry += product - mean * other;
+                }
             }
         }
+        let factor = Factor::new(&gram, &raw, p);
+        Self { slots, into, gram, right, factor }
     }
-    let factor = Factor::new(&gram, &raw, p);
-    let mut slopes = factor.solve(&right);
-    if ties == Ties::Shortest && factor.kept.len() < p {
-        shorten(&mut slopes, &factor.null_space(&gram), &slots);
+
+    fn solution(&self, ties: Ties) -> Solution {
+        let mut slopes = self.factor.solve(&self.right);
+        if ties == Ties::Shortest && self.factor.kept.len() < self.factor.features {
+            shorten(&mut slopes, &self.factor.null_space(&self.gram), &self.slots);
+        }
+        let level = |slot: &Merged| (slot.y - dot(&slot.x, &slopes)) / slot.weight;
+        let levels = self.slots.iter().map(|slot| slot.as_ref().map(level)).collect();
+        Solution { slopes, levels }
     }
-    let levels = slots.iter().map(|slot| slot.as_ref().map(|slot| (slot.y - dot(&slot.x, &slopes)) / slot.weight)).collect();
-    Solution { slopes, levels }
+
+    /// What a row of these slots changes in the sum of what is expected of other rows, whose sums these are.
+    pub(super) fn influence(&self, asked: &[Sums]) -> Influence<'_> {
+        let mut beyond = [0.0; FEATURES];
+        let mut shares = vec![0.0; self.slots.len()];
+        for ((slot, asked), share) in self.slots.iter().zip(asked).zip(&mut shares) {
+            let Some(slot) = slot else { continue };
+            *share = asked.weight / slot.weight;
+            for (feature, sum) in asked.x.iter().enumerate() {
+                beyond[self.into[feature]] += sum;
+            }
+            for (beyond, sum) in beyond.iter_mut().zip(&slot.x) {
+                *beyond -= *share * sum;
+            }
+        }
+        Influence { normal: self, shares, along: self.factor.solve(&beyond) }
+    }
+
+    /// How far a row lies from the mean of its slot; `None` where the slot has no rows here.
+    pub(super) fn deviation(&self, slot: usize, features: &[f64; FEATURES]) -> Option<[f64; FEATURES]> {
+        let own = self.slots.get(slot)?.as_ref()?;
+        let mut deviation = own.x.map(|sum| -sum / own.weight);
+        for (feature, value) in features.iter().enumerate() {
+            deviation[self.into[feature]] += value;
+        }
+        Some(deviation)
+    }
+
+    /// The share of its own level that a row of weight one is.
+    pub(super) fn share_of_level(&self, slot: usize) -> f64 {
+        self.slots.get(slot).and_then(Option::as_ref).map_or(0.0, |slot| 1.0 / slot.weight)
+    }
+
+    /// What the slopes take out of the square of a sum of rows with these summed deviations.
+    pub(super) fn taken(&self, deviations: &[f64; FEATURES]) -> f64 {
+        dot(&self.factor.solve(deviations), deviations)
+    }
+}
+
+/// The derivative of a sum of expectations by the rows that the model was fitted to.
+#[derive(Debug)]
+pub(super) struct Influence<'a> {
+    normal: &'a Normal,
+    shares: Vec<f64>,
+    along: Vec<f64>,
+}
+
+impl Influence<'_> {
+    /// The weight of a row that counts once; `None` where the slot has no rows here.
+    pub(super) fn of(&self, slot: usize, features: &[f64; FEATURES]) -> Option<f64> {
+        let deviation = self.normal.deviation(slot, features)?;
+        Some(self.shares.get(slot)? + dot(&self.along, &deviation))
+    }
 }
 
 /// Moves the slopes along directions that change no fitted value until slopes and levels together are shortest.
@@ -339,6 +414,31 @@ mod tests {
                 let fitted = solution.levels[*slot].unwrap() + Bins(&ENDS).response(&solution.slopes, *temperature);
                 assert!((fitted - y).abs() < 1e-9);
             }
+        }
+    }
+
+    /// The sum of expectations is linear in the rows, with exactly these weights.
+    #[test]
+    fn weights_reproduce_the_sum_of_expectations() {
+        let (rows, asked) = (rows(), [(0, 33.0), (0, 71.0), (1, 52.0), (3, 80.0)]);
+        let own = sums(&rows);
+        let slots: Vec<Option<&Sums>> = own.iter().map(Some).collect();
+        let mut of_asked = vec![Sums::ZERO; 4];
+        for (slot, temperature) in asked {
+            of_asked[slot].admit(&Bins(&ENDS).features(temperature), 0.0);
+        }
+        for kept in [[true, true], [false, true]] {
+            let normal = Normal::of(&slots, &kept);
+            let influence = normal.influence(&of_asked);
+            let found: f64 =
+                rows.iter().map(|(slot, temperature, y)| y * influence.of(*slot, &Bins(&ENDS).features(*temperature)).unwrap()).sum();
+            let ends: Vec<f64> = ENDS.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(end, _)| end).collect();
+            let solution = normal.solution(Ties::DropLater);
+            let expected: f64 = asked
+                .iter()
+                .map(|(slot, temperature)| solution.levels[*slot].unwrap() + Bins(&ends).response(&solution.slopes, *temperature))
+                .sum();
+            assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
         }
     }
 

@@ -121,7 +121,11 @@ pub fn slots_of_days(days: &[Day]) -> Vec<Slot> {
 
 /// The interval of the week of a day: Monday is zero.
 pub(super) fn weekday(day: &Day) -> u16 {
-    u16::try_from(day.date.weekday().to_monday_zero_offset()).unwrap_or(0)
+    weekday_of(day.date)
+}
+
+pub(super) fn weekday_of(date: jiff::civil::Date) -> u16 {
+    u16::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0)
 }
 
 /// Fits rows.

@@ -82,7 +82,7 @@ pub fn normal_year(baseline: &Fitted, reporting: &Fitted, weather: Conditions<'_
     }
     let savings_wh = first.whole() - second.whole();
     let days = match weather {
-        Conditions::Days(_) => f64::from(compared),
+        Conditions::Days(_) | Conditions::Driven(_) => f64::from(compared),
         Conditions::Bills(bills) => bills.iter().map(crate::baseline::Bill::days).sum(),
         Conditions::Hours(_) => f64::from(compared) / 24.0,
     };

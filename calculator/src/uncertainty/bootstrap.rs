@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::Draws;
-use super::interval::{corrected, covariance};
+use super::interval::{corrected_for, covariance};
 use super::student;
 
 /// Hours of a week, which is a block.
@@ -35,9 +35,11 @@ pub struct HourlyResiduals<'a> {
     pub weights: &'a [f64],
     /// Compared hours of the reporting period.
     pub reporting_hours: usize,
-    /// Fitted quantities that move the sum of a day: the level and each slope, but not the pattern of hours. Months with a
+    /// Fitted quantities that move the sum of a week: the level and each slope, but not the pattern of hours. Months with a
     /// model of their own count each of theirs by the share of its weight.
     pub levels: f64,
+    /// Those that move the sum of a day: levels of weekdays besides.
+    pub day_levels: f64,
 }
 
 /// Residuals that give no interval.
@@ -113,7 +115,7 @@ pub fn hourly_interval(given: &HourlyResiduals<'_>, draws: u32, seed: u64, confi
     }
     // What one week hands on to the next is cut by drawing them apart.
     let sums: Vec<f64> = weeks.iter().map(|week| week.iter().sum()).collect();
-    let handed_on = corrected(crate::model::neighbour_correlation(&numbers, &sums), count).min(HANDED_ON_MAX);
+    let handed_on = corrected_for(crate::model::neighbour_correlation(&numbers, &sums), count, given.levels).min(HANDED_ON_MAX);
     // And fitted levels took their part of the weeks' sums out of the residuals.
     let inflation = ((1.0 + 2.0 * handed_on) * count / (count - given.levels)).sqrt();
     let bootstrap_wh = inflation * drawn(&weeks, weights, given, draws, seed, confidence);
@@ -182,11 +184,11 @@ fn daily(given: &HourlyResiduals<'_>, confidence: f64) -> (f64, f64) {
         }
     }
     let n = sums.len() as f64;
-    let rho = corrected(crate::model::neighbour_correlation(&numbers, &sums), n);
-    let sigma_squared = sums.iter().map(|wh| wh * wh).sum::<f64>() / (n - given.levels).max(1.0);
+    let rho = corrected_for(crate::model::neighbour_correlation(&numbers, &sums), n, given.day_levels);
+    let sigma_squared = sums.iter().map(|wh| wh * wh).sum::<f64>() / (n - given.day_levels).max(1.0);
     let reporting: Vec<i64> = (0_i64..).take(given.reporting_hours.div_ceil(DAY)).collect();
     let variance = sigma_squared * (covariance(&weights, &numbers, rho) + covariance(&vec![1.0; reporting.len()], &reporting, rho));
-    let degrees = (n * (1.0 - rho) / (1.0 + rho) - given.levels).max(DEGREES_MIN);
+    let degrees = (n * (1.0 - rho) / (1.0 + rho) - given.day_levels).max(DEGREES_MIN);
     (student::quantile(f64::midpoint(1.0, confidence), degrees) * variance.max(0.0).sqrt(), rho)
 }
 

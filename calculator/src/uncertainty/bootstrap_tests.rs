@@ -14,7 +14,7 @@ fn year(values: &[f64]) -> Vec<Option<f64>> {
 
 fn of(residuals: &[Option<f64>], reporting_hours: usize, seed: u64) -> HourlyInterval {
     let weights = vec![reporting_hours as f64 / residuals.len() as f64; residuals.len()];
-    let given = HourlyResiduals { residuals_wh: residuals, weights: &weights, reporting_hours, levels: 1.0 };
+    let given = HourlyResiduals { residuals_wh: residuals, weights: &weights, reporting_hours, levels: 1.0, day_levels: 1.0 };
     hourly_interval(&given, DRAWS, seed, 0.9).unwrap()
 }
 
@@ -77,7 +77,7 @@ fn absent_hours_do_not_narrow_it_and_too_many_are_refused() {
     assert!((gaps / whole - 1.0).abs() < 0.15, "{gaps} with gaps, {whole} without");
 
     let refused = |residuals: &[Option<f64>], weights: &[f64]| {
-        let given = HourlyResiduals { residuals_wh: residuals, weights, reporting_hours: 100, levels: 1.0 };
+        let given = HourlyResiduals { residuals_wh: residuals, weights, reporting_hours: 100, levels: 1.0, day_levels: 1.0 };
         hourly_interval(&given, 10, 1, 0.9).unwrap_err().to_string()
     };
     assert_eq!(refused(&residuals[..1_000], &[0.1; 1_000]), "5 weeks have half of their hours; a block bootstrap needs at least 9");

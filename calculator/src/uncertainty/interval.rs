@@ -122,8 +122,18 @@ pub fn interval_of(given: &Design<'_>, confidence: f64) -> Interval {
 }
 
 /// The correlation of neighbours, corrected for the bias of a small sample and kept between 0 and 0.99.
-pub(super) fn corrected(measured: f64, observations: f64) -> f64 {
+fn corrected(measured: f64, observations: f64) -> f64 {
     (measured + (1.0 + 3.0 * measured) / observations).clamp(0.0, CORRELATION_MAX)
+}
+
+/// As [`corrected`], where so many levels were fitted: each takes as much of the correlation out of the residuals as one mean.
+pub(super) fn corrected_for(measured: f64, observations: f64, levels: f64) -> f64 {
+    corrected(with_levels(measured, observations, levels), observations)
+}
+
+/// The correlation that one mean would have left, where so many levels were fitted.
+pub(super) fn with_levels(measured: f64, observations: f64, levels: f64) -> f64 {
+    measured + (levels - 1.0).max(0.0) * (1.0 + measured) / observations
 }
 
 /// Standard errors of a total that do not come from the model or from the noise of the days, Wh.

@@ -6,6 +6,7 @@
 //! comparison; [`portfolio`] adds facilities up; [`gates`] tries the limits of protocols by name.
 
 mod bootstrap;
+mod by_method;
 mod draw;
 mod gates;
 mod interval;
@@ -14,6 +15,7 @@ mod reference;
 mod student;
 
 pub use bootstrap::{BootstrapError, DRAWS, HourlyInterval, HourlyResiduals, hourly_interval};
+pub use by_method::{IntervalError, TotalInterval, interval_by};
 pub(crate) use draw::Draws;
 pub use gates::{Gate, Quantity, Tried, gates};
 pub use interval::{Design, Interval, OtherErrors, interval, interval_of};

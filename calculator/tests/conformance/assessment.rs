@@ -27,6 +27,7 @@ fn question(commodity: Commodity, mode: Mode) -> Question {
         zone: Some(TimeZone::UTC),
         blackout_start: date(2016, 12, 26),
         blackout_end: Some(date(2017, 1, 4)),
+        drivers: None,
     }
 }
 
@@ -137,11 +138,16 @@ fn the_other_methods_answer_through_the_same_door() {
     let meter = "il-electricity-cdd-hdd-hourly";
     let found = ask(Method::CaltrackHourly, meter, Commodity::Electricity);
     assert_eq!((found.status, found.sufficiency.status), (Status::Qualified, Verdict::Pass));
-    assert_close(found.avoided.unwrap().savings, number(&expected[meter], "/metered_savings_sum"), 1e-8, meter);
+    let avoided = found.avoided.unwrap();
+    assert_close(avoided.savings, number(&expected[meter], "/metered_savings_sum"), 1e-8, meter);
+    assert!((100.0..400.0).contains(&avoided.interval_90_half_width.unwrap()), "{avoided:?}");
     for method in [Method::Towt, Method::ChangePoint, Method::Best] {
         let found = ask(method, meter, Commodity::Electricity);
         assert_eq!(found.status, Status::Qualified, "{method}");
-        let savings = found.avoided.unwrap().savings;
-        assert!((700.0..1_300.0).contains(&savings), "{method}: {savings}");
+        assert!((1..=2).contains(&found.tried.iter().filter(|row| row.selected).count()), "{method}");
+        let avoided = found.avoided.unwrap();
+        assert!((700.0..1_300.0).contains(&avoided.savings), "{method}: {avoided:?}");
+        let [low, high] = avoided.interval_90.unwrap();
+        assert!(low < avoided.savings && avoided.savings < high && (100.0..900.0).contains(&(high - low)), "{method}: {avoided:?}");
     }
 }

@@ -5,6 +5,8 @@
 #[path = "../../examples/coverage/hourly.rs"]
 #[expect(dead_code, reason = "the page shows more than is tested")]
 mod hourly;
+#[path = "../../examples/coverage/methods.rs"]
+mod methods;
 #[path = "../../examples/coverage/noise.rs"]
 pub(crate) mod noise;
 #[path = "../../examples/coverage/simulation.rs"]
@@ -71,6 +73,31 @@ fn hours_keep_their_promise_too() {
         assert!((0.82..=0.97).contains(&covered), "{}: {covered} of {} years, seed {SEED}", scenario.0, outcome.runs);
         assert!(covered >= outcome.bootstrap_alone && covered >= outcome.daily_alone && outcome.half_width < 0.05);
     }
+}
+
+/// Whole fits of the other methods; three standard errors of the few years that a test has time for.
+#[test]
+fn the_other_methods_keep_their_promise_on_days() {
+    let (weather, _) = weather::read().unwrap();
+    for trial in &methods::OF_DAYS {
+        let runs = if trial.method == negawatt_calculator::model::Method::Best { 60 } else { 200 };
+        keeps(trial, methods::of_days(trial, &weather, runs, SEED));
+    }
+}
+
+#[test]
+fn the_other_methods_keep_their_promise_on_hours() {
+    let (_, hours) = weather::read().unwrap();
+    for trial in &methods::OF_HOURS {
+        keeps(trial, methods::of_hours(trial, &hours, 100, SEED));
+    }
+}
+
+fn keeps(trial: &methods::Trial, outcome: methods::MethodOutcome) {
+    let (low, high) = trial.promised.unwrap();
+    let allowed = low - sampling(outcome.runs)..=(high + sampling(outcome.runs)).min(0.999);
+    assert!(allowed.contains(&outcome.covered), "{}: {outcome:?}, seed {SEED}", trial.name);
+    assert!(outcome.bias.abs() < 0.01 && outcome.half_width < 0.1, "{}: {outcome:?}", trial.name);
 }
 
 #[test]

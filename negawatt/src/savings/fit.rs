@@ -34,11 +34,14 @@ pub(super) struct Files {
     pub(super) files: Named,
 }
 
-/// The two files of a question.
+/// The files of a question.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Named {
     pub(super) meter: PathBuf,
     pub(super) temperature: PathBuf,
+    /// The file of variables, where the method has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) drivers: Option<PathBuf>,
 }
 
 /// Prints `negawatt.savings/1`, or the same for people. An answer without a model is an answer: its status says so.
@@ -50,7 +53,7 @@ pub(super) fn run(args: &Args, about: About) -> Result<ExitCode, Refused> {
     let answer = args.answer()?;
     match args.output {
         Output::Json => {
-            let files = Named { meter: args.meter.clone(), temperature: args.temperature.clone() };
+            let files = Named { meter: args.meter.clone(), temperature: args.temperature.clone(), drivers: args.drivers.clone() };
             let mut text = serde_json::to_string(&Printed { answer: &answer, files }).map_err(|err| Refused::bug(&err))?;
             text.push('\n');
             say(&text);

@@ -4,6 +4,7 @@
 //! refused ([`input`]). The computing is the calculator's.
 
 mod candidates;
+mod drivers;
 mod fit;
 mod human;
 mod input;

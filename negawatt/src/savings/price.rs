@@ -233,6 +233,10 @@ fn periods(args: &Args, measured: &Profile, zone: &TimeZone) -> Result<Vec<BillP
     Ok(months)
 }
 
+fn bills(count: usize) -> String {
+    if count == 1 { "1 bill".to_owned() } else { format!("{count} bills") }
+}
+
 /// The answer in a few lines.
 fn human(answer: &Answer) -> String {
     let mut text = String::new();
@@ -244,18 +248,18 @@ fn human(answer: &Answer) -> String {
     let (currency, differences) = match &answer.worth {
         Worth::Intervals(valued) => {
             let worth = format!(
-                "{} {} for {} Wh, in {} bills",
+                "{} {} for {} Wh, in {}",
                 valued.value.round_dp(2),
                 valued.currency,
                 valued.avoided_wh,
-                valued.measured.len()
+                bills(valued.measured.len())
             );
             line("value", &worth);
             (&valued.currency, &valued.differences)
         }
         Worth::Days(expected) => {
             let ExpectedValue { value, p10, p90, draws, avoided_wh, currency, .. } = expected;
-            line("value", &format!("{} {currency} for {avoided_wh} Wh, in {} bills", value.round_dp(2), expected.measured.len()));
+            line("value", &format!("{} {currency} for {avoided_wh} Wh, in {}", value.round_dp(2), bills(expected.measured.len())));
             line("of the draws", &format!("80 % between {} and {} {currency}, of {draws}", p10.round_dp(2), p90.round_dp(2)));
             line("by mean shape", &format!("{} {currency}, which sees no peaks", expected.by_mean_shape.round_dp(2)));
             line("shape", &format!("CV(RMSE) {:.1} % of {} days", expected.shape.cv_rmse * 100.0, expected.shape.days));

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use calculator::assessment::{Answer, AssessError, Method, Mode, Question, Series, Source, Weather};
 use calculator::baseline::{Commodity, EnergyUnit};
+use calculator::model::cea::{Election, Measure};
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::drivers;
 use super::input::{self, Refused};
 use crate::cli::Output;
 
@@ -36,11 +39,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATE")]
     pub(super) blackout_end: Option<Date>,
     /// How the baseline is modelled.
-    #[arg(long, value_enum, default_value_t = How::CaltrackDaily)]
-    pub(super) method: How,
+    #[arg(long, value_parser = methods(), default_value = Method::CaltrackDaily.name())]
+    pub(super) method: Method,
     /// By whose rules: those of the published program, or those that we bill by.
-    #[arg(long, value_enum, default_value_t = Rules::Compatible)]
-    pub(super) mode: Rules,
+    #[arg(long, value_parser = modes(), default_value = Mode::Compatible.name())]
+    pub(super) mode: Mode,
+    /// The days of a controlled environment: CSV with `date` and a column for each of light_demand, lamp_hours, humidity,
+    /// irrigation, production, canopy_area, and `stage` where crops have stages.
+    #[arg(long, value_name = "FILE")]
+    pub(super) drivers: Option<PathBuf>,
+    /// What the project changes, once for each measure: variables that it moves are refused.
+    #[arg(long, value_parser = measures(), requires = "drivers")]
+    pub(super) measure: Vec<Measure>,
+    /// Pay for energy at the output that was reached, and not at that of the baseline's relation.
+    #[arg(long, requires = "drivers")]
+    pub(super) productivity: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(super) output: Output,
@@ -52,20 +65,19 @@ pub(super) enum What {
     Gas,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum How {
-    CaltrackDaily,
-    CaltrackBilling,
-    CaltrackHourly,
-    Towt,
-    ChangePoint,
-    Best,
+/// The methods by the names that the calculator gives them.
+fn methods() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::ALL.map(Method::name)).try_map(|name| name.parse::<Method>())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Rules {
-    Compatible,
-    Strict,
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    let named = |name: &String| Mode::ALL.into_iter().find(|mode| mode.name() == name);
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).map(move |name| named(&name).unwrap_or_default())
+}
+
+fn measures() -> impl TypedValueParser<Value = Measure> {
+    let named = |name: &String| Measure::ALL.into_iter().find(|measure| measure.name() == name);
+    PossibleValuesParser::new(Measure::ALL.map(Measure::name)).map(move |name| named(&name).unwrap_or(Measure::Growing))
 }
 
 impl From<What> for Commodity {
@@ -73,28 +85,6 @@ impl From<What> for Commodity {
         match what {
             What::Electricity => Self::Electricity,
             What::Gas => Self::Gas,
-        }
-    }
-}
-
-impl From<How> for Method {
-    fn from(how: How) -> Self {
-        match how {
-            How::CaltrackDaily => Self::CaltrackDaily,
-            How::CaltrackBilling => Self::CaltrackBilling,
-            How::CaltrackHourly => Self::CaltrackHourly,
-            How::Towt => Self::Towt,
-            How::ChangePoint => Self::ChangePoint,
-            How::Best => Self::Best,
-        }
-    }
-}
-
-impl From<Rules> for Mode {
-    fn from(rules: Rules) -> Self {
-        match rules {
-            Rules::Compatible => Self::Compatible,
-            Rules::Strict => Self::Strict,
         }
     }
 }
@@ -114,14 +104,16 @@ impl Args {
         let zone = self.zone.as_deref().map(|name| zone(name, &self.meter)).transpose()?;
         let meter = input::meter(&self.meter, zone.as_ref())?;
         let weather = input::weather(&self.temperature, zone.as_ref())?;
+        let election = if self.productivity { Election::Productivity } else { Election::EnergyOnly };
         let question = Question {
-            method: self.method.into(),
-            mode: self.mode.into(),
+            method: self.method,
+            mode: self.mode,
             commodity: self.commodity.into(),
             unit,
             zone,
             blackout_start: self.blackout_start,
             blackout_end: self.blackout_end,
+            drivers: self.drivers.as_deref().map(|file| drivers::read(file, &self.measure, election)).transpose()?,
         };
         Ok(Asked { question, meter, weather })
     }
@@ -132,15 +124,16 @@ impl Args {
         Answer::to(&question, &meter, &weather).map_err(|err| self.refused(&err))
     }
 
-    /// What candidates are divided by to be in the unit of the meter: strict mode counts in watt-hours.
+    /// What candidates are divided by to be in the unit of the meter: only the published program's daily rows are in it already.
     pub(super) fn unit_factor(&self) -> Result<f64, Refused> {
-        Ok(if self.mode == Rules::Strict { self.unit()?.to_wh(1.0) } else { 1.0 })
+        Ok(if self.mode == Mode::Strict || self.method != Method::CaltrackDaily { self.unit()?.to_wh(1.0) } else { 1.0 })
     }
 
     fn refused(&self, err: &AssessError) -> Refused {
         let file = err.file().map(|file| match file {
             Source::Meter => self.meter.clone(),
             Source::Temperature => self.temperature.clone(),
+            Source::Drivers => self.drivers.clone().unwrap_or_default(),
         });
         Refused::data(file, err.row(), err.rule(), daemon::chain(err))
     }

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use calculator::assessment::{Answer, CODE_VERSION, Method, Mode};
+use calculator::assessment::{Answer, CODE_VERSION};
 use calculator::baseline::Commodity;
+use calculator::model::cea::Election;
 use daemon::ExitCode;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::fit::Files;
 use super::input::Refused;
-use super::question::{self, How, Rules, What};
+use super::question::{self, What};
 use crate::cli::{Output, complain, say};
 
 /// The answer, and the files it was computed from.
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// The weather's rows; the file that the answer names, when not given.
     #[arg(long, value_name = "FILE")]
     temperature: Option<PathBuf>,
+    /// The days of variables; the file that the answer names, when not given.
+    #[arg(long, value_name = "FILE")]
+    drivers: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(super) output: Output,
@@ -70,18 +74,11 @@ fn asked_again(args: &Args, files: Files, answer: &Answer) -> question::Args {
         zone: settings.zone.clone(),
         blackout_start: settings.blackout_start,
         blackout_end: settings.blackout_end,
-        method: match answer.assessment.method {
-            Method::CaltrackDaily => How::CaltrackDaily,
-            Method::CaltrackBilling => How::CaltrackBilling,
-            Method::CaltrackHourly => How::CaltrackHourly,
-            Method::Towt => How::Towt,
-            Method::ChangePoint => How::ChangePoint,
-            Method::Best => How::Best,
-        },
-        mode: match answer.assessment.mode {
-            Mode::Compatible => Rules::Compatible,
-            Mode::Strict => Rules::Strict,
-        },
+        method: answer.assessment.method,
+        mode: answer.assessment.mode,
+        drivers: args.drivers.clone().or(files.files.drivers),
+        measure: settings.measures.clone().unwrap_or_default(),
+        productivity: settings.election == Some(Election::Productivity),
         output: args.output,
     }
 }

@@ -9,6 +9,7 @@
 //! A ratio such as kWh per kg is never used: with a base load it falls when output rises, although nothing was saved.
 
 mod crop_cycle;
+mod drivers;
 mod grid;
 mod physics;
 mod variables;
@@ -16,11 +17,13 @@ mod variables;
 use serde::{Deserialize, Serialize};
 
 pub use crop_cycle::{Growth, Harvest, HarvestError, grown};
+pub use drivers::{DriverRow, Drivers};
 pub use physics::{PRESSURE_KPA, dehumidification, humidity_ratio, indoor_light, lamp_energy, light_demand, sun_light};
 pub use variables::{Election, Measure, NotExogenous, Plan, Variable};
 
 use super::fitted::Load;
 use super::ols::{Orthogonal, dot};
+use super::parameters::{Parameter, Parameters};
 use super::select::FittedDay;
 use super::shape::{BalancePoints, Search, Term};
 use super::statistics::{Metrics, metrics_of_days};
@@ -31,7 +34,7 @@ use crate::degree_days;
 pub const CEA_METHOD: &str = "controlled-environment/1";
 
 /// Beyond the baseline's range by more than this share of it, a variable extrapolates.
-const EXTRAPOLATES: f64 = 0.1;
+pub(crate) const EXTRAPOLATES: f64 = 0.1;
 /// Beyond it by more than this share, the period is not billable without a new baseline.
 const NOT_BILLABLE: f64 = 0.25;
 
@@ -246,6 +249,44 @@ impl CeaFit {
             heating_wh: self.hdd.map_or(0.0, |term| term.beta * degree_days::heating(term.balance_f, mean_f)),
             cooling_wh: self.cdd.map_or(0.0, |term| term.beta * degree_days::cooling(term.balance_f, mean_f)),
         })
+    }
+
+    /// The derivatives of a day's expectation by everything that was fitted; `None` where the day lacks something.
+    ///
+    /// * Units: the length of the day in days of 24 hours.
+    pub(crate) fn variables_of(&self, day: &CeaDay, length: f64) -> Option<Vec<f64>> {
+        let mean_f = day.day.temperature_f?;
+        let mut row = vec![length];
+        for value in &day.values {
+            row.push((*value)? * length);
+        }
+        for stage in self.stages.iter().skip(1) {
+            row.push(if day.stage.as_ref()? == stage { length } else { 0.0 });
+        }
+        if let Some(term) = self.hdd {
+            row.push(degree_days::heating(term.balance_f, mean_f));
+            row.push(if mean_f < term.balance_f { term.beta } else { 0.0 });
+        }
+        if let Some(term) = self.cdd {
+            row.push(degree_days::cooling(term.balance_f, mean_f));
+            row.push(if mean_f > term.balance_f { -term.beta } else { 0.0 });
+        }
+        (day.values.len() == self.variables.len()).then_some(row)
+    }
+
+    /// The parameters, energies divided by `unit_wh`, the watt-hours of one unit.
+    pub fn parameters(&self, unit_wh: f64) -> Parameters {
+        let mut params = vec![("intercept".to_owned(), Parameter::Number(self.intercept / unit_wh))];
+        for (term, slope, point) in [(self.hdd, "beta_hdd", "heating_balance_point"), (self.cdd, "beta_cdd", "cooling_balance_point")] {
+            let Some(term) = term else { continue };
+            params.push((slope.to_owned(), Parameter::Number(term.beta / unit_wh)));
+            params.push((point.to_owned(), Parameter::Number(term.balance_f)));
+        }
+        for coefficient in &self.coefficients {
+            params.push((format!("beta_{}", coefficient.name), Parameter::Number(coefficient.value / unit_wh)));
+            params.push((format!("standard_error_{}", coefficient.name), Parameter::Number(coefficient.standard_error / unit_wh)));
+        }
+        Parameters { kind: "controlled_environment".to_owned(), params: params.into_iter().collect() }
     }
 
     /// Energy per kg of a day if this much were grown in it, Wh: base load spread over the output, what each kg adds, weather.

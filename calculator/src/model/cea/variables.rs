@@ -23,6 +23,9 @@ pub enum Variable {
 }
 
 impl Variable {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::LightDemand, Self::LampHours, Self::Humidity, Self::Irrigation, Self::Production, Self::CanopyArea];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,6 +68,20 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Lighting, Self::Climate, Self::Dehumidification, Self::Irrigation, Self::Growing];
+
+    /// The name in JSON and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lighting => "lighting",
+            Self::Climate => "climate",
+            Self::Dehumidification => "dehumidification",
+            Self::Irrigation => "irrigation",
+            Self::Growing => "growing",
+        }
+    }
+
     /// Variables that the measure itself moves: with them in the model the saving would explain itself away.
     pub const fn moves(self) -> &'static [Variable] {
         match self {
