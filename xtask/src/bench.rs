@@ -160,11 +160,12 @@ fn faults_ingest(args: &Args) -> Result<(), Failure> {
 /// Measures the gateway's program and its poller, and pymodbus on the same devices. Takes some five minutes.
 fn gateway(shown: Output) -> Result<(), Failure> {
     prepare::peers()?;
-    let packages = ["--package", "negawatt-gateway", "--package", "negawatt-tests"];
-    run(cargo().args(["build", "--release"]).args(packages).args(["--bin", "negawatt-gateway", "--bin", "gateway-bench"]))?;
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "gateway-bench"]))?;
+    // The program as it is installed.
+    run(cargo().args(["build", "--profile", "edge", "--package", "negawatt-gateway", "--bin", "negawatt-gateway"]))?;
     let target = target_dir()?;
     let mut bench = Command::new(target.join("release/gateway-bench"));
-    bench.arg("--program").arg(target.join("release/negawatt-gateway"));
+    bench.arg("--program").arg(target.join("edge/negawatt-gateway"));
     let text = output(bench.arg("--python").arg(target.join("peers-venv/bin/python")))?;
     if shown == Output::Json {
         return print(text.trim_end());

@@ -60,10 +60,38 @@ pub(super) trait DiskFile: Send + Debug {
     fn length(&self) -> io::Result<u64>;
 }
 
+/// Zeros that are written at once. Asked of the memory once for a whole segment, they would never be given back.
+const ZEROS_BYTES: usize = 64 << 10;
+
 /// Writes a small file so that a power cut leaves either nothing of it or all of it.
 pub(super) fn place(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<Box<dyn DiskFile>> {
+    place_filled(disk, folder, name, |file| file.write(bytes, 0))
+}
+
+/// As [`place`], a file of nothing but zeros.
+pub(super) fn place_zeros(disk: &dyn Disk, folder: &Path, name: &str, length: usize) -> io::Result<Box<dyn DiskFile>> {
+    place_filled(disk, folder, name, |file| write_zeros(file, 0, length))
+}
+
+/// Writes zeros over a part of a file.
+pub(super) fn write_zeros(file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
+    let zeros = vec![0; length.min(ZEROS_BYTES)];
+    let mut done = 0;
+    while let Some(piece) = zeros.get(..zeros.len().min(length - done)).filter(|piece| !piece.is_empty()) {
+        file.write(piece, offset + u64::try_from(done).map_err(io::Error::other)?)?;
+        done += piece.len();
+    }
+    Ok(())
+}
+
+fn place_filled(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    fill: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> io::Result<Box<dyn DiskFile>> {
     let draft = folder.join(format!("{name}{DRAFT}"));
-    let placed = write_draft(disk, &draft, bytes).and_then(|file| disk.rename(&draft, &folder.join(name)).map(|()| file));
+    let placed = write_draft(disk, &draft, fill).and_then(|file| disk.rename(&draft, &folder.join(name)).map(|()| file));
     if placed.is_err() {
         // It would only take room; the next start removes it otherwise.
         disk.remove(&draft).ok();
@@ -76,9 +104,9 @@ pub(super) fn place(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) ->
 /// How files end that are not finished.
 pub(super) const DRAFT: &str = ".new";
 
-fn write_draft(disk: &dyn Disk, draft: &Path, bytes: &[u8]) -> io::Result<Box<dyn DiskFile>> {
+fn write_draft(disk: &dyn Disk, draft: &Path, fill: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<Box<dyn DiskFile>> {
     let file = disk.create(draft)?;
-    file.write(bytes, 0)?;
+    fill(&*file)?;
     file.sync()?;
     Ok(file)
 }

@@ -106,7 +106,7 @@ impl Found {
         let (stretches, damaged_bytes) = quarantine.note(&*disk, &newest, &bytes, &scan);
         let file = disk.open(&newest.path)?;
         if let Some(tail) = scan.tail.clone() {
-            file.write(&vec![0; tail.len()], u64::try_from(tail.start).map_err(io::Error::other)?)?;
+            disk::write_zeros(&*file, u64::try_from(tail.start).map_err(io::Error::other)?, tail.len())?;
             file.sync()?;
         }
         let after_last = scan.entries.last().map_or(newest.first, |entry| entry.seq + 1) + scan.burnt(&bytes, newest.first);

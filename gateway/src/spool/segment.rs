@@ -66,7 +66,7 @@ impl Segment {
     /// Creates an empty segment, durable in name and size.
     pub(super) fn create(disk: &dyn Disk, folder: &Path, first: u64, bytes: usize) -> io::Result<(Self, Box<dyn DiskFile>)> {
         let name = name_of(first);
-        let file = disk::place(disk, folder, &name, &vec![0; bytes])?;
+        let file = disk::place_zeros(disk, folder, &name, bytes)?;
         let bytes = u64::try_from(bytes).map_err(io::Error::other)?;
         Ok((Self { first, path: folder.join(name), bytes, kept: Kept::All }, file))
     }
