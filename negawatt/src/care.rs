@@ -10,7 +10,7 @@ use daemon::ExitCode;
 use ids::Slug;
 use jiff::Timestamp;
 use serde_json::json;
-use store::{BackupError, DumpError, Findings, Format, OpenError, Reader};
+use store::{BackupError, DumpError, Findings, Format, OpenError, Reader, SalvageError, Salvaged};
 
 use crate::cli::{Output, complain, fail, say};
 use crate::readings::{self, ReadingsError};
@@ -42,6 +42,8 @@ enum What {
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
     },
+    /// Makes a new store of what is whole in a damaged one, and names what is lost; the damaged one stays as it is.
+    Salvage(Salvage),
     /// Brings a copy back into a new folder, and reads all of it.
     Restore {
         /// The folder of the copy.
@@ -54,6 +56,18 @@ enum What {
         #[arg(long, conflicts_with = "to")]
         verify: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Salvage {
+    #[command(flatten)]
+    place: Place,
+    /// A copy of the store, for what is damaged in the store itself.
+    #[arg(long, value_name = "FOLDER")]
+    copy: Option<PathBuf>,
+    /// The new folder of what is rescued.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -120,6 +134,8 @@ enum CareError {
     Backup(#[source] BackupError),
     #[error("could not bring the copy back")]
     Restore(#[source] BackupError),
+    #[error("could not rescue anything")]
+    Salvage(#[source] SalvageError),
     #[error("could not remove {}", path.display())]
     Remove {
         path: PathBuf,
@@ -134,7 +150,9 @@ impl CareError {
             Self::Facility(err) => err.exit_code(),
             Self::Restore(BackupError::NotWhole { .. }) | Self::Backup(BackupError::Damaged { .. }) => ExitCode::DataRefused,
             Self::Restore(BackupError::NotEmpty { .. } | BackupError::Absent { .. }) => ExitCode::Usage,
-            Self::Backup(BackupError::Busy { .. }) => ExitCode::TryAgain,
+            Self::Salvage(SalvageError::NotEmpty { .. } | SalvageError::Copy(BackupError::Absent { .. })) => ExitCode::Usage,
+            Self::Salvage(SalvageError::Manifest(_)) => ExitCode::DataRefused,
+            Self::Salvage(SalvageError::Open(OpenError::InUse { .. })) | Self::Backup(BackupError::Busy { .. }) => ExitCode::TryAgain,
             _ => ExitCode::DependencyDown,
         }
     }
@@ -146,6 +164,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         What::Fsck { place } => store::fsck(&place.store).map_err(CareError::from).map(|findings| found(&findings, args.output)),
         What::Dump(dump) => write_out(dump),
         What::Backup { place, to } => copy(&place.store, to, args.output),
+        What::Salvage(Salvage { place, copy, to }) => rescue(&place.store, copy.as_deref(), to, args.output),
         What::Restore { from, to, verify: _ } => bring_back(from, to.as_deref(), args.output),
     };
     done.unwrap_or_else(|err| fail(&err, err.exit_code()))
@@ -227,4 +246,53 @@ fn bring_back(from: &Path, to: Option<&Path>, output: Output) -> Result<ExitCode
         return Err(CareError::Remove { path: beside, err });
     }
     Ok(found(&restored.map_err(CareError::Restore)?, output))
+}
+
+fn rescue(dir: &Path, copy: Option<&Path>, to: &Path, output: Output) -> Result<ExitCode, CareError> {
+    let salvaged = store::salvage(dir, copy, to).map_err(CareError::Salvage)?;
+    let Salvaged { segments, from_copy, log_entries, losses, findings } = &salvaged;
+    match output {
+        Output::Json => {
+            let series = |one: &store::LostSeries| {
+                let key = &one.key;
+                json!({
+                    "tenant": key.tenant, "facility": key.facility, "device": key.device, "point": key.point,
+                    "first": moment(one.first_ms), "last": moment(one.last_ms), "readings": one.readings,
+                })
+            };
+            let losses: Vec<_> = losses
+                .iter()
+                .map(|loss| json!({ "path": loss.path, "what": loss.what, "series": loss.series.iter().map(series).collect::<Vec<_>>() }))
+                .collect();
+            let problems: Vec<_> = findings.problems.iter().map(|problem| json!({ "path": problem.path, "what": problem.what })).collect();
+            let object = json!({
+                "schema": "negawatt.store.salvage/1", "segments": segments, "segments_from_copy": from_copy, "log_entries": log_entries,
+                "readings": findings.rows, "losses": losses, "problems": problems,
+            });
+            say(&format!("{object}\n"));
+        }
+        Output::Human => {
+            for loss in losses {
+                say(&format!("{}: {}\n", loss.path.display(), loss.what));
+                for one in &loss.series {
+                    let (key, first, last) = (&one.key, moment(one.first_ms), moment(one.last_ms));
+                    let place = format!("{}/{} {} {}", key.tenant, key.facility, key.device, key.point);
+                    say(&format!("  {} readings of {place}, {first} to {last}\n", one.readings));
+                }
+            }
+            for problem in &findings.problems {
+                say(&format!("{}: {}\n", problem.path.display(), problem.what));
+            }
+            let result = if losses.is_empty() { "nothing is lost".to_owned() } else { format!("losses: {}", losses.len()) };
+            let rows = findings.rows;
+            say(&format!(
+                "{rows} readings rescued: {segments} segments, {from_copy} of them from the copy, {log_entries} entries of the log\n{result}\n"
+            ));
+        }
+    }
+    Ok(if losses.is_empty() && findings.problems.is_empty() { ExitCode::Ok } else { ExitCode::DataRefused })
+}
+
+fn moment(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
 }

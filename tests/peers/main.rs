@@ -1,5 +1,5 @@
 //! Against programs of other people: clients and servers of Modbus, readers of SunSpec and of meters, two MQTT brokers, a time series
-//! database, a client of another, and readers of PDF.
+//! database, a client of another, a reader of Parquet, and readers of PDF.
 //!
 //! What we believe about a protocol is worth little until somebody else's program agrees. None of these tests is skipped: a peer that
 //! is not installed is a failure that says how to get it. Every peer runs on a free port of the loopback address, keeps its files in a
@@ -17,6 +17,7 @@ mod modbus_serial;
 mod mosquitto;
 mod paper;
 mod peer;
+mod pyarrow;
 mod pymodbus;
 mod pysunspec2;
 mod sdm_modbus;

@@ -39,12 +39,12 @@ pub(crate) fn ours(program: &str) -> PathBuf {
     file
 }
 
-/// A Python with pymodbus, minimalmodbus, pysunspec2 and influxdb-client.
+/// A Python with pymodbus, minimalmodbus, pysunspec2, influxdb-client and pyarrow.
 pub(crate) fn python() -> PathBuf {
     prepared(
         "NEGAWATT_PEERS_PYTHON",
         "peers-venv/bin/python",
-        "a Python with pymodbus 3.16, pyserial, minimalmodbus, pysunspec2 and influxdb-client",
+        "a Python with pymodbus 3.16, pyserial, minimalmodbus, pysunspec2, influxdb-client and pyarrow",
     )
 }
 

@@ -24,7 +24,10 @@ const SERVICES: [&str; 2] = ["mosquitto", "victoria-metrics"];
 /// Folders of Python packages of the peers tests, with the versions they are written for. sdm_modbus needs an older pymodbus than the
 /// one that our other tests are about.
 const PYTHON_PACKAGES: [(&str, &[&str]); 2] = [
-    ("peers-venv", &["pymodbus==3.16.1", "pyserial==3.5", "minimalmodbus==2.1.1", "pysunspec2==1.3.7", "influxdb-client==1.50.0"]),
+    (
+        "peers-venv",
+        &["pymodbus==3.16.1", "pyserial==3.5", "minimalmodbus==2.1.1", "pysunspec2==1.3.7", "influxdb-client==1.50.0", "pyarrow==26.0.1"],
+    ),
     ("peers-venv-sdm", &["sdm_modbus==0.7.0", "pymodbus==3.6.9", "pyserial==3.5", "pyserial-asyncio==0.6"]),
 ];
 

@@ -1,12 +1,14 @@
-//! What an operator does with a store: look whether it is whole, copy it, bring it back, write it out.
+//! What an operator does with a store: look whether it is whole, copy it, bring it back, rescue what is left of it, write it out.
 
 mod backup;
 mod dump;
 mod fsck;
+mod salvage;
 
 pub use backup::{BackupError, BackupReport, backup, restore};
 pub use dump::{DumpError, Format, dump};
 pub use fsck::{Findings, Problem, fsck};
+pub use salvage::{Loss, LostSeries, SalvageError, Salvaged, salvage};
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -191,14 +191,27 @@ impl Flushed {
 
     /// Every version of a series in the range, in the order of the segments.
     pub(crate) fn scan(&self, series: SeriesId, range: &Range<i64>) -> Result<Vec<Sample>, SegmentError> {
-        let mut found = Vec::new();
-        let places: Vec<&Place> = self.places(series).iter().filter(|place| place.touches(range)).collect();
+        Ok(self.scan_ascending(series, range)?.0)
+    }
+
+    /// As [`Self::scan`], the segments in order of time, and whether each reading is later than the one before it: then
+    /// there is nothing to sort, and no version to choose. A year is too long to be looked through again for that.
+    pub(crate) fn scan_ascending(&self, series: SeriesId, range: &Range<i64>) -> Result<(Vec<Sample>, bool), SegmentError> {
+        let mut places: Vec<&Place> = self.places(series).iter().filter(|place| place.touches(range)).collect();
+        places.sort_by_key(|place| place.span.min_ts);
         let whole = places.iter().filter(|place| range.start <= place.span.min_ts && place.span.max_ts < range.end);
-        found.reserve(whole.map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
+        let mut found = Vec::with_capacity(whole.map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
+        let (mut ascending, mut last) = (true, None);
         for place in places {
-            self.read(place, |segment| segment.samples(place.span.rows(), Some(range), |sample| found.push(sample)))?;
+            self.read(place, |segment| {
+                segment.samples(place.span.rows(), Some(range), |sample| {
+                    ascending &= last < Some(sample.ts_ms);
+                    last = Some(sample.ts_ms);
+                    found.push(sample);
+                })
+            })?;
         }
-        Ok(found)
+        Ok((found, ascending))
     }
 
     #[cfg(feature = "frames")]

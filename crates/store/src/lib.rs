@@ -45,7 +45,10 @@ mod wal;
 pub use amend::{AmendError, Amendment, Seal, SealedRange};
 pub use archive::FlushError;
 pub use audit::{Account, Action, AuditEntry, broken_at};
-pub use care::{BackupError, BackupReport, DumpError, Findings, Format, Problem, backup, dump, fsck, restore};
+pub use care::{
+    BackupError, BackupReport, DumpError, Findings, Format, Loss, LostSeries, Problem, SalvageError, Salvaged, backup, dump, fsck, restore,
+    salvage,
+};
 pub use complete::Completeness;
 pub use flushed::SegmentError;
 #[cfg(feature = "frames")]

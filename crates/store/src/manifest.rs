@@ -36,6 +36,9 @@ pub enum ManifestError {
     /// Written by a later version.
     #[error("{} has format {found}; this version reads format {FORMAT}", path.display())]
     Format { path: PathBuf, found: i64 },
+    /// SQLite says so, or its rows do.
+    #[error("{} is damaged: {said}", path.display())]
+    Damaged { path: PathBuf, said: String },
     /// A row that no version has ever written.
     #[error("{} has a row in `{table}` that cannot be: restore it from a copy", path.display())]
     Corrupt { path: PathBuf, table: &'static str },

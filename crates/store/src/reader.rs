@@ -102,24 +102,35 @@ impl Reader {
     ///
     /// In a sealed range: what was sealed, and what was amended with an approval since. [`Self::held_back`] has the rest.
     pub fn scan(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
-        let mut samples = self.history(series, range)?;
+        let (mut samples, ascending) = self.versions(series, &range)?;
         let seals = self.seals_of(series);
         if !seals.is_empty() {
             samples.retain(|sample| !seals.iter().any(|seal| seal.holds_back(sample)));
         }
-        newest(&mut samples);
+        if !ascending {
+            newest(&mut samples);
+        }
         Ok(samples)
     }
 
     /// As [`Self::scan`], with every version.
     pub fn history(&self, series: SeriesId, range: Range<i64>) -> Result<Vec<Sample>, SegmentError> {
-        let mut samples = self.flushed.scan(series, &range)?;
-        samples.extend(self.state.head.sorted(series).into_iter().filter(|sample| range.contains(&sample.ts_ms)));
-        let key = |sample: &Sample| (sample.ts_ms, sample.version);
-        if !samples.is_sorted_by_key(key) {
-            samples.sort_by_key(key);
+        Ok(self.versions(series, &range)?.0)
+    }
+
+    /// Every version in order, and whether each time is there once.
+    fn versions(&self, series: SeriesId, range: &Range<i64>) -> Result<(Vec<Sample>, bool), SegmentError> {
+        let (mut samples, mut ascending) = self.flushed.scan_ascending(series, range)?;
+        let mut last = samples.last().map(|sample| sample.ts_ms);
+        for sample in self.state.head.sorted(series).into_iter().filter(|sample| range.contains(&sample.ts_ms)) {
+            ascending = ascending && last < Some(sample.ts_ms);
+            last = Some(sample.ts_ms);
+            samples.push(sample);
         }
-        Ok(samples)
+        if !ascending {
+            samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+        }
+        Ok((samples, ascending))
     }
 
     /// Readings that came for a sealed range after the seal, and that nobody has approved.

@@ -139,7 +139,7 @@ impl State {
         self.letters.push(letter);
     }
 
-    fn last_hash(&self) -> [u8; 32] {
+    pub(crate) fn last_hash(&self) -> [u8; 32] {
         self.audit.last().map_or([0; 32], AuditEntry::hash)
     }
 

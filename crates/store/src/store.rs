@@ -60,6 +60,21 @@ pub enum OpenError {
     },
 }
 
+/// Takes a store for oneself, as long as the file is open.
+pub(crate) fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let failed = |what| {
+        let path = path.clone();
+        move |err| OpenError::Folder { what, path, err }
+    };
+    let lock = File::create(&path).map_err(failed("create"))?;
+    lock.try_lock().map_err(|err| match err {
+        TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
+        TryLockError::Error(err) => failed("lock")(err),
+    })?;
+    Ok(lock)
+}
+
 /// What is known of one spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolState {
@@ -90,12 +105,7 @@ impl Store {
         for path in [dir, &wal_dir, &dir.join("segments")] {
             std::fs::create_dir_all(path).map_err(folder("create", path))?;
         }
-        let lock_path = dir.join("lock");
-        let lock = File::create(&lock_path).map_err(folder("create", &lock_path))?;
-        lock.try_lock().map_err(|err| match err {
-            TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
-            TryLockError::Error(err) => folder("lock", &lock_path)(err),
-        })?;
+        let lock = take_lock(dir)?;
         let (mut archive, mut published) = Archive::open(dir)?;
         let (after, rows_max) = (archive.flushed_lsn, options.flush_rows.saturating_mul(Inner::BEHIND));
         let tail = replay(&wal_dir, after, Reading::Owner, |lsn, payload| {

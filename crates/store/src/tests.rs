@@ -6,6 +6,7 @@ mod care;
 mod crash;
 mod laws;
 mod reading;
+mod salvage;
 
 use std::path::Path;
 

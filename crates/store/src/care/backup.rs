@@ -234,7 +234,7 @@ fn forget_others(to: &Path, name: &str, rows: &[SegmentRow]) -> Result<(), Backu
     Ok(())
 }
 
-fn current(to: &Path) -> Result<String, BackupError> {
+pub(super) fn current(to: &Path) -> Result<String, BackupError> {
     let path = to.join("current");
     let name = fs::read_to_string(&path).map_err(|_| BackupError::Absent { path: to.to_owned() })?;
     let name = name.trim();

@@ -1,15 +1,17 @@
 //! Whether a store is what was written, and whether it agrees with itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
+use serde_json::Value;
 
 use super::sha256;
 use crate::audit::{Action, AuditEntry, broken_at};
 use crate::manifest::{Manifest, SegmentRow};
 use crate::reader::Reader;
-use crate::segment::{Segment, Source, Span};
+use crate::segment::{Segment, Source, Span, name_of};
+use crate::series::SeriesId;
 use crate::store::OpenError;
 
 /// Something that is not as it should be.
@@ -49,10 +51,11 @@ pub fn fsck(dir: &Path) -> Result<Findings, OpenError> {
     for fault in Manifest::open_beside(&manifest)?.integrity()? {
         findings.problem(&manifest, format!("SQLite says: {fault}; restore it from a copy"));
     }
+    let catalogue: HashMap<SeriesId, Value> = reader.all_series().into_iter().map(|info| (info.id, name_of(&info.key))).collect();
     for segment in reader.flushed().segments() {
         findings.segments += 1;
         let path = dir.join(&segment.path);
-        if let Err(what) = whole(&path, segment) {
+        if let Err(what) = whole(&path, segment).and_then(|()| named(&path, segment, &catalogue)) {
             findings.problem(&path, what);
         }
     }
@@ -82,6 +85,19 @@ fn whole(path: &Path, row: &SegmentRow) -> Result<(), String> {
     } else {
         Err("does not hold as many readings as the manifest says".to_owned())
     }
+}
+
+/// Whether its series have the names in the file that they have in the manifest.
+fn named(path: &Path, row: &SegmentRow, catalogue: &HashMap<SeriesId, Value>) -> Result<(), String> {
+    let segment = Segment::file(path, None).map_err(|err| format!("cannot be read ({err}): restore it from a copy"))?;
+    let names = segment.names();
+    for span in &row.spans {
+        let known = catalogue.get(&span.series);
+        if known.is_none() || names.get(&span.series.0.to_string()) != known {
+            return Err(format!("has another name for series {} than the manifest", span.series.0));
+        }
+    }
+    Ok(())
 }
 
 fn agrees(segment: &Segment<Source>, span: &Span) -> Result<bool, ParquetError> {

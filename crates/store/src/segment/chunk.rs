@@ -29,6 +29,30 @@ impl Column {
             Self::Each(values) => values.get(row).copied(),
         }
     }
+
+    /// Each row's value from a row on, in order.
+    pub(crate) fn from(&self, row: usize) -> Cells<'_> {
+        match self {
+            Self::Same(value) => Cells::Same(*value),
+            Self::Each(values) => Cells::Each(values.get(row..).unwrap_or_default().iter()),
+        }
+    }
+}
+
+/// What [`Column::from`] goes through. Where all are the same it has no end of its own.
+#[derive(Debug)]
+pub(crate) enum Cells<'a> {
+    Same(i64),
+    Each(std::slice::Iter<'a, i64>),
+}
+
+impl Cells<'_> {
+    pub(crate) fn next(&mut self) -> Option<i64> {
+        match self {
+            Self::Same(value) => Some(*value),
+            Self::Each(values) => values.next().copied(),
+        }
+    }
 }
 
 /// A column of which not every row has a value: the values that there are, and which rows have one.

@@ -10,7 +10,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
-use super::{COLUMNS, Encoded, NAMES, Span};
+use super::{COLUMNS, Encoded, NAMES, Span, name_of};
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
 
@@ -54,11 +54,7 @@ impl Encoder {
                     self.close_group()?;
                 }
                 self.spans.push(Span { series: id, first_row: self.first_row, rows, min_ts: first.ts_ms, max_ts: last.ts_ms });
-                let name = serde_json::json!({
-                    "tenant": key.tenant, "facility": key.facility, "device": key.device, "point": key.point,
-                    "unit": key.unit.symbol(), "exponent": key.exponent,
-                });
-                self.names.insert(id.0.to_string(), name);
+                self.names.insert(id.0.to_string(), name_of(key));
             }
         }
         self.first_row += rows;

@@ -18,12 +18,20 @@ pub(crate) use {
     read::Columns,
 };
 
-use crate::series::SeriesId;
+use crate::series::{SeriesId, SeriesKey};
 
 /// The columns, in order. The first versions wrote no `lsn`.
 pub(crate) const COLUMNS: [&str; 8] = ["series", "ts_ms", "raw", "quality", "words", "seq", "version", "lsn"];
 /// The key of the metadata under which the names of the series are.
 pub(crate) const NAMES: &str = "negawatt.series";
+
+/// A series as the metadata names it.
+pub(crate) fn name_of(key: &SeriesKey) -> serde_json::Value {
+    serde_json::json!({
+        "tenant": key.tenant, "facility": key.facility, "device": key.device, "point": key.point,
+        "unit": key.unit.symbol(), "exponent": key.exponent,
+    })
+}
 
 /// Where a series lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +61,6 @@ pub(crate) struct Encoded {
 mod tests {
     use super::*;
     use crate::row::{Sample, Words};
-    use crate::series::SeriesKey;
     use ids::Slug;
     use proptest::prelude::*;
     use units::{Quality, Unit};

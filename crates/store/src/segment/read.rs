@@ -10,6 +10,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaD
 use parquet::file::reader::ChunkReader;
 use units::Quality;
 
+use super::NAMES;
 #[cfg(feature = "frames")]
 use super::chunk::Sparse;
 use super::chunk::{Column, Part};
@@ -67,6 +68,13 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
     /// Where each column of each row group lies, and its statistics.
     pub(crate) fn footer(&self) -> &Arc<ParquetMetaData> {
         &self.footer
+    }
+
+    /// What the file calls its series, by their numbers.
+    pub(crate) fn names(&self) -> serde_json::Map<String, serde_json::Value> {
+        let metadata = self.footer.file_metadata().key_value_metadata();
+        let text = metadata.into_iter().flatten().find(|pair| pair.key == NAMES).and_then(|pair| pair.value.as_deref());
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// Whole rows, with their series.
@@ -184,12 +192,11 @@ fn samples<R: ChunkReader>(part: &Part<'_, R>, range: Option<&Range<i64>>, mut v
     let (raw, words) = (part.numbers(RAW)?, part.words(WORDS)?);
     let (quality, seq, version) = (part.column(QUALITY)?, part.column(SEQ)?, part.column(VERSION)?);
     let lsn = if part.columns() > LSN { part.column(LSN)? } else { Column::Same(0) };
-    let (mut raws, mut all_words) = (raw.rows(), words.rows());
-    for row in 0..part.rows.len() {
-        let (Some(ts_ms), Some(quality), Some(seq)) = (ts_ms.at(within.start + row), quality.at(row), seq.at(row)) else {
-            return Err(impossible());
-        };
-        let (Some(version), Some(lsn)) = (version.at(row), lsn.at(row)) else { return Err(impossible()) };
+    let (mut raws, mut all_words, mut times) = (raw.rows(), words.rows(), ts_ms.from(within.start));
+    let (mut qualities, mut seqs, mut versions, mut lsns) = (quality.from(0), seq.from(0), version.from(0), lsn.from(0));
+    for _row in part.rows {
+        let (Some(ts_ms), Some(quality), Some(seq)) = (times.next(), qualities.next(), seqs.next()) else { return Err(impossible()) };
+        let (Some(version), Some(lsn)) = (versions.next(), lsns.next()) else { return Err(impossible()) };
         visit(Sample {
             ts_ms,
             raw: raws.next(),

@@ -13,11 +13,13 @@ mod frame;
 mod log;
 mod record;
 mod replay;
+mod rescue;
 
 pub(crate) use frame::PAYLOAD_BYTES_MAX;
 pub(crate) use log::Wal;
 pub(crate) use record::{Record, RecordWriter, RowsHead};
 pub(crate) use replay::{Reading, replay};
+pub(crate) use rescue::{Gap, rescue};
 
 use std::path::PathBuf;
 

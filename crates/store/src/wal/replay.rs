@@ -73,7 +73,7 @@ pub(crate) fn first_lsn_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_suffix(".wal")?.parse().ok()
 }
 
-fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, WalError> {
+pub(super) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, WalError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(WalError::io("list", dir))? {
         let path = entry.map_err(WalError::io("list", dir))?.path();
