@@ -47,18 +47,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
 
     let counts = Counts::of(&before, calendar.midnight(baseline.end()));
     let sufficiency = counts.judge(question.commodity == Commodity::Electricity);
-    let empty = |sufficiency, candidates| Assessment {
-        method: question.method,
-        mode: question.mode,
-        status: Status::NoModel,
-        model: None,
-        r_squared_adj: None,
-        metrics: None,
-        sufficiency,
-        avoided: None,
-        candidates,
-        tried: Vec::new(),
-    };
+    let empty = |sufficiency, candidates| Assessment { candidates, ..Assessment::without_model(question, Status::NoModel, sufficiency) };
     let fit = match fit_spans(&before, &calendar, question.commodity, baseline) {
         Ok(fit) => fit,
         Err(FitError::NoneAdmissible { candidates }) => return Ok(empty(sufficiency, candidates)),

@@ -9,10 +9,10 @@ use super::error::AssessError;
 use super::question::Question;
 use super::series::{Row, Series};
 use super::spans::{self, DAY, HOUR};
-use crate::baseline::Period;
+use crate::baseline::{BASELINE_DAYS, Period};
 
 /// Days of a baseline, and of a reporting period.
-pub(super) const YEAR: u16 = 365;
+pub(super) const YEAR: u16 = BASELINE_DAYS;
 
 /// How the meter's rows tell time.
 #[derive(Clone, Debug)]

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::outcome::{Assessment, SCHEMA};
-use super::question::Question;
+use super::question::{MeterSettings, Question, Site};
 use super::series::{Row, Series};
-use super::{AssessError, Weather, seeded};
+use super::{AssessError, CleaningStep, Weather, cleaning, seeded};
 use crate::baseline::{Commodity, EnergyUnit, TemperatureUnit};
 use crate::model::cea::{Drivers, Election, Measure};
 
 /// The edition of the code that computes: the crate's version, and a number that grows whenever a result could change.
-pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+savings.1");
+pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+savings.2");
 
 /// What the answer was computed from, as far as a digest and a reader need it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Rows of the meter, after what repeats was left out.
     pub meter_rows: usize,
@@ -36,12 +36,15 @@ pub struct Inputs {
     pub drivers_digest: Option<String>,
     /// The question: every setting that decides.
     pub settings: Settings,
+    /// What was done to the meter's rows, in order.
+    #[serde(default)]
+    pub cleaning: Vec<CleaningStep>,
     /// [`CODE_VERSION`] at the time.
     pub code_version: String,
 }
 
 /// The question as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// What the meter measures.
     pub commodity: Commodity,
@@ -61,6 +64,12 @@ pub struct Settings {
     /// What is paid for then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub election: Option<Election>,
+    /// What was told of the site.
+    #[serde(default, skip_serializing_if = "Site::is_plain")]
+    pub site: Site,
+    /// How the meter's rows became energy.
+    #[serde(default, skip_serializing_if = "MeterSettings::is_plain")]
+    pub meter: MeterSettings,
 }
 
 /// An assessment with what it was computed from, and the digest over both.
@@ -80,15 +89,16 @@ pub struct Answer {
 impl Answer {
     /// Answers a question and seals the answer.
     pub fn to(question: &Question, meter: &Series, weather: &Weather) -> Result<Self, AssessError> {
-        let inputs = inputs(question, meter, weather);
-        let assessment = seeded(question, meter, weather, &|| seed(&inputs))?;
+        let (cleaned, log) = cleaning::clean(question, meter);
+        let inputs = inputs(question, meter, weather, log);
+        let assessment = seeded(question, &cleaned, weather, &|| seed(&inputs))?;
         let digest = seal(&assessment, &inputs);
         Ok(Self { schema: SCHEMA.to_owned(), assessment, inputs, digest })
     }
 }
 
 /// What a question is computed from.
-pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather) -> Inputs {
+pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather, cleaning: Vec<CleaningStep>) -> Inputs {
     let drivers = question.drivers.as_ref();
     Inputs {
         meter_rows: meter.rows().len(),
@@ -106,7 +116,10 @@ pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather) -> 
             blackout_end: question.blackout_end,
             measures: drivers.map(|drivers| drivers.plan.allowed.keys().copied().collect()),
             election: drivers.map(|drivers| drivers.election),
+            site: question.site,
+            meter: question.meter,
         },
+        cleaning,
         code_version: CODE_VERSION.to_owned(),
     }
 }

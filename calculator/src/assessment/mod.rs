@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use jiff::civil::date;
-//! use negawatt_calculator::assessment::{Method, Mode, Question, Row, Series, Status, Weather, assess};
+//! use negawatt_calculator::assessment::{MeterSettings, Method, Mode, Question, Row, Series, Site, Status, Weather, assess};
 //! use negawatt_calculator::baseline::{Commodity, EnergyUnit, TemperatureUnit};
 //!
 //! const HOUR: i64 = 3_600;
@@ -25,6 +25,8 @@
 //!     blackout_start: date(2025, 1, 1),
 //!     blackout_end: Some(date(2025, 1, 11)),
 //!     drivers: None,
+//!     site: Site::default(),
+//!     meter: MeterSettings::default(),
 //! };
 //! let answer = assess(&question, &Series::new(meter)?, &Weather { series: Series::new(weather)?, unit: TemperatureUnit::Fahrenheit })?;
 //! assert_eq!(answer.status, Status::Qualified);
@@ -33,7 +35,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cleaning;
 mod compatible;
+mod criteria;
 mod days;
 mod digest;
 mod error;
@@ -46,10 +50,12 @@ mod statistics;
 mod strict;
 mod sufficiency;
 
+pub use cleaning::CleaningStep;
+pub use criteria::{CRITERIA, Criterion};
 pub use digest::{Answer, CODE_VERSION, Inputs, Settings};
 pub use error::{AssessError, Source};
 pub use outcome::{Assessment, AvoidedEnergy, FittedModel, SCHEMA, Status};
-pub use question::Question;
+pub use question::{MeterSettings, Question, Site};
 
 pub use crate::model::{Method, Mode};
 pub use series::{Row, RowFault, Series};
@@ -73,14 +79,16 @@ pub struct Weather {
 /// * Units: energies as [`Question::unit`] says, in and out; temperatures as [`Weather::unit`] says.
 /// * Errors: input that no method may use, with file, row and rule; a baseline that is merely insufficient is an answer.
 pub fn assess(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
-    seeded(question, meter, weather, &|| digest::seed(&digest::inputs(question, meter, weather)))
+    let (meter, log) = cleaning::clean(question, meter);
+    seeded(question, &meter, weather, &|| digest::seed(&digest::inputs(question, &meter, weather, log.clone())))
 }
 
 /// As [`assess`], with where weeks are drawn from, which is asked only when they are.
 fn seeded(question: &Question, meter: &Series, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
-    match (question.method, question.mode) {
+    let assessment = match (question.method, question.mode) {
         (Method::CaltrackDaily, Mode::Compatible) => compatible::daily(question, meter, weather),
         (Method::CaltrackDaily, Mode::Strict) => strict::daily(question, meter, weather),
         _ => other::assess(question, meter, weather, seed),
-    }
+    }?;
+    criteria::judged(assessment, question, meter, weather)
 }

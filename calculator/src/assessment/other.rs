@@ -103,19 +103,8 @@ impl<'a> Rows<'a> {
         self.energy.split_last().map_or(&[], |(_, rows)| rows)
     }
 
-    fn empty(&self, status: Status, sufficiency: Sufficiency) -> Assessment {
-        Assessment {
-            method: self.question.method,
-            mode: self.question.mode,
-            status,
-            model: None,
-            r_squared_adj: None,
-            metrics: None,
-            sufficiency,
-            avoided: None,
-            candidates: Vec::new(),
-            tried: Vec::new(),
-        }
+    const fn empty(&self, status: Status, sufficiency: Sufficiency) -> Assessment {
+        Assessment::without_model(self.question, status, sufficiency)
     }
 
     /// The model with what is known of it; `None` in place of a model is an answer too.
@@ -318,11 +307,15 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     let all = bills(&rows.energy, &rows.temperatures, &cut).map_err(AssessError::Days)?;
     let until = rows.midnight(baseline.end());
     let before = bills_before(&all, until, YEAR);
+    let (before, off_cycle) = on_cycle(before, question.mode, rows.meter.step_seconds());
+    let before = before.as_slice();
     let closed: Vec<Row> =
         before.iter().map(|bill| Row { at: bill.start.as_second(), value: bill.use_wh }).chain([Row { at: 0, value: None }]).collect();
     days::has_use(rows.meter, &closed, baseline.end())?;
     days::reaches(rows.weather, before.last().map_or(0, |bill| bill.end.as_second()), "baseline")?;
     let sufficiency = Counts::of(&spans_of_bills(before, rows.per_unit), until.as_second()).judge_bills(question.mode, before.len());
+    let mut sufficiency = sufficiency;
+    sufficiency.findings.extend(off_cycle);
     let (mut assessment, fitted) = rows.fitted(sufficiency, Observations::Bills(before))?;
     let Some(fitted) = fitted else { return Ok(assessment) };
     let Fitted::CaltrackBilling(fit) = &fitted else { return Ok(assessment) };
@@ -346,6 +339,21 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     avoided.ols_band_noise = band(bands.ols_noise_wh);
     assessment.avoided = Some(avoided);
     Ok(assessment)
+}
+
+/// In strict mode bills that are too short or too long take no part, and are said.
+fn on_cycle(bills: &[Bill], mode: Mode, step: i64) -> (Vec<Bill>, Vec<super::Found>) {
+    let mut bills = bills.to_vec();
+    let mut off: Vec<(super::Criterion, f64)> = Vec::new();
+    for bill in bills.iter_mut().filter(|_| mode == Mode::Strict) {
+        let Some(rule) = super::criteria::off_cycle(bill.days(), step > 45 * DAY) else { continue };
+        bill.use_wh = None;
+        match off.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, count)) => *count += 1.0,
+            None => off.push((rule, 1.0)),
+        }
+    }
+    (bills, off.iter().filter_map(|(rule, count)| rule.found(*count)).collect())
 }
 
 fn spans_of_bills(bills: &[Bill], per_unit: f64) -> Vec<Span> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::question::Question;
 use super::statistics::Statistics;
 use super::sufficiency::Sufficiency;
 use crate::model::{Candidate, CandidateRow, Method, Mode, Parameter, Parameters};
@@ -93,6 +94,24 @@ pub struct Assessment {
     /// Every other candidate: forms, splits, months, methods.
     #[serde(skip)]
     pub tried: Vec<CandidateRow>,
+}
+
+impl Assessment {
+    /// An answer without a model.
+    pub(super) const fn without_model(question: &Question, status: Status, sufficiency: Sufficiency) -> Self {
+        Self {
+            method: question.method,
+            mode: question.mode,
+            status,
+            model: None,
+            r_squared_adj: None,
+            metrics: None,
+            sufficiency,
+            avoided: None,
+            candidates: Vec::new(),
+            tried: Vec::new(),
+        }
+    }
 }
 
 impl From<Parameters> for FittedModel {

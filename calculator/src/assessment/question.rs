@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Commodity, EnergyUnit};
 use crate::model::cea::Drivers;
@@ -26,6 +27,54 @@ pub struct Question {
     pub blackout_end: Option<Date>,
     /// What is known of each day beside the meter, for [`Method::ControlledEnvironment`].
     pub drivers: Option<Drivers>,
+    /// What is known of the site and speaks against its numbers.
+    pub site: Site,
+    /// What the rows of the meter are made of.
+    pub meter: MeterSettings,
+}
+
+/// How the rows of a meter become energy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeterSettings {
+    /// What the transformers divide by: current times voltage transformer.
+    pub multiplier: f64,
+    /// The digits of the register, where rows are readings of it and not what was used.
+    pub register_digits: Option<u8>,
+    /// What the connection carries, kW; much more cannot be energy.
+    pub rated_kw: Option<f64>,
+}
+
+impl Default for MeterSettings {
+    fn default() -> Self {
+        Self { multiplier: 1.0, register_digits: None, rated_kw: None }
+    }
+}
+
+impl MeterSettings {
+    /// Whether rows are energy as they stand.
+    pub(super) fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What no row tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Site {
+    /// Net metering began, ended or changed in the baseline or the reporting period (CalTRACK 2.2.6).
+    pub net_metering_changed: bool,
+    /// A charger of vehicles was installed (CalTRACK 2.2.7).
+    pub electric_vehicle_installed: bool,
+    /// How far the weather station is, km (CalTRACK 2.4).
+    pub station_km: Option<f64>,
+}
+
+impl Site {
+    /// Whether nothing was told.
+    pub(super) fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Question {

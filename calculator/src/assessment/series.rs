@@ -80,6 +80,11 @@ impl Series {
         Ok(Self { rows, repeated, step })
     }
 
+    /// The same instants with other values.
+    pub(super) fn with_rows(&self, rows: Vec<Row>) -> Self {
+        Self { rows, repeated: self.repeated, step: self.step }
+    }
+
     /// The rows in order of time.
     pub fn rows(&self) -> &[Row] {
         &self.rows

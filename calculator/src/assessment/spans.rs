@@ -5,13 +5,12 @@
 //! listed divergence. Nothing here asks a zone: the caller has cut the period already.
 
 use super::series::{Row, Series};
+use crate::baseline::HALF_DAY_HOURS;
 
 pub(super) const HOUR: i64 = 3_600;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// Rows further apart than the longest civil day have missing days between them.
 const LONGEST_DAY: i64 = 25 * HOUR;
-/// A day needs more hours than this (CalTRACK 2.2.2.3, as the published program has it: half a day, strictly more).
-const HALF_DAY: u32 = 12;
 
 /// A day of the meter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +90,8 @@ pub(super) fn warm(spans: &mut [Span], hourly: &[Row], to_fahrenheit: impl Fn(f6
             index += 1;
         }
         span.present = all;
-        let enough = if span.hours > 24 { all * 10 >= span.hours * 9 && count > HALF_DAY } else { span.hours > HALF_DAY && count > 0 };
+        let enough =
+            if span.hours > 24 { all * 10 >= span.hours * 9 && count > HALF_DAY_HOURS } else { span.hours > HALF_DAY_HOURS && count > 0 };
         span.mean_f = enough.then(|| sum / f64::from(count));
     }
 }

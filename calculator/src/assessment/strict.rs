@@ -24,18 +24,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     let civil = Civil { question, meter, weather, calendar: &calendar, zone: question.zone.clone().unwrap_or(jiff::tz::TimeZone::UTC) };
     days::reaches(weather, rows.last().map_or(0, |row| row.at), "baseline")?;
     let (energy, temperatures) = civil.days(baseline)?;
-    let empty = |status, sufficiency| Assessment {
-        method: question.method,
-        mode: question.mode,
-        status,
-        model: None,
-        r_squared_adj: None,
-        metrics: None,
-        sufficiency,
-        avoided: None,
-        candidates: Vec::new(),
-        tried: Vec::new(),
-    };
+    let empty = |status, sufficiency| Assessment::without_model(question, status, sufficiency);
     let qualified = match qualify(&energy, &temperatures, question.commodity, baseline) {
         Ok(qualified) => qualified,
         Err(refused) => return Ok(empty(Status::Disqualified, of_refused(&refused))),

@@ -5,15 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::spans::{DAY, Span};
-use crate::baseline::Severity;
+use crate::baseline::{BASELINE_DAYS, COVERAGE, Severity};
 use crate::model::Mode;
 
-/// Days that a baseline has.
-const BASELINE_DAYS: i64 = 365;
 /// Days that a baseline of bills may be longer or shorter.
 const BILLING_TOLERANCE: i64 = 35;
-/// Least share of the baseline's days that are valid.
-const DAILY_COVERAGE: f64 = 0.9;
 
 /// Whether the baseline may be used, and everything that speaks against it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,7 +74,7 @@ impl Counts {
         let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Self::default() };
         let end_gap = (cut - last.end()).div_euclid(DAY).max(0);
         let complete = |span: &Span| span.value.is_some() && span.mean_f.is_some();
-        let warm = |span: &Span| span.hours > 0 && f64::from(span.present) / f64::from(span.hours) > DAILY_COVERAGE;
+        let warm = |span: &Span| span.hours > 0 && f64::from(span.present) / f64::from(span.hours) > COVERAGE;
         // The published program blanks a day that lacks either before it counts, so that both counts see the same days.
         let days = |valid: &dyn Fn(&Span) -> bool| whole(spans.iter().filter(|span| valid(span)).map(Span::days).sum());
         let mut values: Vec<f64> =
@@ -115,15 +111,10 @@ impl Counts {
             return judged;
         }
         let span = self.n_days_total - self.n_days_end_gap;
-        judged.findings.retain(|found| found.name != "incorrect_number_of_total_days" || (span - BASELINE_DAYS).abs() > BILLING_TOLERANCE);
-        let count = u16::try_from(bills).unwrap_or(u16::MAX);
-        if bills < crate::model::BILLS_MIN {
-            let message = format!("house: bills in the baseline: {count}, allowed at least {}", crate::model::BILLS_MIN);
-            let limit = u16::try_from(crate::model::BILLS_MIN).unwrap_or(u16::MAX);
-            let (name, clause) = ("too_few_bills".to_owned(), "house".to_owned());
-            let (measured, limit) = (f64::from(count), f64::from(limit));
-            judged.findings.push(Found { name, clause, severity: Severity::Disqualification, measured, limit, message });
-        }
+        judged
+            .findings
+            .retain(|found| found.name != "incorrect_number_of_total_days" || (span - i64::from(BASELINE_DAYS)).abs() > BILLING_TOLERANCE);
+        judged.findings.extend(super::criteria::TOO_FEW_BILLS.found(f64::from(u16::try_from(bills).unwrap_or(u16::MAX))));
         let failed = judged.findings.iter().any(|found| found.severity == Severity::Disqualification);
         judged.status = if failed { Verdict::Fail } else { Verdict::Pass };
         judged
@@ -152,15 +143,23 @@ impl Counts {
             0.0,
             "days with negative use, which may be export",
         );
-        let length = self.n_days_total == BASELINE_DAYS;
-        find("incorrect_number_of_total_days", "2.2.1.1", Disqualification, length, total, BASELINE_DAYS as f64, "days in the baseline");
+        let length = self.n_days_total == i64::from(BASELINE_DAYS);
+        find(
+            "incorrect_number_of_total_days",
+            "2.2.1.1",
+            Disqualification,
+            length,
+            total,
+            f64::from(BASELINE_DAYS),
+            "days in the baseline",
+        );
         for (name, days, what) in [
             ("too_many_days_with_missing_data", self.n_valid_days, "share of days with energy and weather"),
             ("too_many_days_with_missing_meter_data", self.n_valid_meter_data_days, "share of days with energy"),
             ("too_many_days_with_missing_temperature_data", self.n_valid_temperature_data_days, "share of days with weather"),
         ] {
             let share = share(days);
-            find(name, "2.2.1.2", Disqualification, share >= DAILY_COVERAGE, share, DAILY_COVERAGE, what);
+            find(name, "2.2.1.2", Disqualification, share >= COVERAGE, share, COVERAGE, what);
         }
         let extreme = self.n_extreme_values;
         find(

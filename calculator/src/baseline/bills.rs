@@ -9,13 +9,10 @@ use serde::{Deserialize, Serialize};
 use units::FacilityCalendar;
 
 use super::days::{DaysError, Reading, distinct, mean_of_hours, minutes_between, one_unit, split};
+use super::limits::{COVERAGE, HALF_DAY_HOURS};
 use super::rows::{EnergyRow, TemperatureRow};
 use crate::degree_days;
 
-/// Least share of a period's hours that must have a temperature (CalTRACK 2.2.3.2).
-const HOURS_COVERAGE: f64 = 0.9;
-/// More than this many hours of a day must have a temperature (CalTRACK 2.2.2.3).
-const DAY_HOURS: u32 = 12;
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// One billing period.
@@ -121,10 +118,10 @@ fn days_of_weather(weather: &[Reading], start: Timestamp, end: Timestamp, cut: &
         let (mean_f, present) = mean_of_hours(inside, from);
         hours += present;
         days_total += 1;
-        days_f.extend(mean_f.filter(|_| present > DAY_HOURS));
+        days_f.extend(mean_f.filter(|_| present > HALF_DAY_HOURS));
     }
     let hours_total = f64::from(i32::try_from(end.duration_since(start).as_mins()).unwrap_or(i32::MAX)) / 60.0;
-    if f64::from(hours) < HOURS_COVERAGE * hours_total {
+    if f64::from(hours) < COVERAGE * hours_total {
         days_f.clear();
     }
     Ok((days_f, days_total))

@@ -8,13 +8,17 @@
 mod bills;
 mod days;
 mod hours;
+mod limits;
 mod period;
 mod rows;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod sufficiency;
 
 pub use bills::{Bill, Cut, bills, bills_after, bills_before};
 pub use days::{Day, DaysError, EnergyDay, TemperatureDay, energy_days, join, temperature_days};
 pub use hours::{Hour, hours};
+pub(crate) use limits::{BASELINE_DAYS, COVERAGE, HALF_DAY_HOURS};
 pub(crate) use period::day_number;
 pub use period::{Period, PeriodError};
 pub use rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow, TemperatureUnit};

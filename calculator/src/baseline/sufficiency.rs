@@ -11,12 +11,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::days::{Day, EnergyDay, TemperatureDay};
+use super::limits::{BASELINE_DAYS, COVERAGE};
 use super::{Commodity, Period};
-
-/// Days of a daily baseline (CalTRACK 3.1.3).
-const BASELINE_DAYS: f64 = 365.0;
-/// Least share of days with energy and weather (CalTRACK 2.2.1.2).
-const COVERAGE: f64 = 0.9;
 
 /// One rule of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -243,7 +239,7 @@ fn qualify_days(
     let mut violations = Vec::new();
     let mut warnings = Vec::new();
     let total = days.len() as f64;
-    check(&mut violations, Finding::new(Clause::Length, total, Bound::Exactly, BASELINE_DAYS));
+    check(&mut violations, Finding::new(Clause::Length, total, Bound::Exactly, f64::from(BASELINE_DAYS)));
     check(&mut violations, Finding::new(Clause::UniqueDays, f64::from(repeated), Bound::AtMost, 0.0));
     check(&mut violations, Finding::new(Clause::FiniteValues, f64::from(not_finite), Bound::AtMost, 0.0));
     let share = |present: fn(&Day) -> bool| days.iter().filter(|day| present(day)).count() as f64 / total;

@@ -10,7 +10,7 @@ use super::billing::{BillingFit, fit_bills};
 use super::candidate::Candidate;
 use super::cea::{CeaDay, CeaError, CeaFit, Drivers, fit_cea};
 use super::change_point::{ChangePointFit, ChangePointKind, ChangePointModel, ChangePointSearch, fit_change_points};
-use super::hourly::{HourlyFit, fit_hours};
+use super::hourly::{ByMonth, HourlyFit, fit_hours};
 use super::method::{Method, Mode};
 use super::parameters::Parameters;
 use super::select::{Fit, FitError, fit};
@@ -308,7 +308,11 @@ impl Fitted {
             // A model per day can be asked about days, whatever it was fitted to: that is how a normal year is priced.
             (Self::CaltrackBilling(fit), Conditions::Days(days)) => Ok(days.iter().map(|day| of_day(&fit.model, day)).collect()),
             (Self::CaltrackDaily(fit), Conditions::Bills(bills)) => Ok(bills.iter().map(|bill| of_bill(&fit.model, bill)).collect()),
-            (Self::CaltrackHourly(fit), Conditions::Hours(hours)) => Ok(hours.iter().map(|hour| of_segments(fit, hour)).collect()),
+            (Self::CaltrackHourly(fit), Conditions::Hours(hours)) => {
+                let months = ByMonth::of(&fit.segments);
+                let load = |hour: &Hour| split(hour.temperature_f?, |degrees| months.expected_wh(hour.month, hour.hour_of_week, degrees));
+                Ok(hours.iter().map(load).collect())
+            }
             (Self::Towt(fit), Conditions::Hours(hours)) if fit.slots == 168 => {
                 let load = |hour: &Hour| split(hour.temperature_f?, |degrees| fit.expected_wh(hour.hour_of_week.into(), degrees));
                 Ok(hours.iter().map(load).collect())
@@ -323,11 +327,6 @@ impl Fitted {
             (_, rows) => Err(MethodError::Rows { method: self.method(), rows: rows.noun(), wanted: wanted(self.method()) }),
         }
     }
-}
-
-fn of_segments(fit: &HourlyFit, hour: &Hour) -> Option<Load> {
-    let segment = fit.segment(hour.month)?;
-    split(hour.temperature_f?, |degrees| segment.expected_wh(hour.hour_of_week, degrees))
 }
 
 /// Between these temperatures nothing is called heating or cooling, °F: the knees of the degree hours that the methods use.

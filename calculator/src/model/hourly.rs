@@ -76,6 +76,33 @@ impl HourlyFit {
     }
 }
 
+/// The models by their months, with the occupied hours at hand: for many hours one after another.
+#[derive(Debug)]
+pub(super) struct ByMonth<'a>([Option<(&'a Segment, [bool; WEEK])>; 12]);
+
+impl<'a> ByMonth<'a> {
+    pub(super) fn of(segments: &'a [Segment]) -> Self {
+        let mut months = [None; 12];
+        for segment in segments {
+            let mut own = [false; WEEK];
+            if !segment.slopes_occupied.is_empty() {
+                segment.occupied.iter().for_each(|slot| own[usize::from(*slot).min(WEEK - 1)] = true);
+            }
+            months[usize::from(segment.month.clamp(1, 12)) - 1] = Some((segment, own));
+        }
+        Self(months)
+    }
+
+    /// As [`HourlyFit::expected_wh`].
+    pub(super) fn expected_wh(&self, month: u8, hour_of_week: u8, temperature_f: f64) -> Option<f64> {
+        let (segment, own) = self.0.get(usize::from(month).checked_sub(1)?)?.as_ref()?;
+        let slot = usize::from(hour_of_week);
+        let level = (*segment.levels.get(slot)?)?;
+        let slopes = if *own.get(slot)? { &segment.slopes_occupied } else { &segment.slopes };
+        Some(level + Bins(&segment.endpoints_f).response(slopes, temperature_f))
+    }
+}
+
 impl Segment {
     fn new(month: usize, endpoints_f: Vec<f64>, occupied: &[bool; WEEK], parts: (Solution, Option<Solution>)) -> Self {
         let (other, own) = parts;
@@ -115,6 +142,8 @@ impl Segment {
 struct Row {
     slot: u8,
     temperature_f: f64,
+    /// Cooling and heating degree hours.
+    degrees: [f64; 2],
     use_wh: f64,
 }
 
@@ -129,7 +158,8 @@ pub fn fit_hours(hours: &[Hour], commodity: Commodity) -> Result<HourlyFit, FitE
     let mut months: [Vec<Row>; 12] = std::array::from_fn(|_| Vec::with_capacity(744));
     for hour in hours {
         let (Some(use_wh), Some(temperature_f)) = (hour.use_wh, hour.temperature_f) else { continue };
-        months[month_of(hour)].push(Row { slot: hour.hour_of_week.min(167), temperature_f, use_wh });
+        let degrees = degree_hours(temperature_f);
+        months[month_of(hour)].push(Row { slot: hour.hour_of_week.min(167), temperature_f, degrees, use_wh });
     }
     let used: usize = months.iter().map(Vec::len).sum();
     if used == 0 {
@@ -167,8 +197,12 @@ pub fn fit_hours(hours: &[Hour], commodity: Commodity) -> Result<HourlyFit, FitE
         })
         .collect();
     let residuals_wh = residuals(hours, &segments);
+    let mut by_month: [Vec<(&Hour, &Option<f64>)>; 12] = std::array::from_fn(|_| Vec::with_capacity(744));
+    for row in hours.iter().zip(&residuals_wh) {
+        by_month[month_of(row.0)].push(row);
+    }
     for segment in &mut segments {
-        let own = hours.iter().zip(&residuals_wh).filter(|(hour, _)| hour.month == segment.month);
+        let own = by_month[usize::from(segment.month.clamp(1, 12)) - 1].iter().copied();
         segment.metrics = metrics_of_hours(own, segment.quantities());
     }
     let quantities = segments.iter().fold(0_u16, |sum, segment| sum.saturating_add(segment.quantities()));
@@ -196,7 +230,7 @@ impl Plain {
     fn of(rows: &[Row]) -> Self {
         let mut products = [[0.0; 4]; 4];
         for row in rows {
-            let [cooling, heating] = degree_hours(row.temperature_f);
+            let [cooling, heating] = row.degrees;
             let values = [1.0, cooling, heating, row.use_wh];
             for (products, value) in products.iter_mut().zip(values) {
                 for (product, other) in products.iter_mut().zip(values) {
@@ -248,7 +282,7 @@ fn occupancy(months: &[Vec<Row>; 12], plain: &[Plain], near: [(usize, f64); 3]) 
     let [intercept, cooling, heating] = sum.solve();
     let (mut above, mut all) = ([0_u32; WEEK], [0_u32; WEEK]);
     for row in near.iter().flat_map(|(month, _)| &months[*month]) {
-        let [c, h] = degree_hours(row.temperature_f);
+        let [c, h] = row.degrees;
         let slot = usize::from(row.slot);
         all[slot] += 1;
         above[slot] += u32::from(row.use_wh - (intercept + cooling * c + heating * h) > 0.0);
@@ -306,11 +340,11 @@ fn kept_endpoints(months: [[u32; 7]; 3]) -> [bool; 6] {
 }
 
 fn residuals(hours: &[Hour], segments: &[Segment]) -> Vec<Option<f64>> {
-    let mut by_month: [Option<&Segment>; 12] = [None; 12];
-    for segment in segments {
-        by_month[usize::from(segment.month) - 1] = Some(segment);
-    }
-    hours.iter().map(|hour| Some(hour.use_wh? - by_month[month_of(hour)]?.expected_wh(hour.hour_of_week, hour.temperature_f?)?)).collect()
+    let by_month = ByMonth::of(segments);
+    hours
+        .iter()
+        .map(|hour| Some(hour.use_wh? - by_month.expected_wh(hour.month.clamp(1, 12), hour.hour_of_week, hour.temperature_f?)?))
+        .collect()
 }
 
 fn metrics_of_hours<'a>(rows: impl Iterator<Item = (&'a Hour, &'a Option<f64>)>, quantities: u16) -> Metrics {

@@ -134,24 +134,16 @@ fn of_grid(candidate: &Candidate, unit_wh: f64, taken: (Option<f64>, Option<f64>
 
 #[cfg(test)]
 mod tests {
-    use jiff::civil::date;
-
     use super::super::{Method, Mode, Observations, fit_best, fit_by};
-    use crate::baseline::{Baseline, Commodity, EnergyDay, Period, TemperatureDay, qualify};
+    use crate::baseline::simulated::year;
+    use crate::baseline::{Baseline, Commodity};
 
     fn baseline() -> Baseline {
-        let period = Period::before(date(2025, 1, 1), 365).unwrap();
-        let (energy, weather): (Vec<_>, Vec<_>) = period
-            .dates()
-            .zip(0_i32..)
-            .map(|(date, day)| {
-                let mean_f = 20.0 + f64::from(day * 29 % 61);
-                let weekend = date.weekday().to_monday_zero_offset() >= 5;
-                let wh = if weekend { 12_000.0 } else { 30_000.0 } + 800.0 * (55.0 - mean_f).max(0.0) + f64::from(day * 13 % 17) * 90.0;
-                (EnergyDay::whole(date, Some(wh)), TemperatureDay::whole(date, Some(mean_f)))
-            })
-            .unzip();
-        qualify(&energy, &weather, Commodity::Electricity, period).unwrap()
+        year(|date, day, mean_f| {
+            let weekend = date.weekday().to_monday_zero_offset() >= 5;
+            let base = if weekend { 12_000.0 } else { 30_000.0 };
+            base + 800.0 * (55.0 - mean_f).max(0.0) + f64::from(day * 13 % 17) * 90.0
+        })
     }
 
     #[test]

@@ -58,9 +58,14 @@ impl GridSums {
 
 /// Days in order of temperature, stable in time.
 fn ascending(temperatures: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..temperatures.len()).collect();
-    order.sort_by(|a, b| temperatures[*a].total_cmp(&temperatures[*b]));
-    order
+    // Whole numbers that lie in order as the temperatures do, each with its row, so that equal ones keep their order.
+    let key = |degrees: f64| {
+        let bits = degrees.to_bits().cast_signed();
+        bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
+    };
+    let mut order: Vec<(i64, usize)> = temperatures.iter().enumerate().map(|(row, degrees)| (key(*degrees), row)).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, row)| row).collect()
 }
 
 fn sweep(points: impl Iterator<Item = f64>, days: impl Iterator<Item = (f64, f64)>) -> Vec<Sums> {

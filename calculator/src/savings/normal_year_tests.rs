@@ -1,7 +1,7 @@
 use jiff::civil::date;
 
 use super::*;
-use crate::baseline::{Commodity, EnergyDay, Period, TemperatureDay, qualify};
+use crate::baseline::{Commodity, simulated};
 use crate::model::{Method, Mode, Observations, fit_by};
 use crate::savings::compare;
 
@@ -10,17 +10,7 @@ fn year() -> Vec<f64> {
 }
 
 fn model(base: f64, slope: f64, method: Method) -> Fitted {
-    let period = Period::before(date(2025, 1, 1), 365).unwrap();
-    let (energy, weather): (Vec<_>, Vec<_>) = period
-        .dates()
-        .zip(0_i32..)
-        .map(|(date, day)| {
-            let mean_f = 20.0 + f64::from(day * 29 % 61);
-            let wh = base + slope * (55.0 - mean_f).max(0.0) + f64::from(day * 13 % 17) * 20.0;
-            (EnergyDay::whole(date, Some(wh)), TemperatureDay::whole(date, Some(mean_f)))
-        })
-        .unzip();
-    let baseline = qualify(&energy, &weather, Commodity::Electricity, period).unwrap();
+    let baseline = simulated::year(|_, day, mean_f| base + slope * (55.0 - mean_f).max(0.0) + f64::from(day * 13 % 17) * 20.0);
     fit_by(method, Mode::Strict, Commodity::Electricity, Observations::Days(&baseline)).unwrap()
 }
 

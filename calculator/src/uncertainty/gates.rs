@@ -45,6 +45,19 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// All of them in the order in which they are tried.
+    pub const ALL: [Self; 9] = [
+        Self::Guideline14Cv,
+        Self::Guideline14Bias,
+        Self::Guideline14Performance,
+        Self::AdvancedCv,
+        Self::AdvancedBias,
+        Self::AdvancedRSquared,
+        Self::Ipmvp,
+        Self::CaltrackNonWires,
+        Self::CaltrackPayForPerformance,
+    ];
+
     /// Its name where people read it.
     pub const fn name(self) -> &'static str {
         match self {

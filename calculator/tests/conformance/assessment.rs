@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
-use negawatt_calculator::assessment::{Answer, Method, Mode, Question, Row, Series, Status, Verdict, Weather};
+use negawatt_calculator::assessment::{Answer, MeterSettings, Method, Mode, Question, Row, Series, Site, Status, Verdict, Weather};
 use negawatt_calculator::baseline::{Commodity, EnergyUnit, TemperatureUnit};
 
 use crate::fixtures::{assert_close, expected, instant, number, table, value};
@@ -28,6 +28,8 @@ fn question(commodity: Commodity, mode: Mode) -> Question {
         blackout_start: date(2016, 12, 26),
         blackout_end: Some(date(2017, 1, 4)),
         drivers: None,
+        site: Site::default(),
+        meter: MeterSettings::default(),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The four billing samples of eemeter, monthly and of two months: every candidate, the winner, savings and bands.
 
 use jiff::tz::TimeZone;
-use negawatt_calculator::baseline::{Bill, Commodity, Cut, EnergyRow, EnergyUnit, bills, bills_after, bills_before};
+use negawatt_calculator::baseline::{Bill, Commodity, Cut, bills, bills_after, bills_before};
 use negawatt_calculator::model::{BillingFit, Conditions, Fitted, Method, Mode, Observations, Search, fit_bills, fit_by};
 use negawatt_calculator::savings::{Comparison, compare};
 use negawatt_calculator::uncertainty::{Cadence, bands_of};
 
 use crate::caltrack_daily::candidates_agree;
-use crate::fixtures::{BLACKOUT_END, BLACKOUT_START, assert_close, document, instant, number, table, temperatures, value};
+use crate::fixtures::{
+    BLACKOUT_END, BLACKOUT_START, assert_close, commodity_of, document, energy_rows, instant, midnight, number, table, temperatures, value,
+};
 
 pub(crate) struct Meter {
     pub(crate) commodity: Commodity,
@@ -16,15 +18,9 @@ pub(crate) struct Meter {
 }
 
 pub(crate) fn meter(name: &str, cut: &Cut) -> Meter {
-    let reads: Vec<EnergyRow> = table(&format!("{name}.csv.gz"))
-        .iter()
-        .map(|row| EnergyRow { start: instant(&row[0]), value: value(&row[1]), unit: EnergyUnit::KilowattHour })
-        .collect();
-    let all = bills(&reads, &temperatures(), cut).unwrap();
-    let midnight = |date: jiff::civil::Date| date.to_zoned(TimeZone::UTC).unwrap().timestamp();
-    let commodity = if name.contains("gas") { Commodity::Gas } else { Commodity::Electricity };
+    let all = bills(&energy_rows(name), &temperatures(), cut).unwrap();
     Meter {
-        commodity,
+        commodity: commodity_of(name),
         baseline: bills_before(&all, midnight(BLACKOUT_START), 365).to_vec(),
         reporting: bills_after(&all, midnight(BLACKOUT_END), 365).to_vec(),
     }

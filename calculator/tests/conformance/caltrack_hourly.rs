@@ -1,21 +1,17 @@
 //! The two hourly samples of eemeter: bins, occupancy, statistics of each month, and every hour of the reporting year.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use negawatt_calculator::baseline::{Commodity, EnergyRow, EnergyUnit, Hour, hours};
+use negawatt_calculator::baseline::{Commodity, Hour, hours};
 use negawatt_calculator::model::{Conditions, Fitted, HourlyFit, Method, Mode, Observations, fit_by};
 use negawatt_calculator::savings::compare;
 
-use crate::fixtures::{assert_close, baseline_period, document, instant, number, reporting_period, table, temperatures, value};
+use crate::fixtures::{
+    assert_close, baseline_period, document, energy_rows, instant, midnight, number, reporting_period, table, temperatures, value,
+};
 
 /// The hours of the baseline and of the reporting year, in UTC as the reference ran.
 pub(crate) fn sample(meter: &str) -> (Vec<Hour>, Vec<Hour>) {
-    let rows: Vec<EnergyRow> = table(&format!("{meter}.csv.gz"))
-        .iter()
-        .map(|row| EnergyRow { start: instant(&row[0]), value: value(&row[1]), unit: EnergyUnit::KilowattHour })
-        .collect();
-    let weather = temperatures();
-    let midnight = |date: jiff::civil::Date| -> Timestamp { date.to_zoned(TimeZone::UTC).unwrap().timestamp() };
+    let (rows, weather) = (energy_rows(meter), temperatures());
     let of = |period: negawatt_calculator::baseline::Period| {
         hours(&rows, 60, &weather, &TimeZone::UTC, midnight(period.first()), midnight(period.end())).unwrap()
     };

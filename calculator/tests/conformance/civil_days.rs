@@ -6,12 +6,12 @@ use negawatt_calculator::baseline::{Commodity, Period, energy_days, join, qualif
 use negawatt_calculator::model::{Search, fit};
 use negawatt_calculator::savings::avoided;
 
-use crate::fixtures::{baseline_period, hourly_energy, reporting_period, temperatures};
+use crate::fixtures::{baseline_period, energy_rows, reporting_period, temperatures};
 
 #[test]
 fn civil_days_give_the_savings_that_shifted_days_miss() {
     let zone = TimeZone::get("America/Chicago").unwrap();
-    let (rows, weather) = (hourly_energy(), temperatures());
+    let (rows, weather) = (energy_rows("il-electricity-cdd-hdd-hourly"), temperatures());
     let days = |period: Period| energy_days(&rows, 60, &zone, period, Commodity::Electricity).unwrap();
     let means = |period: Period| temperature_days(&weather, &zone, period).unwrap();
 

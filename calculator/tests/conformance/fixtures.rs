@@ -64,13 +64,23 @@ pub(crate) fn daily(name: &str) -> Vec<EnergyDay> {
         .collect()
 }
 
+pub(crate) fn midnight(date: Date) -> Timestamp {
+    date.to_zoned(TimeZone::UTC).unwrap().timestamp()
+}
+
+/// What the meter of a sample measures.
+pub(crate) fn commodity_of(meter: &str) -> Commodity {
+    if meter.contains("gas") { Commodity::Gas } else { Commodity::Electricity }
+}
+
 pub(crate) fn temperatures() -> Vec<TemperatureRow> {
     let rows = table("il_temperature_hourly.csv.gz");
     rows.iter().map(|row| TemperatureRow { at: instant(&row[0]), value: value(&row[1]), unit: TemperatureUnit::Fahrenheit }).collect()
 }
 
-pub(crate) fn hourly_energy() -> Vec<EnergyRow> {
-    let rows = table("il-electricity-cdd-hdd-hourly.csv.gz");
+/// The rows of a meter of the samples; one unit is read as a kWh.
+pub(crate) fn energy_rows(meter: &str) -> Vec<EnergyRow> {
+    let rows = table(&format!("{meter}.csv.gz"));
     rows.iter().map(|row| EnergyRow { start: instant(&row[0]), value: value(&row[1]), unit: EnergyUnit::KilowattHour }).collect()
 }
 

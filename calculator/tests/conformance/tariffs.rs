@@ -13,12 +13,12 @@ use negawatt_calculator::tariff::{
 use negawatt_calculator::tariff::{EnergySlot, Flat, PricePeriod, TimeOfUse};
 use rust_decimal::Decimal;
 
-use crate::fixtures::{document, hourly_energy};
+use crate::fixtures::{document, energy_rows};
 
 /// The load of the year, hour by hour.
 fn load() -> Profile {
     let (first, end): (Timestamp, Timestamp) = ("2017-01-01T00:00:00Z".parse().unwrap(), "2018-01-01T00:00:00Z".parse().unwrap());
-    let rows = hourly_energy();
+    let rows = energy_rows("il-electricity-cdd-hdd-hourly");
     let year = rows.iter().filter(|row| (first..end).contains(&row.start));
     let wh: Vec<i64> = year.map(|row| format!("{:.0}", row.value.unwrap() * 20_000.0).parse().unwrap()).collect();
     assert_eq!(wh.len(), 8_760, "the sample of 2017 has no gap");

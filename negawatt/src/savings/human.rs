@@ -25,6 +25,9 @@ pub(super) fn answer(answer: &Answer, about: About) -> String {
             Status::Disqualified => "disqualified: numbers below are for comparison, and no invoice may rest on them",
         },
     );
+    for step in answer.inputs.cleaning.iter().filter(|step| !step.found.is_empty()) {
+        line("cleaning", &format!("{}. {}: {}; {} rows, {:.3} {unit}", step.step, step.name, step.found, step.rows, step.energy));
+    }
     for finding in &assessment.sufficiency.findings {
         let name = if finding.severity == Severity::Disqualification { "forbidden by" } else { "look at" };
         line(name, &finding.message);

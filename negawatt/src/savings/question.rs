@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use calculator::assessment::{Answer, AssessError, Method, Mode, Question, Series, Source, Weather};
+use calculator::assessment::{Answer, AssessError, MeterSettings, Method, Mode, Question, Series, Site, Source, Weather};
 use calculator::baseline::{Commodity, EnergyUnit};
 use calculator::model::cea::{Election, Measure};
 use clap::ValueEnum;
@@ -54,6 +54,24 @@ pub(crate) struct Args {
     /// Pay for energy at the output that was reached, and not at that of the baseline's relation.
     #[arg(long, requires = "drivers")]
     pub(super) productivity: bool,
+    /// What the transformers divide by: the ratio of current times that of voltage.
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    pub(super) multiplier: f64,
+    /// The rows are readings of a register of so many digits, and not what was used.
+    #[arg(long, value_name = "DIGITS", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub(super) register_digits: Option<u8>,
+    /// What the connection carries; a fifth more cannot be energy and is missing.
+    #[arg(long, value_name = "KW")]
+    pub(super) rated_kw: Option<f64>,
+    /// How far the weather station is, km; strict mode flags more than 200.
+    #[arg(long, value_name = "KM")]
+    pub(super) station_km: Option<f64>,
+    /// Net metering began, ended or changed in one of the periods: strict mode excludes the facility.
+    #[arg(long)]
+    pub(super) net_metering_changed: bool,
+    /// A charger of vehicles was installed: strict mode flags it.
+    #[arg(long)]
+    pub(super) ev_installed: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(super) output: Output,
@@ -114,6 +132,12 @@ impl Args {
             blackout_start: self.blackout_start,
             blackout_end: self.blackout_end,
             drivers: self.drivers.as_deref().map(|file| drivers::read(file, &self.measure, election)).transpose()?,
+            meter: self.meter_settings()?,
+            site: Site {
+                net_metering_changed: self.net_metering_changed,
+                electric_vehicle_installed: self.ev_installed,
+                station_km: self.station_km,
+            },
         };
         Ok(Asked { question, meter, weather })
     }
@@ -136,6 +160,15 @@ impl Args {
             Source::Drivers => self.drivers.clone().unwrap_or_default(),
         });
         Refused::data(file, err.row(), err.rule(), daemon::chain(err))
+    }
+
+    fn meter_settings(&self) -> Result<MeterSettings, Refused> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        if !positive(self.multiplier) || self.rated_kw.is_some_and(|kw| !positive(kw)) {
+            let message = "--multiplier and --rated-kw are numbers above zero".to_owned();
+            return Err(Refused::usage(Some(self.meter.clone()), "cleaning 1: every value is a finite number or absent", message));
+        }
+        Ok(MeterSettings { multiplier: self.multiplier, register_digits: self.register_digits, rated_kw: self.rated_kw })
     }
 
     fn unit(&self) -> Result<EnergyUnit, Refused> {

@@ -78,6 +78,12 @@ fn asked_again(args: &Args, files: Files, answer: &Answer) -> question::Args {
         mode: answer.assessment.mode,
         drivers: args.drivers.clone().or(files.files.drivers),
         measure: settings.measures.clone().unwrap_or_default(),
+        multiplier: settings.meter.multiplier,
+        register_digits: settings.meter.register_digits,
+        rated_kw: settings.meter.rated_kw,
+        station_km: settings.site.station_km,
+        net_metering_changed: settings.site.net_metering_changed,
+        ev_installed: settings.site.electric_vehicle_installed,
         productivity: settings.election == Some(Election::Productivity),
         output: args.output,
     }

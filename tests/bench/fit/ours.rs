@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use calculator::assessment::{Answer, Method, Mode, Question, Row, Series, Weather};
+use calculator::assessment::{Answer, MeterSettings, Method, Mode, Question, Row, Series, Site, Weather};
 use calculator::baseline::{
     Baseline, Commodity, Cut, EnergyDay, EnergyRow, EnergyUnit, Hour, Period, TemperatureDay, TemperatureRow, TemperatureUnit, bills,
     bills_before, hours, qualify,
@@ -88,6 +88,8 @@ fn question() -> Question {
         blackout_start: date(2016, 12, 26),
         blackout_end: Some(date(2017, 1, 4)),
         drivers: None,
+        site: Site::default(),
+        meter: MeterSettings::default(),
     }
 }
 
@@ -166,7 +168,8 @@ impl Sample {
         let rows = self.weather.series.rows().get(..HOURS_OF_A_YEAR).ok_or("the sample has no year of hours")?;
         let residuals: Vec<Option<f64>> = rows.iter().map(|row| row.value.map(|degrees| degrees - 50.0)).collect();
         let weights = vec![1.0; residuals.len()];
-        let given = HourlyResiduals { residuals_wh: &residuals, weights: &weights, reporting_hours: HOURS_OF_A_YEAR, levels: 3.0, day_levels: 9.0 };
+        let given =
+            HourlyResiduals { residuals_wh: &residuals, weights: &weights, reporting_hours: HOURS_OF_A_YEAR, levels: 3.0, day_levels: 9.0 };
         Ok(median_us(|| Ok(hourly_interval(&given, DRAWS, 1, CONFIDENCE)?.weeks))? / 1e3)
     }
 
