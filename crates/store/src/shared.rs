@@ -83,7 +83,12 @@ impl Shared {
                 return Ok(inner);
             }
             drop(inner);
-            self.flush().map_err(|err| CommitError::Behind { rows, err })?;
+            // The flush that is under way may be enough: then this commit does not wait for one more.
+            let _one = self.flushing.lock().expect("no thread panics while it flushes");
+            let behind = self.lock().is_behind();
+            if behind {
+                self.flush_all().map_err(|err| CommitError::Behind { rows, err })?;
+            }
         }
     }
 
