@@ -214,6 +214,17 @@ impl Flushed {
         Ok((found, ascending))
     }
 
+    /// Every version of a series in the segments that have anything after an entry of the log.
+    pub(crate) fn scan_since(&self, series: SeriesId, lsn: u64) -> Result<Vec<Sample>, SegmentError> {
+        // Those of the first versions do not say which entries they came from, and nor do their readings.
+        let older: HashSet<i64> = self.segments.iter().filter(|row| row.max_lsn <= lsn && lsn > 0).map(|row| row.id).collect();
+        let mut found = Vec::new();
+        for place in self.places(series).iter().filter(|place| !older.contains(&place.segment)) {
+            self.read(place, |segment| segment.samples(place.span.rows(), |sample| found.push(sample)))?;
+        }
+        Ok(found)
+    }
+
     #[cfg(feature = "frames")]
     /// The series of these segments that lie in the range, by segment.
     pub(crate) fn places_in(&self, series: SeriesId, range: &Range<i64>) -> impl Iterator<Item = &Place> {

@@ -23,6 +23,7 @@ mod complete;
 mod fault;
 mod flush;
 mod flushed;
+mod follow;
 #[cfg(feature = "frames")]
 mod frames;
 mod head;
@@ -51,11 +52,12 @@ pub use care::{
 };
 pub use complete::Completeness;
 pub use flushed::SegmentError;
+pub use follow::{FollowError, Follower, Portion, Position, Sweep};
 #[cfg(feature = "frames")]
 pub use frames::{FrameError, Summary, Values};
 pub use intake::CommitError;
 pub use manifest::ManifestError;
-pub use reader::{Reader, Totals};
+pub use reader::{Reader, SegmentFile, Totals};
 pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Row, Sample, Words};
 pub use seq::AckState;
 pub use series::{SeriesId, SeriesInfo, SeriesKey};

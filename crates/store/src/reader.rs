@@ -30,6 +30,19 @@ pub struct Totals {
     pub counters: Counters,
 }
 
+/// A file of readings of one facility and month of UTC: Parquet, with the names of its series in the metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    pub path: PathBuf,
+    pub tenant: String,
+    pub facility: String,
+    /// `2026-01`.
+    pub month: String,
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
 /// The store as it was at one moment: later commits do not show. It holds no lock and never disturbs the writer.
 #[derive(Debug)]
 pub struct Reader {
@@ -96,6 +109,16 @@ impl Reader {
     #[must_use]
     pub fn all_series(&self) -> Vec<SeriesInfo> {
         self.state.catalogue.iter().map(|(id, key)| SeriesInfo { id, key: key.clone() }).collect()
+    }
+
+    /// What a series is.
+    #[must_use]
+    pub fn key(&self, series: SeriesId) -> Option<&SeriesKey> {
+        self.state.catalogue.get(series)
+    }
+
+    pub(crate) fn series_count(&self) -> usize {
+        self.state.catalogue.len()
     }
 
     /// The readings of a series with `range.start <= ts_ms < range.end`, in order of time, the newest version of each.
@@ -185,6 +208,21 @@ impl Reader {
         }
     }
 
+    /// The files that readings are in: immutable, whole, and known by what they hold.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentFile> {
+        let file = |row: &crate::manifest::SegmentRow| SegmentFile {
+            path: self.dir.join(&row.path),
+            tenant: row.tenant.clone(),
+            facility: row.facility.clone(),
+            month: row.month.clone(),
+            rows: row.rows,
+            bytes: row.bytes,
+            sha256: row.sha256.clone(),
+        };
+        self.flushed.segments().iter().map(file).collect()
+    }
+
     /// Every spool that anything was received of.
     #[must_use]
     pub fn spools(&self) -> Vec<SpoolState> {
@@ -220,7 +258,8 @@ impl Reader {
     }
 
     /// The last entry of the log that is in segments.
-    pub(crate) fn flushed_lsn(&self) -> u64 {
+    #[must_use]
+    pub fn flushed_lsn(&self) -> u64 {
         self.flushed_lsn
     }
 

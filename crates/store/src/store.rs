@@ -198,6 +198,11 @@ impl Store {
         self.lock().archive.state.counters
     }
 
+    /// The last entry of the log: what everybody who follows the store comes to.
+    pub fn last_lsn(&self) -> u64 {
+        self.lock().wal.last_lsn()
+    }
+
     /// Readings in memory, that a restart would read from the log.
     pub fn head_rows(&self) -> usize {
         self.lock().archive.state.head.rows()

@@ -4,6 +4,7 @@ mod amend;
 mod beside;
 mod care;
 mod crash;
+mod follow;
 mod laws;
 mod reading;
 mod salvage;

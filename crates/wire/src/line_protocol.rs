@@ -115,6 +115,19 @@ impl Line {
         Ok(self)
     }
 
+    /// Adds a field with a decimal number: of 64-bit floats, servers take the nearest.
+    ///
+    /// * Errors: as [`Line::new`].
+    pub fn decimal(mut self, key: &str, value: &units::Measured) -> Result<Self, LineError> {
+        if !self.fields.is_empty() {
+            self.fields.push(',');
+        }
+        escape(&mut self.fields, Part::FieldKey, key)?;
+        self.fields.push('=');
+        self.fields.push_str(&value.decimal_text());
+        Ok(self)
+    }
+
     /// Ends the line, without a line feed.
     ///
     /// * Errors: there is no field.

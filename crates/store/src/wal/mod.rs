@@ -14,12 +14,14 @@ mod log;
 mod record;
 mod replay;
 mod rescue;
+mod tail;
 
 pub(crate) use frame::PAYLOAD_BYTES_MAX;
 pub(crate) use log::Wal;
 pub(crate) use record::{Record, RecordWriter, RowsHead};
 pub(crate) use replay::{Reading, replay};
 pub(crate) use rescue::{Gap, rescue};
+pub(crate) use tail::{Next, Tail};
 
 use std::path::PathBuf;
 
