@@ -1,6 +1,7 @@
-//! The command line of the collector: `run`, `check`, `import`; and of its dead letters.
+//! The command line of the collector: `run`, `check`, `import`; and of its dead letters and sinks.
 
 mod deadletters;
+mod sink;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::import::{Import, ImportError, Imported};
 use crate::serve;
 
 pub use deadletters::{DeadLetters, run as run_dead_letters};
+pub use sink::{Sink, run as run_sink};
 
 /// Takes readings from the broker, makes them durable, and acknowledges them.
 #[derive(Clone, Debug, Parser)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use config::{ByteSizeText, DurationText, Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
 use serde::Deserialize;
+use sinks::{RawSink, SinkConfig};
 
 pub use write::{Names, PointRule, WriteConfig, WriteToken};
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub flush_rows: usize,
     /// Who may write over HTTP.
     pub write: WriteConfig,
+    /// Where readings are copied to.
+    pub sinks: Vec<SinkConfig>,
 }
 
 /// How we are known to the broker.
@@ -75,6 +78,7 @@ impl Config {
             message_bytes_max: 1 << 20,
             flush_rows: default_flush_points(),
             write: WriteConfig::default(),
+            sinks: Vec::new(),
         }
     }
 
@@ -102,6 +106,8 @@ struct Raw {
     ingest: RawIngest,
     #[serde(default)]
     write: write::RawWrite,
+    #[serde(default)]
+    sink: Vec<RawSink>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,7 +218,8 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         faults.add(Fault::at("ingest.message_bytes_max", format_args!("{message_bytes_max} is not a useful limit")).allowed("1B–16MiB"));
     }
     let write = write::validate(raw.write, secrets, faults);
-    let (listen, broker, write) = (listen?, broker?, write?);
+    let sinks = sinks::validate(raw.sink, secrets, faults);
+    let (listen, broker, write, sinks) = (listen?, broker?, write?, sinks?);
     faults.is_empty().then(|| Config {
         client_id: raw.broker.client_id,
         login,
@@ -227,6 +234,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
         flush_rows: flush_points,
         write,
+        sinks,
         ..Config::new(raw.store, listen, broker)
     })
 }

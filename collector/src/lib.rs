@@ -5,6 +5,7 @@
 //!        -> ingest: decode, validate, commit a group to the store, then PUBACK in order of arrival
 //!        -> acks: what is durable, told to each gateway at most once per interval
 //! write: line protocol over HTTP, committed before it is answered
+//! sinks: what is stored, copied to other databases at their pace
 //! admin: health, metrics, status, imports
 //! ```
 //!
@@ -20,6 +21,7 @@ mod letters;
 mod live;
 mod mqtt;
 mod serve;
+mod sinks;
 mod write;
 
 pub use config::{Config, Login, Names, PointRule, WriteConfig, WriteToken};

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
 use crate::live::Live;
 use crate::mqtt::{Speaker, Subscriber};
+use crate::sinks::Sinks;
 use crate::write::{self, Writes};
 
 const LOG_FILE_BYTES: u64 = 16 << 20;
@@ -151,10 +152,11 @@ async fn run(
     let (sender, receiver) = mpsc::channel(usize::from(config.receive_maximum));
     let subscriber = Subscriber { config: config.clone(), live: live.clone(), speaker: speaker.clone() };
     let subscriber = tokio::spawn(subscriber.run(sender, stop.clone(), drained.clone()));
+    let sinks = Sinks::start(&config, &store, &clock, &stop);
     let writes = Arc::new(Writes::new(config.clone(), live.clone(), store.clone(), clock.clone(), stop.clone()));
     let (listener, addr) = admin;
     let admin =
-        Admin { config: config.clone(), live: live.clone(), store: store.clone(), clock: clock.clone(), closing: drained.clone() }.router();
+        Admin { config: config.clone(), live: live.clone(), store: store.clone(), clock: clock.clone(), sinks: sinks.shown(), closing: drained.clone() }.router();
     let mut servers = Vec::new();
     match write_listener {
         None => servers.push((addr, listener, admin.merge(write::router(writes.clone())))),
@@ -183,6 +185,7 @@ async fn run(
             }
         }
     }
+    sinks.ended().await;
     ingested.map_err(ServeError::Ingest)?;
     if let Some(err) = writes.failure() {
         return Err(ServeError::Ingest(IngestError::Store(err)));

@@ -44,6 +44,8 @@ enum Role {
     /// What the collector could not read when it came: looks at it, and reads it again.
     #[command(name = "deadletters")]
     DeadLetters(collector::cli::DeadLetters),
+    /// The copies of the readings in other databases: how far they are, and whether they are right.
+    Sink(collector::cli::Sink),
     /// The HTTP interface and its workers.
     Api(api::cli::Args),
     /// An MQTT 5 broker for one machine; capped, and without a memory of its own.
@@ -96,6 +98,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Role::Gateway(args) => gateway::cli::run(args),
         Role::Collector(args) => collector::cli::run(args),
         Role::DeadLetters(args) => collector::cli::run_dead_letters(&args),
+        Role::Sink(args) => collector::cli::run_sink(&args),
         Role::Api(args) => api::cli::run(args, up::profiles()),
         Role::Broker(args) => broker_role(&args),
         Role::Readings(args) => readings::run(&args),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::house::members;
 
 /// Every member, and the members it may depend on when it is built for use. `*` is all of them.
-const ARROWS: [(&str, &[&str]); 23] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("ids", &[]),
     ("units", &[]),
     ("money", &[]),
@@ -20,11 +20,12 @@ const ARROWS: [(&str, &[&str]); 23] = [
     ("report", &["settlement", "ids", "money", "units"]),
     ("store", &["ids", "units"]),
     ("stripe", &["ids", "money"]),
+    ("sinks", &["store", "wire", "ids", "units", "config", "daemon"]),
     ("calculator", &["units"]),
     ("evidence", &["ids", "units", "money", "calculator", "settlement", "ledger", "devices"]),
     ("simulator", &["daemon", "devices", "units"]),
     ("gateway", &["wire", "devices", "ids", "units", "config", "daemon"]),
-    ("collector", &["wire", "store", "ids", "units", "config", "daemon"]),
+    ("collector", &["wire", "store", "sinks", "ids", "units", "config", "daemon"]),
     ("api", &["calculator", "settlement", "ledger", "store", "stripe", "evidence", "report", "money", "ids", "units", "config", "daemon"]),
     ("negawatt", &["*"]),
     ("tests", &["*"]),

@@ -10,16 +10,17 @@ use serde_json::Value;
 use crate::program::{Failure, cargo, is_installed, output, run, say, works};
 
 /// Programs that the peers tests start, and their Debian packages.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("mosquitto", "mosquitto"),
     ("mbpoll", "mbpoll"),
     ("victoria-metrics", "victoria-metrics"),
     ("pdftotext", "poppler-utils"),
     ("qpdf", "qpdf"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// Those of them that Debian starts as services.
-const SERVICES: [&str; 2] = ["mosquitto", "victoria-metrics"];
+const SERVICES: [&str; 3] = ["mosquitto", "victoria-metrics", "postgresql"];
 
 /// Folders of Python packages of the peers tests, with the versions they are written for. sdm_modbus needs an older pymodbus than the
 /// one that our other tests are about.

@@ -7,7 +7,7 @@ use store::Store;
 
 use crate::live::Live;
 
-pub(super) fn render(live: &Live, store: &Store) -> String {
+pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status]) -> String {
     let counters = store.counters();
     let mut page = Page::default();
     page.counter("negawatt_points_received_total", "Points offered since the store was made.", counters.received());
@@ -58,6 +58,7 @@ pub(super) fn render(live: &Live, store: &Store) -> String {
     page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());
     page.gauge("negawatt_head_points", "Points in memory.", store.head_rows());
     page.gauge("negawatt_segment_count", "Segments.", store.segments());
+    page.sinks(sinks);
     let commits = live.commits();
     page.head("negawatt_ingest_commit_seconds", "histogram", "Time from a group of messages to its durability.");
     for (micros, count) in commits.cumulated() {
@@ -91,6 +92,28 @@ impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "gauge", help);
         self.sample(name, value);
+    }
+
+    fn sinks(&mut self, sinks: &[sinks::Status]) {
+        let columns: [(&str, &str, &str, fn(&sinks::Status) -> i128); 7] = [
+            ("negawatt_sink_lsn", "gauge", "Everything up to this entry of the log is in the sink.", |sink| sink.lsn.into()),
+            ("negawatt_sink_lag_lsn", "gauge", "Entries of the log that the sink does not have.", |sink| sink.lag_lsn.into()),
+            ("negawatt_sink_lag_seconds", "gauge", "For so long the sink has not had everything.", |sink| sink.lag_seconds.into()),
+            ("negawatt_sink_written_total", "counter", "Readings the sink has taken, repeats included.", |sink| sink.written.into()),
+            ("negawatt_sink_retried_total", "counter", "Attempts that failed and were repeated.", |sink| sink.retried.into()),
+            ("negawatt_sink_rejected_total", "counter", "Readings the sink refuses; each is a dead letter.", |sink| sink.rejected.into()),
+            ("negawatt_sink_differences", "gauge", "Series and days that the last comparison found different and could not mend.", |sink| {
+                sink.reconciled.as_ref().map_or(0, |done| done.left().into())
+            }),
+        ];
+        for (name, kind, help, value) in columns {
+            if !sinks.is_empty() {
+                self.head(name, kind, help);
+            }
+            for sink in sinks {
+                self.sample(&format!("{name}{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), value(sink));
+            }
+        }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -35,6 +35,7 @@ pub(crate) struct Admin {
     pub(crate) live: Arc<Live>,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sinks: Vec<Arc<sinks::Shown>>,
     /// Cancelled when those who watch have to go.
     pub(crate) closing: CancellationToken,
 }
@@ -50,6 +51,7 @@ impl Admin {
             .route("/v1/imports", post(imports::post))
             .route("/v1/live", get(events::watch))
             .route("/v1/flush", post(flush))
+            .route("/v1/sinks", get(sinks_json))
             .route("/v1/dead-letters", get(letters::list))
             .route("/v1/dead-letters/replay", post(letters::replay_all))
             .route("/v1/dead-letters/{id}", get(letters::show))
@@ -113,8 +115,8 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 async fn metrics_text(State(admin): State<Admin>) -> Result<Response, Problem> {
-    let live = admin.live.clone();
-    let text = admin.blocking(move |store| metrics::render(&live, store)).await?;
+    let (live, sinks, clock) = (admin.live.clone(), admin.sinks.clone(), admin.clock.clone());
+    let text = admin.blocking(move |store| metrics::render(&live, store, &statuses(&sinks, store, &clock))).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
@@ -125,6 +127,17 @@ async fn version() -> Json<serde_json::Value> {
 async fn status_json(State(admin): State<Admin>) -> Result<Json<status::Status>, Problem> {
     let live = admin.live.clone();
     Ok(Json(admin.blocking(move |store| status::Status::of(&live, store)).await?))
+}
+
+fn statuses(sinks: &[Arc<sinks::Shown>], store: &Store, clock: &Arc<dyn Clock>) -> Vec<sinks::Status> {
+    let last_lsn = store.last_lsn();
+    sinks.iter().map(|sink| sink.status(last_lsn, clock.as_ref())).collect()
+}
+
+/// How far each sink is, and why one does not go on.
+async fn sinks_json(State(admin): State<Admin>) -> Result<Json<Vec<sinks::Status>>, Problem> {
+    let (sinks, clock) = (admin.sinks.clone(), admin.clock.clone());
+    Ok(Json(admin.blocking(move |store| statuses(&sinks, store, &clock)).await?))
 }
 
 async fn flush(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Problem> {

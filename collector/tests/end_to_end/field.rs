@@ -110,6 +110,10 @@ impl Field {
     }
 
     pub(crate) fn collector(&self) -> Running {
+        self.collector_with(Vec::new())
+    }
+
+    pub(crate) fn collector_with(&self, sinks: Vec<sinks::SinkConfig>) -> Running {
         let broker = ("127.0.0.1".to_owned(), self.wire.port());
         let mut config = Config {
             ack_interval: Duration::from_millis(20),
@@ -118,6 +122,7 @@ impl Field {
             ..Config::new(self.store().to_owned(), "127.0.0.1:0".parse().unwrap(), broker)
         };
         config.write = writers();
+        config.sinks = sinks;
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let started = Instant::now();

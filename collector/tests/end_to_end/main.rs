@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod field;
+mod sinks_of_it;
+#[expect(dead_code, reason = "the tests of the sinks alone ask it for more")]
+#[path = "../../../crates/sinks/tests/sinks/stub.rs"]
+mod stub;
 mod writes;
 
 use std::time::Duration;

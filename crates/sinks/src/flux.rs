@@ -42,6 +42,7 @@ impl Influx {
                     _ => WriteError::Busy { destination, status: code, said, after: None },
                 })
             }
+            Ok(Ok(Err(RequestError::Deserializing { text }))) => Err(self.not_understood(&format!("{what} ({text})"))),
             Ok(Ok(Err(err))) => Err(WriteError::Unreachable { destination, err: Box::new(err) }),
             Ok(Err(_panicked)) => Err(self.not_understood(what)),
             Err(late) => Err(WriteError::Unreachable { destination, err: Box::new(late) }),
@@ -92,10 +93,6 @@ impl Influx {
         let records = self.ask("the answer to a query", async move { client.query_raw(Some(query)).await }).await?;
         let mut digests = Digests::new();
         for record in records {
-            if let Some(Value::String(said)) = record.values.get("error") {
-                let (status, said) = ("flux".to_owned(), said.clone());
-                return Err(WriteError::Denied { destination: self.config.url.clone(), status, said });
-            }
             let (name, digest) = digest(&record.values).ok_or_else(|| self.not_understood("a row of a query's answer"))?;
             digests.insert(name, digest);
         }

@@ -42,7 +42,7 @@ pub use places::{InfluxConfig, ObjectsConfig, PostgresConfig, ReadApi};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 pub use reading::{Reading, Series, SeriesName, name};
-pub use reconcile::{Difference, ReconcileError, Reconciled, Shape, reconcile};
+pub use reconcile::{Difference, ReconcileError, Reconciled, Shape, compare, reconcile};
 pub use run::{REJECTED, SinkError, run};
 pub use status::{Shown, Status};
 pub use target::{Rows, SetupError, Target};

@@ -146,6 +146,21 @@ impl Objects {
         Ok(copied)
     }
 
+    /// How many of the store's segments are not there, or not as they should be.
+    pub async fn differing(&self, reader: &Reader) -> Result<u64, ObjectsError> {
+        let mut different = 0;
+        for SegmentFile { tenant, facility, month, sha256, .. } in reader.segments() {
+            let at = self.at(&format!("{tenant}/{facility}/{month}/{sha256}.parquet"));
+            let same = match self.hash(&at).await {
+                Ok(hash) => hash == sha256,
+                Err(ObjectsError::There { err: object_store::Error::NotFound { .. }, .. }) => false,
+                Err(err) => return Err(err),
+            };
+            different += u64::from(!same);
+        }
+        Ok(different)
+    }
+
     async fn put(&self, segment: &SegmentFile, at: &Path) -> Result<(), ObjectsError> {
         let path = segment.path.clone();
         let bytes = tokio::fs::read(&path).await.map_err(|err| ObjectsError::Here { what: "read", path: path.clone(), err })?;
@@ -228,10 +243,12 @@ mod tests {
         let first = files(&folder);
         std::fs::remove_file(&first[0]).unwrap();
         assert_eq!(copy(false).files, 1);
+        let differing = || runtime.block_on(objects.differing(&Reader::open(home.path()).unwrap())).unwrap();
+        assert_eq!(differing(), 0);
         let mut bytes = std::fs::read(&first[1]).unwrap();
         bytes[100] ^= 1;
         std::fs::write(&first[1], bytes).unwrap();
-        assert_eq!((copy(false).files, copy(true).files, copy(true).files), (0, 1, 0));
+        assert_eq!((differing(), copy(false).files, copy(true).files, copy(true).files, differing()), (1, 0, 1, 0, 0));
         // A merge replaces all of them by one.
         store.compact().unwrap();
         assert_eq!(copy(false), Copied { files: 1, rows: 300, removed: 3 });

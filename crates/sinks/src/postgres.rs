@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS "{schema}".reading (
   PRIMARY KEY (series, ts)
 );
 CREATE OR REPLACE VIEW "{schema}".readings AS
-  SELECT tenant, facility, device, point, unit, ts, raw * power(10::numeric, exponent) AS value, quality, version
+  SELECT tenant, facility, device, point, unit, ts, trim_scale(raw * power(10::numeric, exponent::numeric)) AS value, quality, version
   FROM "{schema}".reading JOIN "{schema}".series ON series.id = reading.series;
 "#;
 

@@ -11,7 +11,7 @@ use crate::config::SinkConfig;
 use crate::deliver::WriteError;
 use crate::digest::{DAY_MS, Digest, Digests};
 use crate::reading::{Reading, Series, SeriesName, name};
-use crate::target::Rows;
+use crate::target::{Rows, Target};
 
 /// Why a comparison was not finished. It changes nothing that a later one would not do again.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum ReconcileError {
     Sink(#[from] WriteError),
     #[error("the store cannot be read")]
     Store(#[from] SegmentError),
+    #[cfg(feature = "objects")]
+    #[error(transparent)]
+    Objects(#[from] crate::objects::ObjectsError),
 }
 
 /// What a comparison has found and done.
@@ -94,6 +97,30 @@ struct Day<'a> {
     tenant: &'a str,
     facility: &'a str,
     day_ms: i64,
+}
+
+/// Compares a sink of whatever kind: files as a whole, whatever days they are of.
+pub async fn compare(
+    sink: &SinkConfig,
+    target: &Target,
+    reader: &Reader,
+    first_ms: i64,
+    end_ms: i64,
+    repair: bool,
+) -> Result<Reconciled, ReconcileError> {
+    match target {
+        Target::Rows(rows) => reconcile(sink, rows, reader, first_ms, end_ms, repair).await,
+        #[cfg(feature = "objects")]
+        Target::Objects(objects) => {
+            let compared = reader.segments().len() as u64;
+            if repair {
+                let copied = objects.copy(reader, true).await?;
+                return Ok(Reconciled { compared, different: copied.files, repaired: copied.files, sent: copied.rows, ..Reconciled::default() });
+            }
+            let different = objects.differing(reader).await?;
+            Ok(Reconciled { compared, different, ..Reconciled::default() })
+        }
+    }
 }
 
 /// Compares days, `first_ms` and what follows up to `end_ms`, both midnights of UTC.

@@ -246,13 +246,13 @@ impl Sink {
 
     async fn read(&mut self) -> Result<Portion, SinkError> {
         let (dir, position, rows_max) = (self.store.dir().to_owned(), self.cursor.position, self.config.batch_rows);
-        let follower = self.follower.take();
+        let (follower, store) = (self.follower.take(), self.store.clone());
         let (follower, read) = blocking(move || {
             let mut follower = match follower {
                 Some(follower) => follower,
                 None => Follower::open(&dir)?,
             };
-            let read = follower.next(&position, rows_max);
+            let read = follower.next(&position, rows_max, store.last_lsn());
             Ok::<_, FollowError>((follower, read))
         })
         .await??;
@@ -331,21 +331,26 @@ impl Sink {
     }
 
     /// Compares the last days with the store, and mends them. A comparison that fails is one that was not made: it is said.
-    async fn night(&self, rows: &Rows, now_ms: i64, stop: &CancellationToken) {
+    async fn night(&self, rows: &Arc<Rows>, now_ms: i64, stop: &CancellationToken) {
         let end_ms = now_ms.div_euclid(DAY_MS) * DAY_MS;
         let first_ms = end_ms - i64::from(self.config.reconcile_days) * DAY_MS;
-        let dir = self.store.dir().to_owned();
-        let reader = match blocking(move || Reader::open(&dir)).await {
-            Ok(Ok(reader)) => reader,
-            Ok(Err(err)) => return self.not_compared(&daemon::chain(&err)),
-            Err(err) => return self.not_compared(&daemon::chain(&err)),
-        };
-        let compared = tokio::select! {
-            () = stop.cancelled() => return,
-            compared = reconcile(&self.config, rows, &reader, first_ms, end_ms, true) => compared,
-        };
+        let (dir, config, rows, stop) = (self.store.dir().to_owned(), self.config.clone(), rows.clone(), stop.clone());
+        let handle = Handle::current();
+        // It reads days of the store: on a thread where nobody else waits.
+        let compared = blocking(move || {
+            let reader = Reader::open(&dir).map_err(|err| daemon::chain(&err))?;
+            handle.block_on(async {
+                tokio::select! {
+                    () = stop.cancelled() => Ok(None),
+                    compared = reconcile(&config, &rows, &reader, first_ms, end_ms, true) => {
+                        compared.map(Some).map_err(|err| daemon::chain(&err as &ReconcileError))
+                    }
+                }
+            })
+        })
+        .await;
         match compared {
-            Ok(done) => {
+            Ok(Ok(Some(done))) => {
                 let left = done.left();
                 info!(sink = self.config.name, done.compared, done.different, done.repaired, left, "compared the sink with the store");
                 if left > 0 {
@@ -353,7 +358,9 @@ impl Sink {
                 }
                 self.shown.reconciled(done);
             }
-            Err(err) => self.not_compared(&daemon::chain(&err as &ReconcileError)),
+            Ok(Ok(None)) => {}
+            Ok(Err(said)) => self.not_compared(&said),
+            Err(err) => self.not_compared(&daemon::chain(&err)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A sink of whatever kind, behind one face.
 
+use std::sync::Arc;
+
 use store::{Sample, SeriesId};
 
 use crate::config::{SinkConfig, TargetConfig};
@@ -33,7 +35,7 @@ pub enum Rows {
 /// What a sink is.
 #[derive(Debug)]
 pub enum Target {
-    Rows(Rows),
+    Rows(Arc<Rows>),
     #[cfg(feature = "objects")]
     Objects(Objects),
 }
@@ -43,9 +45,11 @@ impl Target {
     pub fn new(sink: &SinkConfig) -> Result<Self, SetupError> {
         let failed = |err: Box<dyn std::error::Error + Send + Sync>| SetupError { name: sink.name.clone(), err };
         Ok(match &sink.target {
-            TargetConfig::Influx(config) => Self::Rows(Rows::Influx(Influx::new(config.clone()).map_err(|err| failed(err.into()))?)),
+            TargetConfig::Influx(config) => Self::Rows(Arc::new(Rows::Influx(Influx::new(config.clone()).map_err(|err| failed(err.into()))?))),
             #[cfg(feature = "postgres")]
-            TargetConfig::Postgres(config) => Self::Rows(Rows::Postgres(Postgres::new(config.clone()).map_err(|err| failed(err.into()))?)),
+            TargetConfig::Postgres(config) => {
+                Self::Rows(Arc::new(Rows::Postgres(Postgres::new(config.clone()).map_err(|err| failed(err.into()))?)))
+            }
             #[cfg(feature = "objects")]
             TargetConfig::Objects(config) => Self::Objects(Objects::new(config).map_err(|err| failed(err.into()))?),
             #[cfg(not(all(feature = "postgres", feature = "objects")))]
@@ -128,7 +132,7 @@ impl SinkConfig {
 /// What a follower gives, with what it is of.
 pub(crate) fn readings<'a>(
     rows: &'a [(SeriesId, Sample)],
-    known: &'a std::collections::HashMap<SeriesId, std::sync::Arc<Series>>,
+    known: &'a std::collections::HashMap<SeriesId, Arc<Series>>,
     sink: &'a SinkConfig,
 ) -> impl Iterator<Item = Reading> + 'a {
     rows.iter().filter_map(|(id, sample)| {

@@ -117,10 +117,12 @@ impl Follower {
 
     /// What follows a position: about `rows_max` readings, a whole entry of the log at least.
     ///
+    /// * `durable`: no later entry of the log is given: [`crate::Store::last_lsn`]. One that is only written may be gone
+    ///   after the machine has lost its power, and another one may take its number.
     /// * Errors: the store cannot be read; the position is not of this store.
-    pub fn next(&mut self, position: &Position, rows_max: usize) -> Result<Portion, FollowError> {
+    pub fn next(&mut self, position: &Position, rows_max: usize, durable: u64) -> Result<Portion, FollowError> {
         if position.sweep.is_none()
-            && let Some(portion) = self.of_log(position, rows_max)?
+            && let Some(portion) = self.of_log(position, rows_max, durable)?
         {
             return Ok(portion);
         }
@@ -142,7 +144,7 @@ impl Follower {
     }
 
     /// `None` when the log no longer has what follows.
-    fn of_log(&mut self, position: &Position, rows_max: usize) -> Result<Option<Portion>, FollowError> {
+    fn of_log(&mut self, position: &Position, rows_max: usize, durable: u64) -> Result<Option<Portion>, FollowError> {
         let follows = |tail: &Tail| tail.next_lsn() == position.lsn + 1;
         let mut tail = match self.tail.take().filter(follows) {
             Some(tail) => tail,
@@ -154,6 +156,10 @@ impl Follower {
         };
         let mut portion = Portion { next: *position, ..Portion::default() };
         while portion.rows.len() < rows_max {
+            if tail.next_lsn() > durable {
+                portion.caught_up = true;
+                break;
+            }
             match tail.next()? {
                 Next::Frame(lsn, payload) => {
                     self.entry(lsn, payload, &mut portion.rows)?;

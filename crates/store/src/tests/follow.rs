@@ -40,7 +40,7 @@ struct Copy {
 
 impl Copy {
     fn take(&mut self, follower: &mut Follower, position: &mut Position, rows_max: usize) -> bool {
-        let portion = follower.next(position, rows_max).unwrap();
+        let portion = follower.next(position, rows_max, u64::MAX).unwrap();
         for (id, sample) in portion.rows {
             let device = follower.key(id).unwrap().device.to_string();
             let sample = Sample { lsn: 0, ..sample };
@@ -121,7 +121,7 @@ fn account(reason: &str, approval: &str) -> Account {
 fn follow(store: &Store) -> Vec<(i64, i64, u16)> {
     let (mut follower, mut position, mut given) = (Follower::open(store.dir()).unwrap(), Position::default(), Vec::new());
     loop {
-        let portion = follower.next(&position, 3).unwrap();
+        let portion = follower.next(&position, 3, u64::MAX).unwrap();
         given.extend(portion.rows.iter().map(|(_, sample)| (sample.ts_ms / 60_000, sample.raw.unwrap(), sample.version)));
         position = portion.next;
         if portion.caught_up {
@@ -136,7 +136,7 @@ fn what_a_seal_holds_back_is_not_given_and_what_is_approved_is() {
     let store = open(dir.path());
     store.commit(&[batch(1, vec![row("d0", 0, 1), row("d0", 60_000, 1)])]).unwrap();
     let mut follower = Follower::open(dir.path()).unwrap();
-    let mut position = follower.next(&Position::default(), 100).unwrap().next;
+    let mut position = follower.next(&Position::default(), 100, u64::MAX).unwrap().next;
     let crate::Origin { tenant, facility, .. } = origin();
     let seal = Seal { tenant: tenant.clone(), facility: facility.clone(), from_ms: 0, to_ms: 600_000, account: account("billed", "") };
     store.seal(&seal).unwrap();
@@ -146,7 +146,7 @@ fn what_a_seal_holds_back_is_not_given_and_what_is_approved_is() {
     store.amend(&Amendment { tenant, facility, rows: vec![edited], account: account("meter book", "board") }).unwrap();
     let mut given = Vec::new();
     loop {
-        let portion = follower.next(&position, 100).unwrap();
+        let portion = follower.next(&position, 100, u64::MAX).unwrap();
         given.extend(portion.rows.iter().map(|(_, sample)| (sample.ts_ms / 60_000, sample.raw.unwrap(), sample.version)));
         position = portion.next;
         if portion.caught_up {
@@ -173,7 +173,21 @@ fn a_position_of_another_store_is_refused() {
     store.commit(&[batch(1, vec![row("d0", 0, 1)])]).unwrap();
     let mut follower = Follower::open(dir.path()).unwrap();
     for sweep in [None, Some(crate::Sweep { target: 99, series: crate::SeriesId(1), after_ms: 0 })] {
-        let refused = follower.next(&Position { lsn: 99, sweep }, 10);
+        let refused = follower.next(&Position { lsn: 99, sweep }, 10, u64::MAX);
         assert!(matches!(refused, Err(FollowError::Ahead { .. })), "{refused:?}");
     }
+}
+
+#[test]
+fn what_is_not_durable_yet_is_not_given() {
+    let dir = folder();
+    let store = open(dir.path());
+    for seq in 1..=3 {
+        store.commit(&[batch(seq, vec![row("d0", i64::try_from(seq).unwrap() * 60_000, 1)])]).unwrap();
+    }
+    let (mut follower, last) = (Follower::open(dir.path()).unwrap(), store.last_lsn());
+    let portion = follower.next(&Position::default(), 100, last - 1).unwrap();
+    assert_eq!((portion.rows.len(), portion.caught_up, portion.next.lsn), (2, true, last - 1));
+    let portion = follower.next(&portion.next, 100, last).unwrap();
+    assert_eq!((portion.rows.len(), portion.caught_up, portion.next.lsn), (1, true, last));
 }

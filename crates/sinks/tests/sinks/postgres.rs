@@ -1,0 +1,128 @@
+//! PostgreSQL has what the store has, in rows that people can ask.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sinks::{DAY_MS, PostgresConfig, Reconciled, Target, TargetConfig};
+use store::Reader;
+
+use crate::peer::{Peer, run};
+use crate::rig::{DAY, Rig};
+
+/// Whoever is not root, as which it does not run.
+const NOBODY: u32 = 65_534;
+
+/// A program of the Debian package, which lies in a folder of its version.
+fn program(name: &str) -> PathBuf {
+    let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql").map(|dir| dir.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
+    versions.sort();
+    let found = versions.pop().map(|version| version.join("bin").join(name)).filter(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("`{name}` is not on this machine: install the Debian package `postgresql`, or let `cargo xtask test` do it"))
+}
+
+fn unprivileged(command: &mut Command, folder: &Path) {
+    if folder.metadata().unwrap().uid() == NOBODY {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+struct Database {
+    address: SocketAddr,
+    data: PathBuf,
+    log: PathBuf,
+}
+
+impl Database {
+    fn new(folder: &Path) -> Self {
+        let data = folder.join("data");
+        if folder.metadata().unwrap().uid() == 0 {
+            chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut init = Command::new(program("initdb"));
+        init.args(["--username=negawatt", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"]).arg(&data).current_dir("/");
+        unprivileged(&mut init, folder);
+        let done = run(&mut init);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { address, data, log: folder.join("postgres.log") }
+    }
+
+    fn start(&self) -> Peer {
+        let mut command = Command::new(program("postgres"));
+        command.arg("-D").arg(&self.data).args(["-p", &self.address.port().to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        command.args(["-c", "unix_socket_directories=", "-c", "shared_buffers=16MB"]).current_dir("/");
+        unprivileged(&mut command, self.data.parent().unwrap());
+        let mut peer = Peer::start(&mut command, &self.log);
+        peer.listening(self.address);
+        peer
+    }
+
+    fn ask(&self, sql: &str) -> String {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &self.address.port().to_string(), "-U", "negawatt", "-d", "postgres", "-AtX", "-c", sql]);
+        let done = run(&mut psql);
+        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+}
+
+async fn reconcile(rig: &Rig, repair: bool) -> Reconciled {
+    let Target::Rows(rows) = Target::new(&rig.config).unwrap() else { panic!("it takes rows") };
+    let reader = Reader::open(rig.folder.path()).unwrap();
+    sinks::reconcile(&rig.config, &rows, &reader, DAY, DAY + 2 * DAY_MS, repair).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_has_every_reading_once_in_its_newest_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::new(folder.path());
+    let peer = database.start();
+    let url = format!("postgres://negawatt@{}/postgres", database.address);
+    let mut rig = Rig::new(TargetConfig::Postgres(PostgresConfig {
+        url,
+        password: None,
+        schema: "copy".to_owned(),
+        timeout: Duration::from_secs(5),
+    }));
+    rig.config.batch_rows = 500;
+    rig.commit("one", 0..2_000, 0);
+    rig.commit("one", 100..200, 5_000);
+    rig.start();
+    rig.caught_up().await;
+    // A crash and everything again; in between more that contradicts.
+    rig.crash().await;
+    rig.store.flush().unwrap();
+    rig.commit("one", 150..160, 9_000);
+    sinks::ask_to_rewind(rig.folder.path(), "copy", 0).unwrap();
+    rig.start();
+    rig.until("it is sent again", |rig| rig.status().written >= 4_189 && rig.status().lag_lsn == 0).await;
+    let truth = rig.truth();
+    assert_eq!(database.ask("SELECT count(*), count(raw) FROM copy.reading"), format!("{}|{}", 2_000, truth.values().flatten().count()));
+    let sum: i64 = truth.values().flatten().sum();
+    assert_eq!(database.ask("SELECT sum(raw) FROM copy.reading"), sum.to_string());
+    let asked = "SELECT value, version, device FROM copy.readings WHERE ts = '2026-01-01 02:31:00Z'";
+    assert_eq!(database.ask(asked), "915.1|2|one", "minute 151, twice contradicted, in tenths of a volt");
+    assert_eq!(reconcile(&rig, false).await, Reconciled { compared: 2, ..Reconciled::default() });
+
+    // It goes, and readings come; it is back, and somebody has been at it.
+    drop(peer);
+    rig.commit("two", 0..300, 0);
+    rig.until("it sees that nobody is there", |rig| rig.status().problem.is_some()).await;
+    let _peer = database.start();
+    rig.caught_up().await;
+    database.ask("DELETE FROM copy.reading WHERE ts = '2026-01-01 00:07:00Z'");
+    database.ask("UPDATE copy.reading SET raw = raw + 1, version = 9 WHERE ts = '2026-01-02 00:07:00Z'");
+    let found = reconcile(&rig, false).await;
+    assert_eq!((found.compared, found.different, found.repaired), (3, 3, 0), "{found:?}");
+    let mended = reconcile(&rig, true).await;
+    assert_eq!((mended.different, mended.repaired), (3, 3), "{mended:?}");
+    assert_eq!(reconcile(&rig, false).await, Reconciled { compared: 3, ..Reconciled::default() });
+    let sum: i64 = rig.truth().values().flatten().sum();
+    assert_eq!(database.ask("SELECT sum(raw) FROM copy.reading"), sum.to_string());
+    rig.stop().await;
+}
