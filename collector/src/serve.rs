@@ -155,8 +155,15 @@ async fn run(
     let sinks = Sinks::start(&config, &store, &clock, &stop);
     let writes = Arc::new(Writes::new(config.clone(), live.clone(), store.clone(), clock.clone(), stop.clone()));
     let (listener, addr) = admin;
-    let admin =
-        Admin { config: config.clone(), live: live.clone(), store: store.clone(), clock: clock.clone(), sinks: sinks.shown(), closing: drained.clone() }.router();
+    let admin = Admin {
+        config: config.clone(),
+        live: live.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        sinks: sinks.shown(),
+        closing: drained.clone(),
+    }
+    .router();
     let mut servers = Vec::new();
     match write_listener {
         None => servers.push((addr, listener, admin.merge(write::router(writes.clone())))),

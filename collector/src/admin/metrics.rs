@@ -102,9 +102,12 @@ impl Page {
             ("negawatt_sink_written_total", "counter", "Readings the sink has taken, repeats included.", |sink| sink.written.into()),
             ("negawatt_sink_retried_total", "counter", "Attempts that failed and were repeated.", |sink| sink.retried.into()),
             ("negawatt_sink_rejected_total", "counter", "Readings the sink refuses; each is a dead letter.", |sink| sink.rejected.into()),
-            ("negawatt_sink_differences", "gauge", "Series and days that the last comparison found different and could not mend.", |sink| {
-                sink.reconciled.as_ref().map_or(0, |done| done.left().into())
-            }),
+            (
+                "negawatt_sink_differences",
+                "gauge",
+                "Series and days that the last comparison found different and could not mend.",
+                |sink| sink.reconciled.as_ref().map_or(0, |done| done.left().into()),
+            ),
         ];
         for (name, kind, help, value) in columns {
             if !sinks.is_empty() {

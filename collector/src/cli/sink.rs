@@ -110,7 +110,9 @@ fn status(config: &Config, output: Output) -> ExitCode {
     }
     let line = |sink: &Status| {
         let Status { name, kind, destination, lsn, lag_lsn, written, retried, rejected, .. } = sink;
-        format!("{name}  {kind}  {destination}\n  at {lsn}, {lag_lsn} behind; {written} written, {retried} attempts repeated, {rejected} rejected")
+        format!(
+            "{name}  {kind}  {destination}\n  at {lsn}, {lag_lsn} behind; {written} written, {retried} attempts repeated, {rejected} rejected"
+        )
     };
     let lines: Vec<String> = found.iter().map(line).collect();
     if lines.is_empty() { say("no sinks") } else { say(&lines.join("\n")) }
@@ -118,7 +120,9 @@ fn status(config: &Config, output: Output) -> ExitCode {
 
 fn rewind(config: &Config, sink: &SinkConfig, lsn: u64) -> ExitCode {
     match sinks::ask_to_rewind(&config.store, &sink.name, lsn) {
-        Ok(()) => say(&format!("{}: everything after entry {lsn} is sent again, by the collector that runs or at its next start", sink.name)),
+        Ok(()) => {
+            say(&format!("{}: everything after entry {lsn} is sent again, by the collector that runs or at its next start", sink.name))
+        }
         Err(err) => fail(&format!("error: {}", daemon::chain(&err)), ExitCode::DependencyDown),
     }
 }

@@ -37,7 +37,8 @@ fn sink(name: &str, url: String) -> SinkConfig {
 }
 
 fn write(collector: &Running, from: i64) {
-    let lines: String = (from..from + 300).map(|at| format!("energy,device=main,unit=kWh value={at}.5 {}\n", 1_700_000_000 + at * 60)).collect();
+    let lines: String =
+        (from..from + 300).map(|at| format!("energy,device=main,unit=kWh value={at}.5 {}\n", 1_700_000_000 + at * 60)).collect();
     let begin = Instant::now();
     assert_eq!(collector.post_with(PATH, &[("Authorization", "Token any")], lines.as_bytes()).0, 204);
     assert!(begin.elapsed() < Duration::from_secs(5), "a writer waited for a sink");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use config::Secret;
 use daemon::{Clock, SystemClock};
 use ids::Slug;
-use sinks::{InfluxConfig, ReadApi, Shown, SinkConfig, TargetConfig};
+use negawatt_sinks::{InfluxConfig, ReadApi, Shown, SinkConfig, TargetConfig};
 use store::{Batch, Options, Origin, Row, Store};
 use tokio_util::sync::CancellationToken;
 use units::{Quality, Unit};
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let (clock, shown): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Shown::new(&config)));
-    runtime.spawn(sinks::run(config, store.clone(), clock, shown, CancellationToken::new()));
+    runtime.spawn(negawatt_sinks::run(config, store.clone(), clock, shown, CancellationToken::new()));
     let known = store.counters().batches;
     let mut out = std::io::stdout().lock();
     for seq in known + 1.. {

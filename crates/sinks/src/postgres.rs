@@ -205,7 +205,8 @@ impl Take for Postgres {
                 *sample = reading.sample;
             }
         }
-        let column = |of: &dyn Fn(i64, &store::Sample) -> i64| newest.iter().map(|((series, _), sample)| of(*series, sample)).collect::<Vec<_>>();
+        let column =
+            |of: &dyn Fn(i64, &store::Sample) -> i64| newest.iter().map(|((series, _), sample)| of(*series, sample)).collect::<Vec<_>>();
         let (series, times) = (column(&|series, _| series), column(&|_, sample| sample.ts_ms));
         let raw: Vec<Option<i64>> = newest.values().map(|sample| sample.raw).collect();
         let quality: Vec<i32> = newest.values().map(|sample| i32::from(sample.quality.bits())).collect();

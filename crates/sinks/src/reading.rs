@@ -99,14 +99,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_line_says_everything_once() {
-        let lines = [(-1, Some(2301)), (0, Some(-5)), (2, Some(3)), (-1, None)].map(|(exponent, raw)| {
-            reading(&series(1, "main", exponent), 1_748_736_000_000, raw).line().unwrap()
-        });
+        let lines = [(-1, Some(2301)), (0, Some(-5)), (2, Some(3)), (-1, None)]
+            .map(|(exponent, raw)| reading(&series(1, "main", exponent), 1_748_736_000_000, raw).line().unwrap());
         insta::assert_snapshot!(lines.join("\n"), @r"
         reading,device=main,exponent=-1,facility=hall,point=v1,tenant=acme,unit=V quality=0i,raw=2301i,seq=7i,value=230.1,version=0i 1748736000000
         reading,device=main,exponent=0,facility=hall,point=v1,tenant=acme,unit=V quality=0i,raw=-5i,seq=7i,value=-5,version=0i 1748736000000
         reading,device=main,exponent=2,facility=hall,point=v1,tenant=acme,unit=V quality=0i,raw=3i,seq=7i,value=300,version=0i 1748736000000
-        reading,device=main,exponent=-1,facility=hall,point=v1,tenant=acme,unit=V quality=33024i,seq=7i,version=0i 1748736000000
+        reading,device=main,exponent=-1,facility=hall,point=v1,tenant=acme,unit=V quality=41024i,seq=7i,version=0i 1748736000000
         ");
     }
 }

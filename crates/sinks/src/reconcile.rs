@@ -115,7 +115,13 @@ pub async fn compare(
             let compared = reader.segments().len() as u64;
             if repair {
                 let copied = objects.copy(reader, true).await?;
-                return Ok(Reconciled { compared, different: copied.files, repaired: copied.files, sent: copied.rows, ..Reconciled::default() });
+                return Ok(Reconciled {
+                    compared,
+                    different: copied.files,
+                    repaired: copied.files,
+                    sent: copied.rows,
+                    ..Reconciled::default()
+                });
             }
             let different = objects.differing(reader).await?;
             Ok(Reconciled { compared, different, ..Reconciled::default() })

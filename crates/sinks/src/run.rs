@@ -110,7 +110,12 @@ impl Sink {
         let cursor = match Cursor::load(store.dir(), &config.name)? {
             Some(cursor) if cursor.destination == destination => cursor,
             Some(cursor) => {
-                warn!(sink = config.name, before = cursor.destination, now = destination, "the sink is elsewhere now: everything is sent there");
+                warn!(
+                    sink = config.name,
+                    before = cursor.destination,
+                    now = destination,
+                    "the sink is elsewhere now: everything is sent there"
+                );
                 fresh
             }
             None => fresh,
@@ -221,18 +226,19 @@ impl Sink {
             None => self.read().await?,
         };
         let readings: Vec<Reading> = readings(&portion.rows, &self.series, &self.config).collect();
-        if !readings.is_empty() {
-            let delivered = match rows.write(&readings).await {
+        // An entry of the log is read whole, and may have more than one request takes.
+        for batch in readings.chunks(self.config.batch_rows) {
+            let done = match rows.write(batch).await {
+                Ok(delivered) => self.keep(&delivered.rejected).await.map(|()| delivered),
+                Err(err) => Err(err.into()),
+            };
+            let delivered = match done {
                 Ok(delivered) => delivered,
                 Err(err) => {
                     self.pending = Some(portion);
-                    return Err(err.into());
+                    return Err(err);
                 }
             };
-            if let Err(err) = self.keep(&delivered.rejected).await {
-                self.pending = Some(portion);
-                return Err(err);
-            }
             let counts = &mut self.cursor.counts;
             counts.written += delivered.written as u64;
             counts.rejected += delivered.rejected.len() as u64;
@@ -278,7 +284,8 @@ impl Sink {
         let letter = |rejected: &Rejected| {
             let Rejected { reading, reason } = rejected;
             let line = reading.line().unwrap_or_else(|_unwritable| format!("# {:?} {:?}", reading.series.key, reading.sample));
-            let said: String = reason.chars().map(|character| if character.is_control() { ' ' } else { character }).take(SAID_CHARACTERS).collect();
+            let said: String =
+                reason.chars().map(|character| if character.is_control() { ' ' } else { character }).take(SAID_CHARACTERS).collect();
             let (topic, payload) = (format!("sink/{}", self.config.name), format!("{line}\n# {said}\n").into_bytes());
             DeadLetter { topic, reason: REJECTED.to_owned(), payload, points: 0, received_ms }
         };

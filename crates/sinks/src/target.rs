@@ -45,7 +45,9 @@ impl Target {
     pub fn new(sink: &SinkConfig) -> Result<Self, SetupError> {
         let failed = |err: Box<dyn std::error::Error + Send + Sync>| SetupError { name: sink.name.clone(), err };
         Ok(match &sink.target {
-            TargetConfig::Influx(config) => Self::Rows(Arc::new(Rows::Influx(Influx::new(config.clone()).map_err(|err| failed(err.into()))?))),
+            TargetConfig::Influx(config) => {
+                Self::Rows(Arc::new(Rows::Influx(Influx::new(config.clone()).map_err(|err| failed(err.into()))?)))
+            }
             #[cfg(feature = "postgres")]
             TargetConfig::Postgres(config) => {
                 Self::Rows(Arc::new(Rows::Postgres(Postgres::new(config.clone()).map_err(|err| failed(err.into()))?)))

@@ -92,7 +92,10 @@ async fn answers_that_cannot_be_understood_are_errors_and_no_panics() {
         (format!("{head},,0,one,-1,v1,V,x,1,1,1\r\n"), "the answer to a query could not be understood"),
         (format!("{head},,0,one,high,v1,V,1,1,1,1\r\n"), "a row of a query's answer could not be understood"),
         ("no annotations, at all\r\n".to_owned(), "annotations not found"),
-        ("#datatype,string,string\r\n#group,true,true\r\n#default,,\r\n,error,reference\r\n,out of memory,897\r\n".to_owned(), "out of memory"),
+        (
+            "#datatype,string,string\r\n#group,true,true\r\n#default,,\r\n,error,reference\r\n,out of memory,897\r\n".to_owned(),
+            "out of memory",
+        ),
     ];
     for (says, expected) in answers {
         stub.with(|held| held.says = Some(says));

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+extern crate negawatt_sinks as sinks;
+
 #[cfg(feature = "influx2")]
 mod flux;
 mod influx;
@@ -13,6 +15,8 @@ mod peer;
 mod postgres;
 #[cfg_attr(not(feature = "influx2"), expect(dead_code, reason = "the tests of Flux alone drive the time"))]
 mod rig;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg_attr(not(feature = "influx2"), expect(dead_code, reason = "the tests of Flux alone ask it"))]
 mod stub;
 mod victoria_metrics;

@@ -18,10 +18,13 @@ const NOBODY: u32 = 65_534;
 
 /// A program of the Debian package, which lies in a folder of its version.
 fn program(name: &str) -> PathBuf {
-    let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql").map(|dir| dir.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
+    let mut versions: Vec<_> =
+        std::fs::read_dir("/usr/lib/postgresql").map(|dir| dir.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
     versions.sort();
     let found = versions.pop().map(|version| version.join("bin").join(name)).filter(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("`{name}` is not on this machine: install the Debian package `postgresql`, or let `cargo xtask test` do it"))
+    found.unwrap_or_else(|| {
+        panic!("`{name}` is not on this machine: install the Debian package `postgresql`, or let `cargo xtask test` do it")
+    })
 }
 
 fn unprivileged(command: &mut Command, folder: &Path) {

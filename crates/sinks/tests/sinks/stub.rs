@@ -202,7 +202,11 @@ fn parsed(line: &str) -> Option<Point> {
     let tags: Tags = head.strip_prefix("reading,")?.split(',').map(pair).collect::<Option<_>>()?;
     let fields: BTreeMap<_, _> = fields.split(',').map(pair).collect::<Option<_>>()?;
     let right = |(key, value): (&String, &String)| {
-        if key == "value" { value.parse::<f64>().is_ok() } else { value.strip_suffix('i').is_some_and(|whole| whole.parse::<i64>().is_ok()) }
+        if key == "value" {
+            value.parse::<f64>().is_ok()
+        } else {
+            value.strip_suffix('i').is_some_and(|whole| whole.parse::<i64>().is_ok())
+        }
     };
     let names = ["device", "exponent", "facility", "point", "tenant", "unit"];
     (parts.next().is_none() && tags.keys().eq(names) && fields.iter().all(right)).then_some(((tags, time), fields))
@@ -246,7 +250,7 @@ async fn query(State(held): Shared, Query(asked): Asked, headers: HeaderMap, bod
     let mut tables: BTreeMap<&Tags, Vec<i64>> = BTreeMap::new();
     for ((tags, ts), fields) in &held.points {
         if tags["tenant"] == tenant && tags["facility"] == facility && (start..stop).contains(ts) {
-            let raw = fields.get("raw").map(|raw| raw.strip_suffix('i').unwrap().parse().unwrap());
+            let raw = fields.get("raw").map(|raw| raw.strip_suffix('i').unwrap().parse::<i64>().unwrap());
             tables.entry(tags).or_default().extend(raw);
         }
     }
