@@ -8,6 +8,8 @@ use crate::program::{Failure, cargo, run, say, works};
 pub(crate) fn everything() -> Result<(), Failure> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // What is heavy in it is behind features.
+    run(cargo().args(["clippy", "--package", "negawatt-sinks", "--all-features", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     if works(Command::new("cargo-deny").arg("--version")) {
         // Not advisories: their database is a download, which a test run does not make.

@@ -31,7 +31,7 @@ pub(crate) fn everything() -> Result<(), Failure> {
     } else {
         say("cargo-nextest is not installed; using cargo test, which is slower");
         let mut command = cargo();
-        command.args(["test", "--workspace", "--bins", "--lib", "--tests", "--no-fail-fast", "--", "--test-threads", "2"]);
+        command.args(["test", "--workspace", "--bins", "--lib", "--tests", "--examples", "--no-fail-fast", "--", "--test-threads", "2"]);
         for (test, ..) in &absent {
             command.args(["--skip", test]);
         }
@@ -40,10 +40,23 @@ pub(crate) fn everything() -> Result<(), Failure> {
     // Examples in the documentation first: the counts that end the output are those of the tests.
     let examples = run(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]));
     let tests = run(&mut { run_all });
+    // What is heavy in it is in no other program, and so behind features: built for its own tests alone.
+    let sinks = run(&mut whole("negawatt-sinks"));
     for (test, data, proves) in absent {
         say(&format!("not run: {test} ({proves}), because {data} is not beside this clone"));
     }
-    tests.and(examples)
+    tests.and(sinks).and(examples)
+}
+
+/// All tests of a package, with all its features.
+fn whole(package: &str) -> Command {
+    let mut command = cargo();
+    if has_nextest() {
+        command.args(["nextest", "run", "--package", package, "--all-features", "--no-fail-fast"]);
+    } else {
+        command.args(["test", "--package", package, "--all-features", "--no-fail-fast", "--", "--test-threads", "2"]);
+    }
+    command
 }
 
 /// Prepares and runs the tests against programs of other people.

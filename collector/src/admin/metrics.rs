@@ -70,6 +70,9 @@ pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status]) -> Str
     page.text
 }
 
+/// Name, kind, help, and the value.
+type SinkColumn = (&'static str, &'static str, &'static str, fn(&sinks::Status) -> i128);
+
 #[derive(Debug, Default)]
 struct Page {
     text: String,
@@ -95,7 +98,7 @@ impl Page {
     }
 
     fn sinks(&mut self, sinks: &[sinks::Status]) {
-        let columns: [(&str, &str, &str, fn(&sinks::Status) -> i128); 7] = [
+        let columns: [SinkColumn; 7] = [
             ("negawatt_sink_lsn", "gauge", "Everything up to this entry of the log is in the sink.", |sink| sink.lsn.into()),
             ("negawatt_sink_lag_lsn", "gauge", "Entries of the log that the sink does not have.", |sink| sink.lag_lsn.into()),
             ("negawatt_sink_lag_seconds", "gauge", "For so long the sink has not had everything.", |sink| sink.lag_seconds.into()),

@@ -60,6 +60,18 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What is written row by row, if it is.
+    #[must_use]
+    pub fn rows(&self) -> Option<Arc<Rows>> {
+        match self {
+            Self::Rows(rows) => Some(rows.clone()),
+            #[cfg(feature = "objects")]
+            Self::Objects(_) => None,
+        }
+    }
+}
+
 impl Take for Rows {
     async fn take(&self, readings: &[Reading]) -> Result<(), WriteError> {
         match self {

@@ -11,7 +11,7 @@ use crate::stub::{BUCKET, Fault, Stub};
 
 async fn reconcile(rig: &Rig, repair: bool) -> Result<Reconciled, String> {
     let (config, dir) = (rig.config.clone(), rig.folder.path().to_owned());
-    let Target::Rows(rows) = Target::new(&config).unwrap() else { panic!("it takes rows") };
+    let rows = Target::new(&config).unwrap().rows().unwrap();
     let reader = Reader::open(&dir).unwrap();
     sinks::reconcile(&config, &rows, &reader, DAY, DAY + 2 * DAY_MS, repair).await.map_err(|err| daemon::chain(&err))
 }

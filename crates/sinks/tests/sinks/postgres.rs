@@ -75,7 +75,7 @@ impl Database {
 }
 
 async fn reconcile(rig: &Rig, repair: bool) -> Reconciled {
-    let Target::Rows(rows) = Target::new(&rig.config).unwrap() else { panic!("it takes rows") };
+    let rows = Target::new(&rig.config).unwrap().rows().unwrap();
     let reader = Reader::open(rig.folder.path()).unwrap();
     sinks::reconcile(&rig.config, &rows, &reader, DAY, DAY + 2 * DAY_MS, repair).await.unwrap()
 }

@@ -114,9 +114,9 @@ fn problem(status: u16, code: &str, message: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), json!({ "code": code, "message": message }).to_string()).into_response()
 }
 
-fn allowed(headers: &HeaderMap) -> Result<(), Response> {
+fn stranger(headers: &HeaderMap) -> Option<Response> {
     let known = headers.get("authorization").is_some_and(|value| value == format!("Token {TOKEN}").as_str());
-    if known { Ok(()) } else { Err(problem(401, "unauthorized", "unauthorized access")) }
+    (!known).then(|| problem(401, "unauthorized", "unauthorized access"))
 }
 
 /// The connection ends without an answer. Nothing is printed.
@@ -159,7 +159,7 @@ async fn write(State(held): Shared, Query(asked): Asked, headers: HeaderMap, bod
 
 fn take(held: &Mutex<Held>, asked: &BTreeMap<String, String>, headers: &HeaderMap, body: &[u8]) -> Response {
     let mut held = held.lock().unwrap();
-    if let Err(answer) = allowed(headers) {
+    if let Some(answer) = stranger(headers) {
         return answer;
     }
     let get = |key: &str| asked.get(key).map_or("", String::as_str);
@@ -213,7 +213,7 @@ fn parsed(line: &str) -> Option<Point> {
 }
 
 async fn delete(State(held): Shared, Query(asked): Asked, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(answer) = allowed(&headers) {
+    if let Some(answer) = stranger(&headers) {
         return answer;
     }
     assert_eq!((asked["org"].as_str(), asked["bucket"].as_str()), (ORG, BUCKET));
@@ -232,7 +232,7 @@ async fn delete(State(held): Shared, Query(asked): Asked, headers: HeaderMap, bo
 
 /// Answers the one question we ask, and no other.
 async fn query(State(held): Shared, Query(asked): Asked, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(answer) = allowed(&headers) {
+    if let Some(answer) = stranger(&headers) {
         return answer;
     }
     assert_eq!(asked["org"], ORG);
@@ -279,14 +279,14 @@ async fn health(State(held): Shared) -> Response {
 }
 
 async fn orgs(headers: HeaderMap) -> Response {
-    if let Err(answer) = allowed(&headers) {
+    if let Some(answer) = stranger(&headers) {
         return answer;
     }
     json!({ "orgs": [{ "id": "0123456789abcdef", "name": ORG }] }).to_string().into_response()
 }
 
 async fn buckets(State(held): Shared, Query(asked): Asked, headers: HeaderMap) -> Response {
-    if let Err(answer) = allowed(&headers) {
+    if let Some(answer) = stranger(&headers) {
         return answer;
     }
     let held = held.lock().unwrap();
@@ -299,7 +299,7 @@ fn bucket(name: &String) -> Value {
 }
 
 async fn new_bucket(State(held): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(answer) = allowed(&headers) {
+    if let Some(answer) = stranger(&headers) {
         return answer;
     }
     let told: Value = serde_json::from_slice(&body).unwrap();

@@ -25,7 +25,7 @@ fn free_address() -> SocketAddr {
 }
 
 async fn reconcile(rig: &Rig, address: SocketAddr, repair: bool) -> Reconciled {
-    let Target::Rows(rows) = Target::new(&rig.config).unwrap() else { panic!("it takes rows") };
+    let rows = Target::new(&rig.config).unwrap().rows().unwrap();
     let flush = tokio::task::spawn_blocking(move || http(address, "GET", "/internal/force_flush", "").0).await.unwrap();
     assert_eq!(flush, 200);
     let reader = Reader::open(rig.folder.path()).unwrap();
