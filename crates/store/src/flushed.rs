@@ -220,7 +220,7 @@ impl Flushed {
         let older: HashSet<i64> = self.segments.iter().filter(|row| row.max_lsn <= lsn && lsn > 0).map(|row| row.id).collect();
         let mut found = Vec::new();
         for place in self.places(series).iter().filter(|place| !older.contains(&place.segment)) {
-            self.read(place, |segment| segment.samples(place.span.rows(), |sample| found.push(sample)))?;
+            self.read(place, |segment| segment.samples(place.span.rows(), None, |sample| found.push(sample)))?;
         }
         Ok(found)
     }
