@@ -106,7 +106,13 @@ impl Served {
 
 /// Runs a collector until `stop`, and then until what has arrived is durable and in segments.
 pub async fn serve(config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<(), ServeError> {
-    start(config, clock, stop).await?.ended().await
+    let served = start(config, clock, stop.clone()).await?;
+    daemon::service::ready();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        daemon::service::stopping();
+    });
+    served.ended().await
 }
 
 /// Opens the store and the admin pages, and runs the rest in tasks. It need not reach the broker to have started.

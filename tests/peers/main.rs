@@ -17,6 +17,7 @@ mod modbus_serial;
 mod mosquitto;
 mod paper;
 mod peer;
+mod prometheus;
 mod pyarrow;
 mod pymodbus;
 mod pysunspec2;

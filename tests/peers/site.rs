@@ -60,6 +60,11 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
+    /// Where its admin pages are.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.served.addr()
+    }
+
     pub(crate) async fn end(self) {
         self.stop.cancel();
         self.served.ended().await.unwrap();

@@ -10,17 +10,18 @@ use serde_json::Value;
 use crate::program::{Failure, cargo, is_installed, output, run, say, works};
 
 /// Programs that the peers tests start, and their Debian packages.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("mosquitto", "mosquitto"),
     ("mbpoll", "mbpoll"),
     ("victoria-metrics", "victoria-metrics"),
     ("pdftotext", "poppler-utils"),
+    ("promtool", "prometheus"),
     ("qpdf", "qpdf"),
     ("pg_ctlcluster", "postgresql"),
 ];
 
 /// Those of them that Debian starts as services.
-const SERVICES: [&str; 3] = ["mosquitto", "victoria-metrics", "postgresql"];
+const SERVICES: [&str; 4] = ["mosquitto", "postgresql", "prometheus", "victoria-metrics"];
 
 /// Folders of Python packages of the peers tests, with the versions they are written for. sdm_modbus needs an older pymodbus than the
 /// one that our other tests are about.

@@ -3,11 +3,15 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
+use jiff::{SignedDuration, Timestamp};
 use store::Store;
 
 use crate::live::Live;
 
-pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status]) -> String {
+/// A gateway that has sent nothing newer for this long is silent: ten polls of a minute.
+const SILENT: SignedDuration = SignedDuration::from_mins(10);
+
+pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status], now: Timestamp) -> String {
     let counters = store.counters();
     let mut page = Page::default();
     page.counter("negawatt_points_received_total", "Points offered since the store was made.", counters.received());
@@ -54,10 +58,19 @@ pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status]) -> Str
     page.gauge("negawatt_sse_clients", "Who watches readings as they come.", live.hub.clients());
     page.counter("negawatt_sse_lag_events_total", "Gaps that those who watch were told of.", live.hub.gaps());
     page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
+    let silent_since = (now - SILENT).as_millisecond();
+    let silent = live.latest().values().filter(|frame| frame.tick_ms < silent_since).count();
+    page.gauge("negawatt_gateways_silent", "Those of them whose newest readings are older than ten minutes.", silent);
     page.gauge("negawatt_ingest_blocked", "1 while readings cannot be stored.", u8::from(live.problem().is_some()));
     page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());
     page.gauge("negawatt_head_points", "Points in memory.", store.head_rows());
-    page.gauge("negawatt_segment_count", "Segments.", store.segments());
+    page.gauge("negawatt_segments", "Segments.", store.segments());
+    // A disk that does not even say how full it is shows in `negawatt_ingest_blocked` soon.
+    if let Ok(free) = store::free_ratio(store.dir()) {
+        page.gauge("negawatt_disk_free_ratio", "Part of the store's disk that is free.", free);
+    }
+    page.head("negawatt_build_info", "gauge", "1, with the version of the program.");
+    page.sample(&format!("negawatt_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
     page.sinks(sinks);
     let commits = live.commits();
     page.head("negawatt_ingest_commit_seconds", "histogram", "Time from a group of messages to its durability.");

@@ -116,7 +116,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
 
 async fn metrics_text(State(admin): State<Admin>) -> Result<Response, Problem> {
     let (live, sinks, clock) = (admin.live.clone(), admin.sinks.clone(), admin.clock.clone());
-    let text = admin.blocking(move |store| metrics::render(&live, store, &statuses(&sinks, store, &clock))).await?;
+    let text = admin.blocking(move |store| metrics::render(&live, store, &statuses(&sinks, store, &clock), clock.now())).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

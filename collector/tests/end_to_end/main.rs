@@ -147,7 +147,7 @@ fn the_admin_pages_say_how_it_is() {
     assert_eq!((code, &imported["accepted"], &imported["rejected"][0]["line"]), (200, &1.into(), &3.into()));
     assert_eq!(collector.post("/v1/imports?tenant=acme&facility=hall&device=d&point=p&unit=furlong", file).0, 422);
     assert_eq!(collector.post("/v1/flush", "").0, 200);
-    assert!(collector.get("/metrics").1.contains("negawatt_segment_count 2"));
+    assert!(collector.get("/metrics").1.contains("negawatt_segments 2"));
     collector.stop();
 }
 
