@@ -20,7 +20,7 @@ use crate::reconcile::{ReconcileError, reconcile};
 use crate::status::Shown;
 use crate::target::{Rows, SetupError, Target, readings};
 
-/// Why a sink does not go on, for now.
+/// Why a sink does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     #[error(transparent)]
