@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
 use ids::Slug;
+use otlp::{OtlpConfig, RawOtlp};
 use serde::Deserialize;
 
 /// Shortest API key accepted: it is the only thing between a stranger and a tenant's books.
@@ -31,6 +32,8 @@ pub struct Config {
     pub stripe: Option<Stripe>,
     /// The tenants to make sure of at start, each with the key that bootstraps it.
     pub tenants: Vec<Tenant>,
+    /// Where our metrics are pushed to.
+    pub otlp: Option<OtlpConfig>,
     /// The device profiles that evidence bundles carry. No file says them: whoever composes the program knows them.
     pub profiles: Vec<DeviceProfile>,
 }
@@ -91,6 +94,7 @@ struct Raw {
     #[serde(default)]
     status_page: StatusPage,
     stripe: Option<RawStripe>,
+    otlp: Option<RawOtlp>,
     tenants: Vec<RawTenant>,
 }
 
@@ -140,6 +144,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     }));
     let collector = raw.collector.map(|url| faults.keep(address("collector", url)));
     let stripe = raw.stripe.map(|raw| validate_stripe(raw, secrets, faults));
+    let otlp = raw.otlp.map(|raw| otlp::validate(raw, secrets, faults));
     if raw.tenants.is_empty() {
         faults.add(Fault::at("tenants", "no tenant is named").help("add a [[tenants]] section with slug, name and admin_key"));
     }
@@ -159,6 +164,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
             None => None,
         },
         tenants: tenants.into_iter().collect::<Option<_>>()?,
+        otlp: otlp.flatten(),
         profiles: Vec::new(),
     })
 }

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use daemon::{Clock, ExitCode};
 use ids::{ApiKeyId, IdSource, TenantId};
+use otlp::{Exporting, Identity};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -116,22 +117,46 @@ impl Running {
 pub async fn start(config: Config, clock: Arc<dyn Clock>, ids: IdSource, stop: CancellationToken) -> Result<Running, ServeError> {
     let listener = TcpListener::bind(config.listen).await.map_err(|err| ServeError::Listen { address: config.listen, err })?;
     let address = listener.local_addr().map_err(|err| ServeError::Listen { address: config.listen, err })?;
-    let api = prepare(&config, clock, ids, stop.clone()).await?;
-    let app = http::router(api.clone());
+    let opened = Arc::new(OnceLock::new());
+    let server = axum::serve(listener, http::early::router(opened.clone())).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = tokio::spawn(server.into_future());
+    let api = match prepare(&config, clock, ids, stop.clone()).await {
+        Ok(api) => api,
+        Err(err) => {
+            server.abort();
+            // Whoever listens next finds the address free.
+            drop(server.await);
+            return Err(err);
+        }
+    };
+    opened.set(http::router(api.clone())).expect("the pages come once");
     info!(%address, "the API listens on http://{address}");
+    let exporting = exporting(&config, &api, address);
     let task = tokio::spawn(async move {
-        let work = tokio::spawn(worker::run(api.clone(), stop.clone()));
-        let served = axum::serve(listener, app)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await
-            .map_err(|err| ServeError::Broken { address, err });
+        let work = tokio::spawn(worker::run(api.clone(), stop));
+        let served = server.await.expect("the listening task does not panic").map_err(|err| ServeError::Broken { address, err });
         if let Err(err) = work.await {
             error!(error = %err, "the worker did not end well");
+        }
+        if let Some(exporting) = exporting {
+            exporting.ended().await;
         }
         api.db.close().await;
         served
     });
     Ok(Running { address, task })
+}
+
+/// Tells OpenTelemetry what is counted, where the configuration has an `[otlp]`.
+fn exporting(config: &Config, api: &Api, address: SocketAddr) -> Option<Exporting> {
+    let (config, exports) = (config.otlp.as_ref()?, api.exports.clone());
+    let who = Identity { service: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), instance: &address.to_string() };
+    let page = api.clone();
+    let page = move || {
+        let api = page.clone();
+        async move { Some(http::metrics_page(&api).await) }
+    };
+    otlp::start(config, who, api.clock.clone(), exports, page)
 }
 
 /// Serves until `stop` is cancelled.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use daemon::Clock;
 use ids::{Id, IdSource};
 use jiff::Timestamp;
+use otlp::Exports;
 use sha2::{Digest, Sha256};
+use store::Readers;
 use stripe::webhook::WebhookSecret;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) ids: IdSource,
     stripe: Option<stripe::Client>,
     pub(crate) webhook_secrets: Vec<WebhookSecret>,
-    pub(crate) store: PathBuf,
+    pub(crate) store: Arc<Readers>,
     pub(crate) evidence: PathBuf,
     pub(crate) profiles: Vec<DeviceProfile>,
     pub(crate) collector: Option<String>,
@@ -42,6 +44,8 @@ pub(crate) struct Inner {
     /// Counts committed changes, for the live page.
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) metrics: Metrics,
+    /// What became of telling OpenTelemetry.
+    pub(crate) exports: Arc<Exports>,
     /// Cancelled when the process stops: live pages end then.
     pub(crate) stop: CancellationToken,
     requests: AtomicU64,
@@ -110,7 +114,7 @@ impl Api {
                 .flat_map(|stripe| &stripe.webhook_secrets)
                 .map(|secret| WebhookSecret::new(secret.expose()))
                 .collect(),
-            store: config.store.clone(),
+            store: Arc::new(Readers::new(&config.store)),
             evidence: config.evidence.clone(),
             profiles: config.profiles.clone(),
             collector: config.collector.clone(),
@@ -121,6 +125,7 @@ impl Api {
             kick: Notify::new(),
             changes: watch::Sender::new(0),
             metrics: Metrics::default(),
+            exports: Arc::default(),
             stop,
             requests: AtomicU64::new(0),
             #[cfg(test)]

@@ -15,7 +15,7 @@
 //!
 //! Bills, hours and facilities of other shapes have their own methods: [`model::fit_by`] takes the rows and a
 //! [`model::Method`], [`savings::compare`] and [`savings::normal_year`] take whatever model came of it. Greenhouses and
-//! indoor farms are in [`model::cea`].
+//! indoor farms are in [`model::cea`]. Thousands of meters at once are in [`portfolio`].
 //!
 //! ```
 //! use jiff::civil::date;
@@ -45,6 +45,7 @@ pub mod baseline;
 pub mod degree_days;
 pub mod events;
 pub mod model;
+pub mod portfolio;
 pub mod savings;
 pub mod tariff;
 pub mod uncertainty;

@@ -1,16 +1,20 @@
 //! The command line of the collector: `run`, `check`, `import`; and of its dead letters and sinks.
 
 mod deadletters;
+mod imports;
+mod retention;
 mod sink;
+mod vee;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use daemon::{Clock, ExitCode, SystemClock};
 use ids::Slug;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use store::{OpenError, Options, Store};
 use tokio::runtime::Runtime;
 use units::Unit;
@@ -20,7 +24,10 @@ use crate::import::{Import, ImportError, Imported};
 use crate::serve;
 
 pub use deadletters::{DeadLetters, run as run_dead_letters};
+pub use imports::{Imports, run as run_imports};
+pub use retention::{Retention, run as run_retention};
 pub use sink::{Sink, run as run_sink};
+pub use vee::{Vee, run as run_vee};
 
 /// Takes readings from the broker, makes them durable, and acknowledges them.
 #[derive(Clone, Debug, Parser)]
@@ -161,6 +168,38 @@ fn summary(imported: &Imported) -> String {
         text.push_str(&format!("\n  line {} {}", line.line, line.reason));
     }
     text
+}
+
+/// How a command prints what it has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Human,
+    Json,
+}
+
+/// What every command says that goes by the collector's configuration.
+#[derive(Clone, Debug, clap::Args)]
+struct Common {
+    /// The configuration file of the collector.
+    #[arg(long, global = true, value_name = "FILE", default_value = "collector.toml")]
+    config: PathBuf,
+    /// How it is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
+    output: Output,
+}
+
+impl Common {
+    /// The configuration; or its faults have been told.
+    fn configured(&self) -> Result<Config, ExitCode> {
+        Config::load(&self.config).map_err(|faults| fail(&faults.to_string(), ExitCode::Configuration))
+    }
+}
+
+fn json(value: &impl Serialize) -> ExitCode {
+    match serde_json::to_string(value) {
+        Ok(text) => say(&text),
+        Err(err) => fail(&format!("error: {err}"), ExitCode::Bug),
+    }
 }
 
 fn say(text: &str) -> ExitCode {

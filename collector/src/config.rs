@@ -1,5 +1,9 @@
 //! What the collector is told when it starts.
 
+mod cluster;
+mod quota;
+mod retention;
+mod vee;
 mod write;
 
 use std::net::SocketAddr;
@@ -7,9 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{ByteSizeText, DurationText, Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
+use otlp::{OtlpConfig, RawOtlp};
 use serde::Deserialize;
 use sinks::{RawSink, SinkConfig};
 
+pub use cluster::{ClusterConfig, FacilityFilter, PartitionConfig};
+pub use quota::QuotaRule;
+pub use retention::RetentionRule;
+pub(crate) use retention::rule;
+pub use vee::{FacilityRules, VeeConfig};
 pub use write::{Names, PointRule, WriteConfig, WriteToken};
 
 /// A valid configuration, secrets fetched.
@@ -26,6 +36,8 @@ pub struct Config {
     pub login: Option<Login>,
     /// Collectors of one group divide the gateways' messages among them. They must not share a store.
     pub share_group: Option<String>,
+    /// What is read and taken; everything when empty.
+    pub facilities: Vec<FacilityFilter>,
     /// Messages that the broker may send ahead of our PUBACKs.
     pub receive_maximum: u16,
     /// How long the broker keeps messages for a collector that is away. Longer is of no use: gateways keep them too.
@@ -44,10 +56,20 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Readings in memory before they are moved to segments: about 50 bytes each.
     pub flush_rows: usize,
+    /// What the readings of a tenant may come to, over MQTT and HTTP together. No limit when there is none.
+    pub quotas: Vec<QuotaRule>,
     /// Who may write over HTTP.
     pub write: WriteConfig,
     /// Where readings are copied to.
     pub sinks: Vec<SinkConfig>,
+    /// Validation, estimation, completeness.
+    pub vee: VeeConfig,
+    /// What may go, when somebody says so. Everything is kept when there is none.
+    pub retention: Vec<RetentionRule>,
+    /// Where our metrics are pushed to.
+    pub otlp: Option<OtlpConfig>,
+    /// The group that divides the facilities; each part is a collector with a store of its own.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// How we are known to the broker.
@@ -68,6 +90,7 @@ impl Config {
             client_id: default_client_id(),
             login: None,
             share_group: None,
+            facilities: Vec::new(),
             receive_maximum: default_receive_maximum(),
             session_expiry: default_session_expiry().duration(),
             ack_interval: default_ack_interval().duration(),
@@ -77,8 +100,13 @@ impl Config {
             points_per_second: None,
             message_bytes_max: 1 << 20,
             flush_rows: default_flush_points(),
+            quotas: Vec::new(),
             write: WriteConfig::default(),
             sinks: Vec::new(),
+            vee: VeeConfig::default(),
+            retention: Vec::new(),
+            otlp: None,
+            cluster: None,
         }
     }
 
@@ -105,9 +133,17 @@ struct Raw {
     #[serde(default)]
     ingest: RawIngest,
     #[serde(default)]
+    quota: Vec<quota::RawQuota>,
+    #[serde(default)]
     write: write::RawWrite,
     #[serde(default)]
     sink: Vec<RawSink>,
+    #[serde(default)]
+    vee: vee::RawVee,
+    #[serde(default)]
+    retention: Vec<retention::RawRetention>,
+    otlp: Option<RawOtlp>,
+    cluster: Option<cluster::RawCluster>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +155,8 @@ struct RawBroker {
     user: Option<String>,
     password: Option<SecretRef>,
     share_group: Option<String>,
+    #[serde(default)]
+    facilities: Vec<String>,
     #[serde(default = "default_receive_maximum")]
     receive_maximum: u16,
     #[serde(default = "default_session_expiry")]
@@ -191,6 +229,7 @@ const MESSAGE_BYTES_MAX: u64 = 16 << 20;
 const MQTT_PORT: u16 = 1883;
 
 fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Config> {
+    let store = raw.store;
     let listen = faults.keep(raw.listen.parse().map_err(|_unread| {
         Fault::at("listen", format_args!("\"{}\" is not an address", raw.listen)).allowed("an IP address and a port, like 127.0.0.1:7500")
     }));
@@ -217,13 +256,32 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
     if !(1..=MESSAGE_BYTES_MAX).contains(&message_bytes_max.bytes()) {
         faults.add(Fault::at("ingest.message_bytes_max", format_args!("{message_bytes_max} is not a useful limit")).allowed("1B–16MiB"));
     }
+    let quotas = quota::validate(raw.quota, faults);
     let write = write::validate(raw.write, secrets, faults);
     let sinks = sinks::validate(raw.sink, secrets, faults);
+    let vee = vee::validate(raw.vee, faults);
+    let retention = retention::validate(raw.retention, faults);
+    let otlp = raw.otlp.map(|raw| otlp::validate(raw, secrets, faults));
+    let facilities = cluster::filters("broker.facilities", &raw.broker.facilities, faults);
+    let cluster = match raw.cluster {
+        Some(raw) => Some(cluster::validate(raw, &store, secrets, faults)?),
+        None => None,
+    };
+    if cluster.is_some() && cfg!(not(feature = "cluster")) {
+        faults.add(Fault::at("cluster", "this program was built without it").help("build it with the feature `cluster`"));
+    }
+    if cluster.is_some() && !facilities.is_empty() {
+        faults.add(Fault::at("broker.facilities", "the partitions of the cluster say what is read").help("leave it out"));
+    }
+    if cluster.is_some() && write.as_ref().is_some_and(|write| write.listen.is_some()) {
+        faults.add(Fault::at("write.listen", "each partition of the cluster takes lines at its own address").help("leave it out"));
+    }
     let (listen, broker, write, sinks) = (listen?, broker?, write?, sinks?);
     faults.is_empty().then(|| Config {
         client_id: raw.broker.client_id,
         login,
         share_group: raw.broker.share_group,
+        facilities,
         receive_maximum: raw.broker.receive_maximum,
         session_expiry: raw.broker.session_expiry.duration(),
         ack_interval: raw.ingest.ack_interval.duration(),
@@ -233,9 +291,14 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         points_per_second: raw.ingest.points_per_second,
         message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
         flush_rows: flush_points,
+        quotas,
         write,
         sinks,
-        ..Config::new(raw.store, listen, broker)
+        vee,
+        retention,
+        otlp: otlp.flatten(),
+        cluster,
+        ..Config::new(store, listen, broker)
     })
 }
 
@@ -283,6 +346,36 @@ mod tests {
         let config = parsed(example).unwrap();
         let defaults = Config::new("negawatt-data/store".into(), "127.0.0.1:7500".parse().unwrap(), ("127.0.0.1".to_owned(), 1883));
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn a_facilitys_own_rule_goes_before_the_rule_of_all() {
+        let slug = |text: &str| ids::Slug::parse(text).unwrap();
+        let text = |rules: &str| format!("store = \"s\"\n[broker]\nurl = \"mqtt://b\"\n{rules}");
+        let rules =
+            "[[retention]]\nkeep = \"730d\"\n[[retention]]\ntenant = \"acme\"\nfacility = \"hall\"\nkeep = \"3650d\"\narchive = \"a\"\n";
+        let config = parsed(&text(rules)).unwrap();
+        let days = |facility: &str| rule(&config.retention, &slug("acme"), &slug(facility)).unwrap().keep.as_secs() / 86_400;
+        assert_eq!((days("hall"), days("other")), (3_650, 730));
+        for (wrong, said) in [("keep = \"30d\"", "too short"), ("keep = \"99d\"\ntenant = \"acme\"", "names a tenant or a facility alone")]
+        {
+            let faults = parsed(&text(&format!("[[retention]]\n{wrong}\n"))).unwrap_err().to_string();
+            assert!(faults.contains(said) && faults.contains("retention[0]"), "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_quota_limits_something_and_somebody_once() {
+        let text = |quotas: &str| format!("store = \"s\"\n[broker]\nurl = \"mqtt://b\"\n{quotas}");
+        let config = parsed(&text("[[quota]]\nseries = 100\n[[quota]]\ntenant = \"acme\"\npoints_per_second = 5\n")).unwrap();
+        let acme = ids::Slug::parse("acme").unwrap();
+        let expected = [(None, None, Some(100)), (Some(acme), Some(5), None)];
+        assert_eq!(config.quotas, expected.map(|(tenant, points_per_second, series)| QuotaRule { tenant, points_per_second, series }));
+        let wrong = "[[quota]]\n[[quota]]\nseries = 0\n[[quota]]\ntenant = \"a\"\npoints_per_second = 0\n";
+        let faults = parsed(&text(wrong)).unwrap_err().to_string();
+        let keys =
+            ["quota[0]: limits nothing", "quota[1].series: 0 is", "quota[1].tenant: the same", "quota[2].points_per_second: 0 would"];
+        assert!(keys.iter().all(|key| faults.contains(key)) && faults.starts_with("error: 4 faults"), "{faults}");
     }
 
     #[test]

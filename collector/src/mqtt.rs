@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Filter, Packet, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -29,6 +30,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub(crate) struct Delivery {
     pub(crate) topic: String,
     pub(crate) payload: Bytes,
+    /// When it was read from the socket.
+    pub(crate) arrived: Instant,
     receipt: Publish,
     session: Session,
 }
@@ -144,8 +147,7 @@ impl Subscriber {
         if let Some(login) = &self.config.login {
             options.set_credentials(&login.user, login.password.expose());
         }
-        // Room for a confirmation of everything that may be in flight, and for what is said to gateways.
-        let (client, events) = AsyncClient::new(options, usize::from(*receive_maximum) * 2 + 4_096);
+        let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
         (Session { client, broken: CancellationToken::new() }, events)
     }
 
@@ -171,17 +173,23 @@ impl Subscriber {
             };
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
-                    let asked = session.client.try_subscribe(self.filter(), QoS::AtLeastOnce);
+                    let asked =
+                        session.client.try_subscribe_many(self.filters().into_iter().map(|path| Filter::new(path, QoS::AtLeastOnce)));
                     asked.map_err(|_full| LinkError::Behind { broker: broker() })?;
                 }
                 Event::Incoming(Packet::SubAck(granted)) => {
                     let refused = granted.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_)));
                     if refused {
-                        return Err(LinkError::Refused { broker: broker(), filter: self.filter(), reason: granted.return_codes });
+                        return Err(LinkError::Refused {
+                            broker: broker(),
+                            filter: self.filters().join(" "),
+                            reason: granted.return_codes,
+                        });
                     }
-                    info!(broker = broker(), filter = self.filter(), "subscribed");
+                    info!(broker = broker(), filter = self.filters().join(" "), "subscribed");
                     self.speaker.set(Some(session.clone()));
                     self.live.connected.store(true, Ordering::SeqCst);
+                    self.live.begun.store(true, Ordering::SeqCst);
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.deliver(publish, session, deliveries.as_ref(), stop).await,
                 _ => {}
@@ -195,7 +203,7 @@ impl Subscriber {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let payload = publish.payload.clone();
         let receipt = Publish { payload: Bytes::new(), ..publish };
-        let delivery = Delivery { topic, payload, receipt, session: session.clone() };
+        let delivery = Delivery { topic, payload, arrived: Instant::now(), receipt, session: session.clone() };
         self.live.count(&self.live.messages, 1);
         self.live.count(&self.live.inflight, 1);
         tokio::select! {
@@ -204,13 +212,23 @@ impl Subscriber {
         }
     }
 
-    fn filter(&self) -> String {
-        match &self.config.share_group {
-            Some(group) => format!("$share/{group}/{}", wire::topic::ALL_DATA),
-            None => wire::topic::ALL_DATA.to_owned(),
+    fn filters(&self) -> Vec<String> {
+        let Config { facilities, share_group, .. } = &*self.config;
+        let mut topics: Vec<String> =
+            facilities.iter().map(|filter| wire::topic::data_of(&filter.tenant, filter.facility.as_ref())).collect();
+        if topics.is_empty() {
+            topics.push(wire::topic::ALL_DATA.to_owned());
+        }
+        match share_group {
+            Some(group) => topics.iter().map(|topic| format!("$share/{group}/{topic}")).collect(),
+            None => topics,
         }
     }
 }
+
+/// Room for a confirmation of everything that may be in flight, and for what is said to gateways. A broker has no more than 65,535
+/// numbers for messages that are not confirmed; Mosquitto 2.0.11 sends more of them than `receive_maximum` when it is flooded.
+const REQUESTS_MAX: usize = 65_535 + 4_096;
 
 /// Above any message that [`Config`] allows.
 const PACKET_BYTES_MAX: u32 = 32 << 20;

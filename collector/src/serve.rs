@@ -3,25 +3,32 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::{Clock, ExitCode};
-use store::{FlushError, ManifestError, OpenError, Options, Store, WalError};
+use otlp::{Exporting, Identity};
+use store::{FlushError, ManifestError, OpenError, Options, Reader, Store, WalError};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::door::Door;
 use crate::ingest::{Ingest, IngestError};
 use crate::live::Live;
 use crate::mqtt::{Speaker, Subscriber};
+use crate::quota::Quotas;
 use crate::sinks::Sinks;
+use crate::vee::{ChangeError, Desk, Job, Journal, JournalError};
 use crate::write::{self, Writes};
 
 const LOG_FILE_BYTES: u64 = 16 << 20;
+/// How often the store is asked whether it still takes anything.
+const STORE_WATCH: Duration = Duration::from_secs(1);
 /// An answer that is being written when we stop gets this long.
 const SERVER_GRACE: Duration = Duration::from_secs(2);
 
@@ -34,6 +41,8 @@ pub enum ServeError {
         #[source]
         err: Box<OpenError>,
     },
+    #[error("could not open the journal of the store")]
+    Journal(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("could not listen on {addr}: is another program using the port?")]
     Listen {
         addr: SocketAddr,
@@ -50,6 +59,10 @@ pub enum ServeError {
     Ingest(#[source] IngestError),
     #[error("readings stay in the log, from where the next start takes them")]
     Flush(#[source] FlushError),
+    #[error("the collector cannot be part of its group")]
+    Cluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("this program has no [cluster]: build it with the feature `cluster`")]
+    NoCluster,
     #[error("a task of the collector has panicked")]
     Panicked,
 }
@@ -60,10 +73,29 @@ impl ServeError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Store { err, .. } => exit_code_of(err),
-            Self::Listen { .. } | Self::Admin { .. } => ExitCode::DependencyDown,
+            Self::Listen { .. } | Self::Admin { .. } | Self::Journal(_) => ExitCode::DependencyDown,
             Self::Ingest(_) | Self::Flush(_) => ExitCode::TryAgain,
+            Self::Cluster(_) | Self::NoCluster => ExitCode::Configuration,
             Self::Panicked => ExitCode::Bug,
         }
+    }
+
+    /// Another process has the store now.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_in_use(&self) -> bool {
+        matches!(self, Self::Store { err, .. } if matches!(**err, OpenError::InUse { .. }))
+    }
+}
+
+impl From<JournalError> for ServeError {
+    fn from(err: JournalError) -> Self {
+        Self::Journal(Box::new(err))
+    }
+}
+
+impl From<ChangeError> for ServeError {
+    fn from(err: ChangeError) -> Self {
+        Self::Journal(Box::new(err))
     }
 }
 
@@ -104,8 +136,18 @@ impl Served {
     }
 }
 
-/// Runs a collector until `stop`, and then until what has arrived is durable and in segments.
-pub async fn serve(config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<(), ServeError> {
+/// Runs a collector, or the part of this process in a group, until `stop`; and then until what has arrived is durable and in
+/// segments.
+pub async fn serve(mut config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<(), ServeError> {
+    if let Some(cluster) = config.cluster.take() {
+        #[cfg(feature = "cluster")]
+        return crate::cluster::serve(config, cluster, clock, stop).await;
+        #[cfg(not(feature = "cluster"))]
+        {
+            drop(cluster);
+            return Err(ServeError::NoCluster);
+        }
+    }
     let served = start(config, clock, stop.clone()).await?;
     daemon::service::ready();
     tokio::spawn(async move {
@@ -115,22 +157,78 @@ pub async fn serve(config: Config, clock: Arc<dyn Clock>, stop: CancellationToke
     served.ended().await
 }
 
-/// Opens the store and the admin pages, and runs the rest in tasks. It need not reach the broker to have started.
+/// Opens the admin pages and the store, and runs the rest in tasks. It need not reach the broker to have started.
+///
+/// While the log is read the pages say so, and `/startupz` is 503.
 pub async fn start(config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<Served, ServeError> {
-    let config = Arc::new(config);
-    let store = Arc::new(open(&config).await?);
-    let (listener, addr) = listen(config.listen).await?;
-    let write_listener = match config.write.listen {
-        Some(addr) => Some(listen(addr).await?),
-        None => None,
-    };
-    let write_addr = write_listener.as_ref().map_or(addr, |(_, addr)| *addr);
-    info!(store = %config.store.display(), listen = %addr, broker = %format_args!("{}:{}", config.broker.0, config.broker.1), "the collector runs");
-    let task = tokio::spawn(run(config, store, clock, stop, (listener, addr), write_listener));
-    Ok(Served { addr, write_addr, task })
+    let (config, drained) = (Arc::new(config), CancellationToken::new());
+    let door = Door::listen(config.listen, &config.store, drained.clone()).await?;
+    match Opened::open(&config, clock.as_ref()).await {
+        Ok(opened) => Ok(Beginning { config, opened, clock, stop, door, drained }.begin().await),
+        Err(err) => {
+            door.shut().await;
+            Err(err)
+        }
+    }
 }
 
-async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// As [`start`], the store first: whoever has it still, has its address, too.
+#[cfg(feature = "cluster")]
+pub(crate) async fn start_after_another(config: Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<Served, ServeError> {
+    let (config, drained) = (Arc::new(config), CancellationToken::new());
+    let opened = Opened::open(&config, clock.as_ref()).await?;
+    let door = Door::listen(config.listen, &config.store, drained.clone()).await?;
+    Ok(Beginning { config, opened, clock, stop, door, drained }.begin().await)
+}
+
+/// What has to be there before a reading is taken.
+struct Opened {
+    store: Arc<Store>,
+    desk: Desk,
+    quotas: Arc<Quotas>,
+    write: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Opened {
+    async fn open(config: &Config, clock: &dyn Clock) -> Result<Self, ServeError> {
+        let store = Arc::new(open(config).await?);
+        let journal = Journal::open(&config.store).await?;
+        let desk = Desk::new(store.clone(), journal, Arc::new(config.vee.clone())).await?;
+        let write = match config.write.listen {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
+        let stored = if config.quotas.is_empty() { Vec::new() } else { desk.reading(Reader::all_series).await? };
+        let quotas = Quotas::new(config.quotas.clone(), stored.iter().map(|info| &info.key), clock.now().as_millisecond());
+        Ok(Self { store, desk, quotas: Arc::new(quotas), write })
+    }
+}
+
+/// Everything that is needed to run.
+struct Beginning {
+    config: Arc<Config>,
+    opened: Opened,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    door: Door,
+    drained: CancellationToken,
+}
+
+impl Beginning {
+    /// Runs in a task, and returns when all pages answer.
+    async fn begin(self) -> Served {
+        let (config, addr) = (&self.config, self.door.addr);
+        let write_addr = self.opened.write.as_ref().map_or(addr, |(_, addr)| *addr);
+        info!(store = %config.store.display(), listen = %addr, broker = %format_args!("{}:{}", config.broker.0, config.broker.1), "the collector runs");
+        let (shown, seen) = oneshot::channel();
+        let task = tokio::spawn(run(self, shown));
+        // Nothing is said when it has ended before: whoever waits for its end is told why.
+        drop(seen.await);
+        Served { addr, write_addr, task }
+    }
+}
+
+pub(crate) async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |err| ServeError::Listen { addr, err };
     let listener = TcpListener::bind(addr).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
@@ -143,51 +241,80 @@ async fn open(config: &Config) -> Result<Store, ServeError> {
     opened.map_err(|err| ServeError::Store { dir: config.store.clone(), err: Box::new(err) })
 }
 
-async fn run(
-    config: Arc<Config>,
-    store: Arc<Store>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-    admin: (TcpListener, SocketAddr),
-    write_listener: Option<(TcpListener, SocketAddr)>,
-) -> Result<(), ServeError> {
+/// A store that takes nothing more may have said so to nobody who waits: to a flush, or to an amendment. Then we end, and whoever
+/// starts us again has it read back what there is.
+async fn ends_with_its_store(store: Arc<Store>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(STORE_WATCH) => {}
+        }
+        let asked = store.clone();
+        if tokio::task::spawn_blocking(move || asked.has_stopped()).await.unwrap_or(true) {
+            error!(store = %store.dir().display(), "the store takes nothing more: the collector ends");
+            stop.cancel();
+        }
+    }
+}
+
+/// Tells OpenTelemetry what is counted, where the configuration has an `[otlp]`.
+fn exporting(admin: &Admin) -> Option<Exporting> {
+    let (config, exports) = (&admin.config, admin.live.exports.clone());
+    let who = Identity { service: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), instance: &config.client_id };
+    let page = admin.clone();
+    let page = move || {
+        let admin = page.clone();
+        async move { admin.metrics_page().await.ok() }
+    };
+    otlp::start(config.otlp.as_ref()?, who, admin.clock.clone(), exports, page)
+}
+
+async fn run(beginning: Beginning, shown: oneshot::Sender<()>) -> Result<(), ServeError> {
+    let Beginning { config, opened, clock, stop, door, drained } = beginning;
+    let Opened { store, desk, quotas, write: write_listener } = opened;
     let (live, speaker) = (Arc::new(Live::default()), Arc::new(Speaker::default()));
     // Ends with us, and also when a part of us fails.
     let stop = stop.child_token();
-    let drained = CancellationToken::new();
     let (sender, receiver) = mpsc::channel(usize::from(config.receive_maximum));
     let subscriber = Subscriber { config: config.clone(), live: live.clone(), speaker: speaker.clone() };
     let subscriber = tokio::spawn(subscriber.run(sender, stop.clone(), drained.clone()));
     let sinks = Sinks::start(&config, &store, &clock, &stop);
-    let writes = Arc::new(Writes::new(config.clone(), live.clone(), store.clone(), clock.clone(), stop.clone()));
-    let (listener, addr) = admin;
+    let writes = Writes::new(config.clone(), live.clone(), store.clone(), quotas.clone(), clock.clone(), stop.clone());
+    let writes = Arc::new(writes);
+    let job = Job { desk: desk.clone(), live: live.clone(), clock: clock.clone() };
+    let job = tokio::spawn(job.run(stop.clone()));
+    let watch = tokio::spawn(ends_with_its_store(store.clone(), stop.clone()));
     let admin = Admin {
         config: config.clone(),
         live: live.clone(),
         store: store.clone(),
+        desk,
         clock: clock.clone(),
+        quotas: quotas.clone(),
         sinks: sinks.shown(),
+        imports: Arc::new(Semaphore::new(1)),
         closing: drained.clone(),
-    }
-    .router();
-    let mut servers = Vec::new();
-    match write_listener {
-        None => servers.push((addr, listener, admin.merge(write::router(writes.clone())))),
-        Some((write_listener, write_addr)) => {
-            servers.push((addr, listener, admin));
-            servers.push((write_addr, write_listener, write::router(writes.clone())));
+    };
+    let exporting = exporting(&admin);
+    let admin = admin.router();
+    // Readings can come over HTTP now, if anybody may bring them; over the broker when it lets us subscribe.
+    live.begun.fetch_or(!config.write.tokens.is_empty(), Ordering::SeqCst);
+    let (addr, lines) = (door.addr, write::router(writes.clone()));
+    let serving = match write_listener {
+        None => vec![(addr, door.open(admin.merge(lines)))],
+        Some((listener, write_addr)) => {
+            let server = axum::serve(listener, lines).with_graceful_shutdown(drained.clone().cancelled_owned());
+            vec![(addr, door.open(admin)), (write_addr, tokio::spawn(server.into_future()))]
         }
-    }
-    let serving = servers.into_iter().map(|(addr, listener, router)| {
-        let server = axum::serve(listener, router).with_graceful_shutdown(drained.clone().cancelled_owned());
-        (addr, tokio::spawn(server.into_future()))
-    });
-    let serving: Vec<_> = serving.collect();
-    let ingest = Ingest { config, live, store: store.clone(), speaker, clock };
+    };
+    drop(shown);
+    let ingest = Ingest { config, live, store: store.clone(), speaker, clock, quotas };
     let ingested = ingest.run(receiver, stop.clone()).await;
     stop.cancel();
     drained.cancel();
     subscriber.await.map_err(|_panicked| ServeError::Panicked)?;
+    job.await.map_err(|_panicked| ServeError::Panicked)?;
+    watch.await.map_err(|_panicked| ServeError::Panicked)?;
     let grace = tokio::time::Instant::now() + SERVER_GRACE;
     for (addr, mut server) in serving {
         match tokio::time::timeout_at(grace, &mut server).await {
@@ -199,6 +326,10 @@ async fn run(
         }
     }
     sinks.ended().await;
+    // All is counted now, and told once more.
+    if let Some(exporting) = exporting {
+        exporting.ended().await;
+    }
     ingested.map_err(ServeError::Ingest)?;
     if let Some(err) = writes.failure() {
         return Err(ServeError::Ingest(IngestError::Store(err)));

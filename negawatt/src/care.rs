@@ -1,19 +1,21 @@
 //! `negawatt store`: looks a store over, copies it, brings a copy back, writes readings out for others.
 //!
-//! All of it goes on beside the collector that writes: nothing here takes a lock of it.
+//! All of it goes on beside the collector that writes and takes no lock of it, but for `compact`, `retention apply` and
+//! `salvage`, which want the store for themselves.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use daemon::ExitCode;
+use daemon::{Clock as _, ExitCode, SystemClock};
 use ids::Slug;
 use jiff::Timestamp;
 use serde_json::json;
-use store::{BackupError, DumpError, Findings, Format, OpenError, Reader, SalvageError, Salvaged};
+use store::{BackupError, DumpError, Findings, FlushError, Format, LastBackup, OpenError, Options, Reader, SalvageError, Salvaged, Store};
+use units::FacilityCalendar;
 
 use crate::cli::{Output, complain, fail, say};
-use crate::readings::{self, ReadingsError};
+use crate::readings::{self, Close, ReadingsError};
 
 /// Looks after a store of readings.
 #[derive(Debug, clap::Args)]
@@ -32,9 +34,14 @@ enum What {
         #[command(flatten)]
         place: Place,
     },
+    /// Merges what can be merged and makes the tables of quarters of an hour anew; no collector may run.
+    Compact {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Writes the readings of a facility, every version of each, for another program.
     Dump(Dump),
-    /// Copies a store while it is written; only what is new since the last copy is copied.
+    /// Copies a store and its journal while they are written; only what is new since the last copy is copied.
     Backup {
         #[command(flatten)]
         place: Place,
@@ -93,6 +100,12 @@ struct Dump {
     /// How the readings are written.
     #[arg(long, value_enum, default_value_t = As::Csv)]
     format: As,
+    /// As CSV, what the readings come to in each quarter of an hour, hour or day instead.
+    #[arg(long, value_enum, default_value_t = Close::Raw, conflicts_with = "format")]
+    resolution: Close,
+    /// Whose days they are, such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = readings::zone)]
+    zone: FacilityCalendar,
     /// The file; standard output when left out.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -130,6 +143,8 @@ enum CareError {
     },
     #[error("could not write the readings out")]
     Dump(#[from] DumpError),
+    #[error("could not merge")]
+    Compact(#[from] FlushError),
     #[error("could not copy the store")]
     Backup(#[source] BackupError),
     #[error("could not bring the copy back")]
@@ -152,7 +167,9 @@ impl CareError {
             Self::Restore(BackupError::NotEmpty { .. } | BackupError::Absent { .. }) => ExitCode::Usage,
             Self::Salvage(SalvageError::NotEmpty { .. } | SalvageError::Copy(BackupError::Absent { .. })) => ExitCode::Usage,
             Self::Salvage(SalvageError::Manifest(_)) => ExitCode::DataRefused,
-            Self::Salvage(SalvageError::Open(OpenError::InUse { .. })) | Self::Backup(BackupError::Busy { .. }) => ExitCode::TryAgain,
+            Self::Open(OpenError::InUse { .. })
+            | Self::Salvage(SalvageError::Open(OpenError::InUse { .. }))
+            | Self::Backup(BackupError::Busy { .. }) => ExitCode::TryAgain,
             _ => ExitCode::DependencyDown,
         }
     }
@@ -162,6 +179,7 @@ impl CareError {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let done = match &args.what {
         What::Fsck { place } => store::fsck(&place.store).map_err(CareError::from).map(|findings| found(&findings, args.output)),
+        What::Compact { place } => compact(&place.store, args.output),
         What::Dump(dump) => write_out(dump),
         What::Backup { place, to } => copy(&place.store, to, args.output),
         What::Salvage(Salvage { place, copy, to }) => rescue(&place.store, copy.as_deref(), to, args.output),
@@ -172,13 +190,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Says what was looked at; a problem is a line of its own.
 fn found(findings: &Findings, output: Output) -> ExitCode {
-    let Findings { segments, rows, log_entries, audit_entries, seals, problems } = findings;
+    let Findings { segments, derived, rows, log_entries, audit_entries, seals, companions, problems } = findings;
     match output {
         Output::Json => {
             let problems: Vec<_> = problems.iter().map(|problem| json!({ "path": problem.path, "what": problem.what })).collect();
             let object = json!({
-                "schema": "negawatt.store.fsck/1", "segments": segments, "readings": rows, "log_entries": log_entries,
-                "audit_entries": audit_entries, "seals": seals, "problems": problems,
+                "schema": "negawatt.store.fsck/1", "segments": segments, "derived": derived, "readings": rows, "log_entries": log_entries,
+                "audit_entries": audit_entries, "seals": seals, "journals": companions, "problems": problems,
             });
             say(&format!("{object}\n"));
         }
@@ -200,7 +218,13 @@ fn write_out(dump: &Dump) -> Result<ExitCode, CareError> {
     let (tenant, facility): (Slug, Slug) = readings::facility(&reader, dump.facility.as_deref())?;
     let moment = |at: Option<Timestamp>, open| at.map_or(open, Timestamp::as_millisecond);
     let range = moment(dump.from, i64::MIN)..moment(dump.to, i64::MAX);
-    let write = |out: &mut dyn Write| store::dump(&reader, (&tenant, &facility), &range, dump.format.into(), &mut BufWriter::new(out));
+    let write = |out: &mut dyn Write| {
+        let (place, mut out) = ((&tenant, &facility), BufWriter::new(out));
+        match dump.resolution.resolution() {
+            None => store::dump(&reader, place, &range, dump.format.into(), &mut out),
+            Some(resolution) => store::dump_buckets(&reader, place, &range, (resolution, &dump.zone), &mut out),
+        }
+    };
     let rows = match &dump.file {
         None => write(&mut io::stdout().lock())?,
         Some(path) => {
@@ -211,23 +235,50 @@ fn write_out(dump: &Dump) -> Result<ExitCode, CareError> {
             rows
         }
     };
-    complain(&format!("{rows} readings of {tenant}/{facility} written"));
+    let what = dump.resolution.resolution().map_or("readings", |_| "lines");
+    complain(&format!("{rows} {what} of {tenant}/{facility} written"));
+    Ok(ExitCode::Ok)
+}
+
+/// As a collector does by itself, and all of it at once.
+fn compact(dir: &Path, output: Output) -> Result<ExitCode, CareError> {
+    // Only what is there is merged: no store is made.
+    drop(Reader::open(dir)?);
+    let store = Store::open(dir, Options::default())?;
+    store.compact()?;
+    let segments = store.segments();
+    match output {
+        Output::Json => say(&format!("{}\n", json!({ "schema": "negawatt.store.compact/1", "segments": segments }))),
+        Output::Human => say(&format!("the store has {segments} segments\n")),
+    }
     Ok(ExitCode::Ok)
 }
 
 fn copy(dir: &Path, to: &Path, output: Output) -> Result<ExitCode, CareError> {
+    let at_ms = SystemClock.now().as_millisecond();
     let report = store::backup(dir, to).map_err(CareError::Backup)?;
+    let last = LastBackup { at_ms, snapshot: report.snapshot.clone(), to: std::path::absolute(to).unwrap_or_else(|_| to.to_owned()) };
+    // The copy is whole all the same.
+    if let Err(err) = store::note_backup(dir, &last) {
+        complain(&format!(
+            "warning: {} cannot be told that it was copied, and its collector will say that it was not: {err}",
+            dir.display()
+        ));
+    }
     match output {
         Output::Json => {
             let object = json!({
-                "schema": "negawatt.store.backup/1", "snapshot": report.snapshot, "segments": report.segments,
-                "segments_copied": report.copied, "bytes_copied": report.copied_bytes, "readings_in_segments": report.rows,
+                "schema": "negawatt.store.backup/1", "snapshot": report.snapshot, "segments": report.segments, "derived": report.derived,
+                "segments_copied": report.copied, "derived_copied": report.derived_copied, "bytes_copied": report.copied_bytes, "readings_in_segments": report.rows,
+                "journal_bytes": report.journal_bytes,
             });
             say(&format!("{object}\n"));
         }
         Output::Human => {
-            let (name, copied, segments, bytes) = (report.snapshot, report.copied, report.segments, report.copied_bytes);
-            say(&format!("{name}: {copied} of {segments} segments were new ({bytes} bytes), and the log behind them\n"));
+            let (copied, files) = (report.copied + report.derived_copied, report.segments + report.derived);
+            let (name, bytes) = (report.snapshot, report.copied_bytes);
+            let journal = if report.journal_bytes > 0 { ", and the journal" } else { "" };
+            say(&format!("{name}: {copied} of {files} files were new ({bytes} bytes), and the log behind them{journal}\n"));
         }
     }
     Ok(ExitCode::Ok)

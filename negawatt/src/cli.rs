@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use daemon::{ExitCode, LogFormat, Verbosity, init_tracing};
 
-use crate::{audit, care, demo, readings, savings, up};
+use crate::{audit, care, demo, readings, savings, up, weather};
 
 /// Verified energy savings, from a meter's registers to a paid-out cent.
 #[derive(Debug, Parser)]
@@ -46,6 +46,12 @@ enum Role {
     DeadLetters(collector::cli::DeadLetters),
     /// The copies of the readings in other databases: how far they are, and whether they are right.
     Sink(collector::cli::Sink),
+    /// Whether everything is there and can be; fills gaps, changes readings, and undoes it.
+    Vee(collector::cli::Vee),
+    /// What the configuration lets go of: shown first, then dropped, with who answers for it.
+    Retention(collector::cli::Retention),
+    /// History in bulk, from files: planned and shown first, then committed, and undone if need be.
+    Import(collector::cli::Imports),
     /// The HTTP interface and its workers.
     Api(api::cli::Args),
     /// An MQTT 5 broker for one machine; capped, and without a memory of its own.
@@ -54,7 +60,9 @@ enum Role {
     Readings(readings::Args),
     /// Looks after a store: check, copy, bring back, write out.
     Store(care::Args),
-    /// What a facility did not use, from two files.
+    /// Weather of stations: brings it in, chooses among them, says what is missing.
+    Weather(weather::Args),
+    /// What a facility did not use, from two files; and what thousands of them did not.
     Savings(savings::Args),
     /// Recomputes an invoice offline from its evidence bundle.
     Audit(audit::Args),
@@ -99,11 +107,15 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Role::Collector(args) => collector::cli::run(args),
         Role::DeadLetters(args) => collector::cli::run_dead_letters(&args),
         Role::Sink(args) => collector::cli::run_sink(&args),
+        Role::Vee(args) => collector::cli::run_vee(&args),
+        Role::Retention(args) => collector::cli::run_retention(&args),
+        Role::Import(args) => collector::cli::run_imports(&args),
         Role::Api(args) => api::cli::run(args, up::profiles()),
         Role::Broker(args) => broker_role(&args),
         Role::Readings(args) => readings::run(&args),
         Role::Store(args) => care::run(&args),
-        Role::Savings(args) => savings::run(&args),
+        Role::Weather(args) => weather::run(&args),
+        Role::Savings(args) => savings::run(&args, cli.quiet),
         Role::Audit(args) => audit::run(&args),
     }
 }

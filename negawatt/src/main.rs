@@ -7,6 +7,7 @@ mod demo;
 mod readings;
 mod savings;
 mod up;
+mod weather;
 
 use clap::Parser;
 

@@ -2,6 +2,8 @@
 //!
 //! It reads beside the collector that writes: a snapshot, without a lock.
 
+mod buckets;
+
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,9 +12,11 @@ use daemon::ExitCode;
 use ids::Slug;
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{FrameError, OpenError, Reader, Summary};
+use store::{FrameError, OpenError, Reader, Resolution, SegmentError, Summary};
+use units::FacilityCalendar;
 
 use crate::cli::{Output, complain, fail, say};
+pub(crate) use buckets::Close;
 
 /// Shows which readings a store holds: how many, from when to when, how good, and between which values.
 #[derive(Debug, clap::Args)]
@@ -32,8 +36,17 @@ pub(crate) struct Args {
     /// First moment that is left out.
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
+    /// One point.
+    #[arg(long)]
+    point: Option<String>,
+    /// What the readings come to in each quarter of an hour, hour or day that begins in the range.
+    #[arg(long, value_enum, default_value_t = Close::Raw)]
+    resolution: Close,
+    /// Whose days they are, such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
+    zone: FacilityCalendar,
     /// Also write the readings themselves into this Parquet file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "resolution")]
     parquet: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
@@ -48,12 +61,14 @@ pub(crate) enum ReadingsError {
     Facility { found: String, known: String },
     #[error("could not read the readings")]
     Frame(#[from] FrameError),
+    #[error("could not read the readings")]
+    Segment(#[from] SegmentError),
 }
 
 impl ReadingsError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Open(_) | Self::Frame(_) => ExitCode::DependencyDown,
+            Self::Open(_) | Self::Frame(_) | Self::Segment(_) => ExitCode::DependencyDown,
             Self::Facility { .. } => ExitCode::Usage,
         }
     }
@@ -93,8 +108,15 @@ impl From<Summary> for Series {
     }
 }
 
-/// Prints the table, or `negawatt.readings/1`.
+pub(crate) fn zone(name: &str) -> Result<FacilityCalendar, String> {
+    FacilityCalendar::named(name).map_err(|_unknown| format!("`{name}` is not the IANA name of a zone, like America/Chicago"))
+}
+
+/// Prints the table, or `negawatt.readings/1`; of buckets, `negawatt.readings.buckets/1`.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(resolution) = args.resolution.resolution() {
+        return run_buckets(args, resolution).unwrap_or_else(|err| fail(&err, err.exit_code()));
+    }
     match read(args) {
         Ok((facility, series)) => {
             match args.output {
@@ -110,13 +132,38 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn read(args: &Args) -> Result<(String, Vec<Series>), ReadingsError> {
+fn run_buckets(args: &Args, resolution: Resolution) -> Result<ExitCode, ReadingsError> {
+    let (reader, (tenant, facility), range) = open(args)?;
+    let which = (args.device.as_ref(), args.point.as_deref());
+    let series = buckets::read(&reader, (&tenant, &facility), which, &range, (resolution, &args.zone))?;
+    let (facility, zone) = (format!("{tenant}/{facility}"), args.zone.zone().iana_name().unwrap_or("UTC"));
+    match args.output {
+        Output::Human => say(&buckets::table(&facility, resolution, zone, &series)),
+        Output::Json => {
+            let object = serde_json::json!({
+                "schema": "negawatt.readings.buckets/1", "facility": facility, "resolution": resolution.name(), "zone": zone,
+                "lsn": reader.last_lsn(), "series": series,
+            });
+            say(&format!("{object}\n"));
+        }
+    }
+    Ok(ExitCode::Ok)
+}
+
+type Opened = (Reader, (Slug, Slug), Range<i64>);
+
+fn open(args: &Args) -> Result<Opened, ReadingsError> {
     let reader = Reader::open(&args.store).map_err(ReadingsError::Open)?;
-    let (tenant, facility) = facility(&reader, args.facility.as_deref())?;
+    let place = facility(&reader, args.facility.as_deref())?;
     let moment = |at: Option<Timestamp>, open| at.map_or(open, Timestamp::as_millisecond);
-    let range: Range<i64> = moment(args.from, i64::MIN)..moment(args.to, i64::MAX);
+    Ok((reader, place, moment(args.from, i64::MIN)..moment(args.to, i64::MAX)))
+}
+
+fn read(args: &Args) -> Result<(String, Vec<Series>), ReadingsError> {
+    let (reader, (tenant, facility), range) = open(args)?;
     let mut series: Vec<Series> =
         reader.summaries(&tenant, &facility, args.device.as_ref(), range.clone())?.into_iter().map(Series::from).collect();
+    series.retain(|one| args.point.as_ref().is_none_or(|point| *point == one.point));
     series.sort_by(|one, other| (&one.device, &one.point).cmp(&(&other.device, &other.point)));
     if let Some(file) = &args.parquet {
         let rows = reader.write_parquet(&tenant, &facility, args.device.as_ref(), range, file)?;
@@ -174,7 +221,7 @@ fn table(facility: &str, series: &[Series]) -> String {
         text.push('\n');
     }
     if series.is_empty() {
-        text.push_str("\nno reading in this range; leave --device, --from and --to out to see all there are\n");
+        text.push_str("\nno reading in this range; leave --device, --point, --from and --to out to see all there are\n");
     }
     text
 }

@@ -98,6 +98,7 @@ async fn up(args: Args) -> Result<(), UpError> {
         evidence: args.data.join("evidence"),
         collector: Some(format!("http://{}", collector.addr())),
         status_page: api::StatusPage::Public,
+        otlp: None,
         stripe: None,
         tenants: vec![api::Tenant { name: args.tenant.to_string(), slug: args.tenant.clone(), admin_key: Secret::new(&admin_key) }],
         profiles: profiles(),

@@ -31,6 +31,21 @@ fn a_store_tells_what_it_holds() {
     let object: serde_json::Value = serde_json::from_str(&stdout(&one)).unwrap();
     assert!(object["series"].as_array().unwrap().iter().all(|one| one["device"] == device), "{object}");
 
+    // What they come to, by the day and by the quarter of an hour, is the same in sum.
+    let sums = |resolution: &str| {
+        let asked = ask(&["--resolution", resolution, "--zone", "America/Chicago", "--output", "json"]);
+        let object: serde_json::Value = serde_json::from_str(&stdout(&asked)).unwrap();
+        assert_eq!((&object["schema"], &object["resolution"]), (&"negawatt.readings.buckets/1".into(), &resolution.into()));
+        let buckets = object["series"].as_array().unwrap().iter().flat_map(|one| one["buckets"].as_array().unwrap().clone());
+        buckets.map(|bucket| bucket["readings"].as_u64().unwrap()).sum::<u64>()
+    };
+    let (days, hours, quarters) = (sums("1d"), sums("1h"), sums("15m"));
+    assert_eq!((days, hours, quarters), (count(series), count(series), count(series)));
+    let by_day = stdout(&ask(&["--device", device, "--resolution", "1d"]));
+    assert!(by_day.contains("days of UTC") && by_day.lines().any(|line| line.ends_with("good")), "{by_day}");
+    let dumped = negawatt(&["store", "dump", "--store", store.to_str().unwrap(), "--resolution", "1d"]);
+    assert!(stdout(&dumped).starts_with("device,point,unit,from,to,expected,"), "{}", stderr(&dumped));
+
     let human = ask(&["--device", device]);
     assert!(stdout(&human).lines().any(|line| line.starts_with("device")), "{}", stdout(&human));
     let none = ask(&["--to", "1970-01-01T00:00:00Z"]);

@@ -3,4 +3,5 @@
 
 pub mod certificates;
 pub mod faults;
+pub mod fleet;
 pub mod program;

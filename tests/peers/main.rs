@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cable;
+mod collectors;
+mod database;
 mod field;
 mod influxdb_client;
 mod libmodbus;

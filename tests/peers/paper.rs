@@ -75,8 +75,9 @@ fn june(currency: Currency, prices: i64) -> (Statement, Invoice, Vec<Day>) {
         id: StatementId::from_parts(1, [4; 10]),
         period: Period::new(date(2026, 6, 1), date(2026, 7, 1)).unwrap(),
         savings,
-        priced: priced.collect(),
+        worth: settlement::Worth::Priced(priced.collect()),
         carried_in: money::Money::zero(currency),
+        beside: settlement::Beside::default(),
         inputs: BTreeMap::new(),
     };
     let statement = Statement::settle(&contract, figures).unwrap();

@@ -17,7 +17,7 @@ const MINUTES: i64 = 14 * 1_440;
 fn rows(minute: i64) -> Vec<Row> {
     let row = |point: &str, unit, exponent, raw: Option<i64>, words: Option<Words>| Row {
         device: Slug::parse("main").unwrap(),
-        point: point.to_owned(),
+        point: point.into(),
         unit,
         exponent,
         ts_ms: BEGIN_MS + minute * 60_000,

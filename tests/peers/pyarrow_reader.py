@@ -12,6 +12,17 @@ import pyarrow.compute
 import pyarrow.parquet
 
 
+def names_of(file):
+    """The names by series: tenant, facility and device are said once for all of theirs."""
+    names = {}
+    for tenant, facilities in json.loads(file.metadata.metadata[b"negawatt.series"]).items():
+        for facility, devices in facilities.items():
+            for device, series in devices.items():
+                for number, (point, unit, exponent) in series.items():
+                    names[number] = {"tenant": tenant, "facility": facility, "device": device, "point": point, "unit": unit, "exponent": exponent}
+    return names
+
+
 def main():
     files, series = [], {}
     for path in sorted(pathlib.Path(sys.argv[1]).glob("*.parquet")):
@@ -19,7 +30,7 @@ def main():
         table = file.read()
         table.validate(full=True)
         files.append({"rows": file.metadata.num_rows, "columns": table.column_names})
-        names = json.loads(file.metadata.metadata[b"negawatt.series"])
+        names = names_of(file)
         for number in pyarrow.compute.unique(table["series"]).to_pylist():
             rows = table.filter(pyarrow.compute.equal(table["series"], number))
             one = series.setdefault(str(number), {"name": names[str(number)], "rows": 0, "values": 0, "sum": 0, "times": 0, "quality": 0, "seq": 0, "version": 0, "words": 0, "word_bytes": 0})

@@ -89,8 +89,13 @@ impl Site {
 
     /// Starts a gateway that has its readings elsewhere.
     pub(crate) fn gateway_in(&self, folder: &str, broker: &str) -> Gateway {
+        self.gateway_of("hall", folder, broker)
+    }
+
+    /// Starts a gateway of another facility, which reads the same meter.
+    pub(crate) fn gateway_of(&self, facility: &str, folder: &str, broker: &str) -> Gateway {
         let text = format!(
-            "[gateway]\ntenant = \"acme\"\nfacility = \"hall\"\nid = \"gw-1\"\ndata_dir = \"{}\"\n\
+            "[gateway]\ntenant = \"acme\"\nfacility = \"{facility}\"\nid = \"gw-1\"\ndata_dir = \"{}\"\n\
              [spool]\ncommit_interval = \"50ms\"\n[broker]\nack_timeout = \"500ms\"\nspread = \"20ms\"\n{broker}\n\
              [[bus]]\nname = \"plant\"\nkind = \"tcp\"\naddress = \"{}\"\n\
              [[bus.device]]\nid = \"main\"\nunit = 1\nprofile = \"{PROFILE}\"\n",
@@ -131,7 +136,12 @@ impl Site {
 
     /// Checks that every point of every minute is in the store, once.
     pub(crate) fn check(&self, minutes: u64) {
-        let totals = Reader::open(&self.path("store")).unwrap().totals();
+        self.check_in("store", minutes);
+    }
+
+    /// The same of another store.
+    pub(crate) fn check_in(&self, store: &str, minutes: u64) {
+        let totals = Reader::open(&self.path(store)).unwrap().totals();
         let counters = totals.counters;
         assert_eq!((totals.rows, counters.accepted), ((minutes + 1) * POINTS, (minutes + 1) * POINTS));
         assert_eq!((counters.conflict, counters.dead_letter), (0, 0));

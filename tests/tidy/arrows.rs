@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::house::members;
 
 /// Every member, and the members it may depend on when it is built for use. `*` is all of them.
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("ids", &[]),
     ("units", &[]),
     ("money", &[]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
     ("daemon", &[]),
     ("broker", &[]),
     ("stripe-sim", &[]),
+    ("otlp", &["config", "daemon"]),
     ("wire", &["ids", "units"]),
     ("devices", &["units"]),
     ("settlement", &["ids", "units", "money"]),
@@ -25,8 +26,25 @@ const ARROWS: [(&str, &[&str]); 24] = [
     ("evidence", &["ids", "units", "money", "calculator", "settlement", "ledger", "devices"]),
     ("simulator", &["daemon", "devices", "units"]),
     ("gateway", &["wire", "devices", "ids", "units", "config", "daemon"]),
-    ("collector", &["wire", "store", "sinks", "ids", "units", "config", "daemon"]),
-    ("api", &["calculator", "settlement", "ledger", "store", "stripe", "evidence", "report", "money", "ids", "units", "config", "daemon"]),
+    ("collector", &["wire", "store", "sinks", "otlp", "ids", "units", "config", "daemon"]),
+    (
+        "api",
+        &[
+            "calculator",
+            "settlement",
+            "ledger",
+            "store",
+            "stripe",
+            "evidence",
+            "report",
+            "otlp",
+            "money",
+            "ids",
+            "units",
+            "config",
+            "daemon",
+        ],
+    ),
     ("negawatt", &["*"]),
     ("tests", &["*"]),
     ("xtask", &[]),

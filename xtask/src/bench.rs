@@ -23,7 +23,10 @@ pub(crate) struct Args {
     /// Of `faults`: how many requests are made.
     #[arg(long, default_value_t = 1_000_000)]
     exchanges: u64,
-    /// Of `coverage`, `faults`, `faults-ingest`, `power-cuts`, `store`: what decides every draw and every fault; the usual one when not
+    /// Of `side-by-side`: how many points are written to each, usually 5,000,000.
+    #[arg(long)]
+    points: Option<u64>,
+    /// Of `coverage`, `faults`, `faults-ingest`, `power-cuts`, `side-by-side`, `store`: what decides every draw and every fault; the usual one when not
     /// given.
     #[arg(long)]
     seed: Option<u64>,
@@ -50,6 +53,8 @@ enum Name {
     Outage,
     /// What the gateway costs, and what it can do.
     Gateway,
+    /// The collector beside VictoriaMetrics, InfluxDB, Mosquitto and PostgreSQL, on the same readings.
+    SideBySide,
     /// What the store costs, how soon it is ready after a kill, and how fast it answers.
     Store,
     /// What a fit of a baseline costs, beside the published program.
@@ -72,6 +77,7 @@ pub(crate) fn run_named(args: &Args) -> Result<(), Failure> {
         Name::PowerCuts => spool::power_cuts(&args.spool, args.seed, args.output),
         Name::Outage => spool::outage(&args.spool, args.output),
         Name::Gateway => gateway(args.output),
+        Name::SideBySide => side_by_side(args),
         Name::Store => store(args),
         Name::Fit => fit(args.output),
     }
@@ -202,6 +208,25 @@ fn fit(shown: Output) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Measures the collector and what others use in its place, on the same bodies. Takes some five minutes and 3 GB of disk.
+fn side_by_side(args: &Args) -> Result<(), Failure> {
+    if let Err(failure) = prepare::programs() {
+        say(&format!("{failure}; what is not there is not measured"));
+    }
+    run(cargo().args(["build", "--release", "--package", "negawatt-tests", "--bin", "side-by-side", "--bin", "store-bench"]))?;
+    run(cargo().args(["build", "--release", "--package", "negawatt"]))?;
+    let target = target_dir()?;
+    let mut bench = Command::new(target.join("release/side-by-side"));
+    // On the disk that is built on, and not in the memory that `/tmp` may be.
+    bench.arg("--folder").arg(&target).arg("--program").arg(target.join("release/negawatt"));
+    bench.args(["--seed", &args.seed.unwrap_or(1).to_string()]);
+    if let Some(points) = args.points {
+        bench.args(["--points", &points.to_string()]);
+    }
+    // It prints a table for people beside the object: both are shown, and a must that is missed by far ends it.
+    if args.output == Output::Json { run(&mut bench) } else { output(&mut bench).map(drop) }
 }
 
 /// Measures the store: commits, a restart after a kill, a year of one facility. Takes some two minutes and 2 GB of disk.

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::program::{Failure, cargo, is_installed, output, run, say, works};
 
 /// Programs that the peers tests start, and their Debian packages.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
+    ("influxd", "influxdb"),
     ("mosquitto", "mosquitto"),
     ("mbpoll", "mbpoll"),
     ("victoria-metrics", "victoria-metrics"),
@@ -21,7 +22,7 @@ const PROGRAMS: [(&str, &str); 7] = [
 ];
 
 /// Those of them that Debian starts as services.
-const SERVICES: [&str; 4] = ["mosquitto", "postgresql", "prometheus", "victoria-metrics"];
+const SERVICES: [&str; 5] = ["influxdb", "mosquitto", "postgresql", "prometheus", "victoria-metrics"];
 
 /// Folders of Python packages of the peers tests, with the versions they are written for. sdm_modbus needs an older pymodbus than the
 /// one that our other tests are about.
@@ -38,15 +39,21 @@ const NODE_PACKAGES: [&str; 2] = ["modbus-serial@8.0.25", "aedes@2.0.0-beta.1"];
 
 /// Installs whatever is absent. What is there is left alone.
 pub(crate) fn peers() -> Result<(), Failure> {
-    let absent: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
-    if !absent.is_empty() {
-        debian_packages(&absent)?;
-        stop_services(&absent)?;
-    }
+    programs()?;
     for (folder, packages) in PYTHON_PACKAGES {
         python(folder, packages)?;
     }
     node()
+}
+
+/// Of these, the programs of Debian.
+pub(crate) fn programs() -> Result<(), Failure> {
+    let absent: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    debian_packages(&absent)?;
+    stop_services(&absent)
 }
 
 /// Installing a daemon's package starts it with the machine. The tests start their own, on ports of their own.

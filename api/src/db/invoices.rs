@@ -225,3 +225,13 @@ pub(crate) async fn mark_paid(tx: &mut Tx, tenant: TenantId, id: InvoiceId, now_
     .await?;
     Ok(())
 }
+
+/// How many invoices a facility was issued so far.
+pub(crate) async fn count_of_facility(db: impl SqliteExecutor<'_>, tenant: TenantId, facility: FacilityId) -> Result<i64, DbError> {
+    let found = sqlx::query("SELECT COUNT(*) AS count FROM invoices WHERE tenant_id = ? AND facility_id = ? AND issued_ms IS NOT NULL")
+        .bind(tenant.to_string())
+        .bind(facility.to_string())
+        .fetch_one(db)
+        .await?;
+    Ok(found.try_get("count")?)
+}

@@ -6,7 +6,11 @@ use sqlx::Row;
 use super::{DbError, Tx};
 
 /// Every migration ever released, in order; none is edited after its release.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_house.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_house.sql"),
+    include_str!("migrations/0002_adjustments.sql"),
+    include_str!("migrations/0003_dossiers.sql"),
+];
 
 /// Applies what is missing.
 ///

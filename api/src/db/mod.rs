@@ -4,6 +4,7 @@
 //! outbox row and its audit row are written through the same one and become true together. Every question about
 //! somebody's data takes the tenant, so a query that forgets it cannot be written by calling these functions.
 
+pub(crate) mod adjustments;
 pub(crate) mod baselines;
 pub(crate) mod contracts;
 pub(crate) mod events;
@@ -15,6 +16,7 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 mod migrate;
+pub(crate) mod papers;
 pub(crate) mod payees;
 pub(crate) mod payments;
 pub(crate) mod payouts;

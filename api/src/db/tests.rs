@@ -13,10 +13,10 @@ async fn a_file_is_made_opened_again_and_refused_when_from_another_release() {
     let path = folder.path().join("new/api.sqlite");
     let db = Db::open(&path).await.unwrap();
     let mut tx = db.write().await.unwrap();
-    sqlx::query("INSERT INTO migrations (version, sha256) VALUES (2, 'x')").execute(&mut *tx).await.unwrap();
+    sqlx::query("INSERT INTO migrations (version, sha256) VALUES (4, 'x')").execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     db.close().await;
-    assert!(matches!(Db::open(&path).await, Err(DbError::Migration { version: 2 })));
+    assert!(matches!(Db::open(&path).await, Err(DbError::Migration { version: 4 })));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What operators and their machines ask: `/livez`, `/readyz`, `/metrics`, `/version`.
+//! What operators and their machines ask: `/livez`, `/startupz`, `/readyz`, `/metrics`, `/version`.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -15,10 +15,20 @@ use crate::state::Api;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/livez", get(|| std::future::ready("alive\n")))
+        .route("/livez", get(alive))
+        // Before this page there is `early`: who reaches it finds the tables up to date.
+        .route("/startupz", get(async || "started\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/version", get(|| std::future::ready(Json(json!({ "version": env!("CARGO_PKG_VERSION") })))))
+        .route("/version", get(version))
+}
+
+pub(super) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+pub(super) async fn version() -> Json<serde_json::Value> {
+    Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// 200 when the database answers; 503 with the reason otherwise.
@@ -31,6 +41,11 @@ async fn ready(State(api): State<Api>) -> (StatusCode, String) {
 
 /// Prometheus text format.
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics_page(&api).await)
+}
+
+/// Everything that is counted.
+pub(crate) async fn metrics_page(api: &Api) -> String {
     let mut text = String::new();
     let counted = &api.metrics;
     for (name, help, counter) in [
@@ -56,7 +71,8 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
         line(&mut text, "ledger_postings", "Postings in the ledgers", "gauge", size.postings);
         line(&mut text, "ledger_balanced", "1 when every transaction sums to zero", "gauge", u8::from(size.balanced));
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    api.exports.append_to(&mut text);
+    text
 }
 
 fn line(text: &mut String, name: &str, help: &str, kind: &str, value: impl std::fmt::Display) {

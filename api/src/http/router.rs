@@ -11,7 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
-use super::{baselines, contracts, facilities, invoices, ledger, operations, payees, payouts, readings, savings, statements, webhooks};
+use super::{
+    adjustments, baselines, contracts, dossiers, facilities, invoices, ledger, operations, payees, payouts, readings, savings, statements,
+    webhooks,
+};
 use crate::state::{Api, Metrics};
 use crate::status;
 
@@ -54,6 +57,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(baselines::create, baselines::list))
         .routes(routes!(baselines::get))
         .routes(routes!(baselines::verify))
+        .routes(routes!(adjustments::create, adjustments::list))
+        .routes(routes!(dossiers::create, dossiers::get))
+        .routes(routes!(dossiers::create_yield, dossiers::get_yield))
         .routes(routes!(payees::create, payees::list))
         .routes(routes!(payees::get))
         .routes(routes!(contracts::create, contracts::list))

@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::baselines::Period;
+use super::beside::{Trust, Yield};
 use super::page::Params;
 use super::problem::{Kind, Problem};
 use crate::db::keys::Caller;
@@ -46,10 +47,12 @@ pub(crate) struct Savings {
     #[schema(example = "verified")]
     baseline_verification_status: &'static str,
     period: Period,
-    /// What the baseline would have used.
+    /// What the baseline would have used, agreed adjustments included.
     counterfactual_wh: i64,
     /// What was used.
     observed_wh: i64,
+    /// What the agreed adjustments are of `counterfactual_wh`.
+    adjustments_wh: i64,
     /// The difference.
     avoided_energy_wh: i64,
     /// Half of the interval around it, at `confidence`.
@@ -60,7 +63,15 @@ pub(crate) struct Savings {
     coverage: f64,
     days_compared: u32,
     days_total: u32,
-    /// Each compared day.
+    /// How far they may be believed today.
+    trust: Option<Trust>,
+    /// What grew; absent where nobody weighs it.
+    #[serde(rename = "yield")]
+    yielded: Option<Yield>,
+    /// The fifteen categories of verification with what was measured, over the digest that an auditor signs.
+    #[schema(value_type = Option<Object>)]
+    verification: Option<Value>,
+    /// Each compared day, as the model has it, without adjustments.
     #[schema(value_type = Vec<Object>)]
     days: Value,
     /// Each day left out, with what it lacks.
@@ -76,7 +87,7 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, Params(query): P
     let period = Period { start: query.start, end: query.end }.check()?;
     let days = (period.start, period.end);
     let found = settle::savings(&api, &caller, query.facility, query.contract, days).await?;
-    let avoided = found.measurement.avoided;
+    let evidence::Measurement { avoided, adjusted, trust, yielded, standing, .. } = found.measurement;
     let unwritable = |err: serde_json::Error| {
         tracing::error!(error = %err, "savings could not be written");
         Problem::new(Kind::Internal, "the savings could not be written")
@@ -87,14 +98,18 @@ pub(crate) async fn get(State(api): State<Api>, caller: Caller, Params(query): P
         baseline: found.baseline.id,
         baseline_verification_status: found.baseline.verification.name(),
         period,
-        counterfactual_wh: avoided.counterfactual_wh,
-        observed_wh: avoided.observed_wh,
-        avoided_energy_wh: avoided.avoided_wh,
-        uncertainty_wh: avoided.uncertainty_wh,
+        counterfactual_wh: adjusted.avoided_wh.saturating_add(adjusted.observed_wh),
+        observed_wh: adjusted.observed_wh,
+        adjustments_wh: adjusted.adjustments_wh,
+        avoided_energy_wh: adjusted.avoided_wh,
+        uncertainty_wh: adjusted.uncertainty_wh,
         confidence: avoided.confidence,
         coverage: avoided.coverage,
         days_compared: avoided.days_compared,
         days_total: avoided.days_total,
+        trust: trust.as_ref().map(Trust::from),
+        yielded: yielded.as_ref().map(Yield::from),
+        verification: standing.as_ref().map(serde_json::to_value).transpose().map_err(unwritable)?,
         days: serde_json::to_value(&avoided.days).map_err(unwritable)?,
         masked: serde_json::to_value(&avoided.masked).map_err(unwritable)?,
     }))

@@ -11,6 +11,7 @@ use settlement::Statement as Settled;
 use utoipa::ToSchema;
 
 use super::baselines::Period;
+use super::beside::{Drawn, Trust, Yield};
 use super::command::{Command, Early, Unit};
 use super::page::{Id, ListQuery, Page, Params, instant, single};
 use super::problem::{Kind, Problem};
@@ -42,10 +43,19 @@ pub(crate) struct Statement {
     baseline: BaselineId,
     period: Period,
     avoided_energy_wh: i64,
+    /// What of it the parties agreed upon besides the model.
+    adjustments_wh: i64,
     uncertainty_wh: i64,
     /// Parts per million.
     #[schema(example = 900_000)]
     confidence_ppm: u32,
+    /// How far the savings may be believed; absent on statements made before anybody asked.
+    trust: Option<Trust>,
+    /// What grew; absent where nobody weighs it.
+    #[serde(rename = "yield")]
+    yielded: Option<Yield>,
+    /// How the value was drawn; only under a rate, where the baseline has hours.
+    drawn: Option<Drawn>,
     /// What the avoided energy is worth.
     value: Amount,
     /// The value after shortfalls of earlier months.
@@ -72,8 +82,12 @@ fn shape(stored: StoredStatement) -> Result<Statement, Problem> {
         baseline: stored.baseline,
         period: Period { start: stored.period_start, end: stored.period_end },
         avoided_energy_wh: settled.savings().avoided_wh.as_wh(),
+        adjustments_wh: settled.savings().adjustments_wh.as_wh(),
         uncertainty_wh: settled.savings().uncertainty_wh.as_wh(),
         confidence_ppm: settled.savings().confidence_ppm,
+        trust: settled.trust().map(Trust::from),
+        yielded: settled.yielded().map(Yield::from),
+        drawn: settled.drawn().map(Drawn::from),
         value: settled.value().into(),
         billable: settled.billable().into(),
         billed: settled.billed().into(),

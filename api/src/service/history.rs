@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use ids::Slug;
-use store::{ProfilePeriod, Reader, Sample, SeriesInfo, SeriesKey};
+use store::{Bucket, OpenError, ProfilePeriod, Reader, Resolution, Sample, SegmentError, SeriesInfo, SeriesKey};
+use units::FacilityCalendar;
 
 use super::ServiceError;
 use crate::state::Api;
@@ -33,25 +34,63 @@ pub(crate) struct Question {
 
 /// Reads every series that fits, from one consistent snapshot.
 pub(crate) async fn parts(api: &Api, questions: Vec<Question>) -> Result<Vec<Part>, ServiceError> {
-    let folder = api.store.clone();
+    let readers = api.store.clone();
     let read = move || -> Result<Vec<Part>, ServiceError> {
-        let reader = Reader::open(&folder).map_err(|err| ServiceError::Store { err: Box::new(err) })?;
-        let mut parts = Vec::new();
-        for question in questions {
-            let mut series = reader.series(&question.tenant, &question.facility);
-            series.retain(|info| fits(info, &question));
-            series.sort_by(|a, b| a.key.cmp(&b.key));
-            for info in series {
-                let samples = reader.scan(info.id, question.range.clone()).map_err(|err| ServiceError::Store { err: Box::new(err) })?;
-                let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
-                parts.push(Part { key: info.key, samples, profiles });
+        let answered = readers.ask(|reader| {
+            let mut parts = Vec::new();
+            for question in questions {
+                for info in fitting(reader, &question) {
+                    let samples = reader.scan(info.id, question.range.clone())?;
+                    let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
+                    parts.push(Part { key: info.key, samples, profiles });
+                }
             }
-        }
-        Ok(parts)
+            Ok(parts)
+        });
+        answered.map_err(unopened)?.map_err(unread)
     };
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|err| ServiceError::Internal { what: "reading the store ended unexpectedly", err: Box::new(err) })?
+}
+
+/// What every series that fits comes to in each quarter of an hour, hour or day that begins in the range.
+pub(crate) async fn buckets(
+    api: &Api,
+    question: Question,
+    resolution: Resolution,
+    calendar: FacilityCalendar,
+) -> Result<Vec<(SeriesKey, Vec<Bucket>)>, ServiceError> {
+    let readers = api.store.clone();
+    let read = move || -> Result<_, ServiceError> {
+        let answered = readers.ask(|reader| {
+            let of = |info: SeriesInfo| {
+                let buckets = reader.buckets(info.id, question.range.clone(), resolution, &calendar)?;
+                Ok((info.key, buckets))
+            };
+            fitting(reader, &question).into_iter().map(of).collect::<Result<_, SegmentError>>()
+        });
+        answered.map_err(unopened)?.map_err(unread)
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|err| ServiceError::Internal { what: "reading the store ended unexpectedly", err: Box::new(err) })?
+}
+
+fn unopened(err: OpenError) -> ServiceError {
+    ServiceError::Store { err: Box::new(err) }
+}
+
+fn unread(err: SegmentError) -> ServiceError {
+    ServiceError::Store { err: Box::new(err) }
+}
+
+/// The series that are asked for, by name.
+fn fitting(reader: &Reader, question: &Question) -> Vec<SeriesInfo> {
+    let mut series = reader.series(&question.tenant, &question.facility);
+    series.retain(|info| fits(info, question));
+    series.sort_by(|a, b| a.key.cmp(&b.key));
+    series
 }
 
 fn fits(info: &SeriesInfo, question: &Question) -> bool {

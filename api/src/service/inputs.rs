@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use calculator::baseline::{Commodity, Period as BaselinePeriod};
-use calculator::events::Ledger;
+use calculator::events::{Adjustment, Ledger};
 use calculator::model::Search;
+use calculator::model::cea::Crop;
+use calculator::verification::Dossier;
 use evidence::{BOUNDARY_SLACK_MS, BaselineInputs, CounterRow, Meter, MeterProfile, Reporting, SampleRow, Series, Words};
 use ids::{BaselineId, Slug};
 use settlement::Period;
@@ -106,6 +108,17 @@ pub(crate) async fn same_baseline(api: &Api, place: &Place, sources: &Sources, d
     )))
 }
 
+/// What is known of a baseline besides its rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// With the day of the score; nothing where no score is asked for.
+    pub(crate) dossier: Option<Dossier>,
+    /// What grows, where somebody weighs it.
+    pub(crate) crop: Option<Crop>,
+    /// How often a value under a rate is drawn.
+    pub(crate) draws: Option<u32>,
+}
+
 /// Reads the counters of the billed period, and the weather of it.
 pub(crate) async fn reporting(
     api: &Api,
@@ -113,6 +126,8 @@ pub(crate) async fn reporting(
     meters: &[Slug],
     weather: &Slug,
     period: Period,
+    adjustments: Ledger,
+    known: Known,
 ) -> Result<(Reporting, Series), ServiceError> {
     let range = place.range(period.first(), period.end())?;
     // The reading that stands for the first midnight may be older, and the one of the last midnight is part of it.
@@ -123,7 +138,17 @@ pub(crate) async fn reporting(
         read.push(meter(api, only(parts, device, COUNTER, is_energy)?)?);
     }
     let weather = temperature(api, place, weather, &range).await?;
-    Ok((Reporting { period, meters: read, adjustments: Ledger::default() }, weather))
+    let Known { dossier, crop, draws } = known;
+    let adjustments = in_force(adjustments, period)?;
+    Ok((Reporting { period, meters: read, adjustments, dossier: dossier.map(Box::new), crop, draws }, weather))
+}
+
+/// The adjustments that hold on some day of a period; the others are no part of its evidence.
+fn in_force(ledger: Ledger, period: Period) -> Result<Ledger, ServiceError> {
+    let mut entries: Vec<Adjustment> = ledger.into();
+    entries.retain(|entry| entry.first < period.end() && entry.end.is_none_or(|end| period.first() < end));
+    Ledger::try_from(entries)
+        .map_err(|err| ServiceError::Internal { what: "the adjustments of a period make no ledger", err: Box::new(err) })
 }
 
 /// The weather of two times, as one series.

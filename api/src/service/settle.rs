@@ -5,6 +5,10 @@
 
 use std::path::Path;
 
+use calculator::events::Ledger;
+use calculator::model::cea::Crop;
+use calculator::tariff::{BILL_DRAWS, Tariff};
+use calculator::verification::{Dossier, Past};
 use evidence::{BundleError, Derived, Inputs, IssueInputs, Measurement};
 use ids::{ContractId, FacilityId, InvoiceId, Slug, StatementId, TenantId};
 use jiff::Timestamp;
@@ -15,14 +19,15 @@ use serde_json::Value;
 use settlement::{Contract, InvoiceNumber, Period, Statement};
 
 use super::baselines::{refused, unexpected, unwritable};
-use super::inputs::{self, Place};
+use super::inputs::{self, Known, Place};
 use super::{ServiceError, books};
 use crate::db::baselines::{StoredBaseline, Verification};
 use crate::db::contracts::StoredContract;
 use crate::db::invoices::{StoredInvoice, StoredLine, StoredPart};
 use crate::db::keys::Caller;
+use crate::db::papers::PaperKind;
 use crate::db::statements::StoredStatement;
-use crate::db::{baselines, contracts, facilities, invoices, statements};
+use crate::db::{adjustments, baselines, contracts, facilities, invoices, papers, statements};
 use crate::state::{Api, derived_id};
 
 /// The digest in a statement that also covers the names of what is issued, and so differs until it is.
@@ -34,6 +39,26 @@ struct Case {
     place: Place,
     contract: StoredContract,
     baseline: StoredBaseline,
+    /// What the parties agreed upon since.
+    adjustments: Ledger,
+    dossier: Dossier,
+    crop: Option<Crop>,
+}
+
+/// What is asked beside the savings: a statement is asked the same when it is billed as when it was made.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// The day of a trust score and the invoices issued before; no score where there is none.
+    trust: Option<(Date, u32)>,
+    /// How often a value under a rate is drawn.
+    draws: Option<u32>,
+}
+
+impl Asked {
+    /// As a statement was asked.
+    fn of(settled: &Statement) -> Self {
+        Self { trust: settled.trust().map(|trust| (trust.date, trust.invoices)), draws: settled.drawn().map(|drawn| drawn.draws) }
+    }
 }
 
 impl Case {
@@ -43,7 +68,31 @@ impl Case {
         let facility = facility.ok_or_else(|| ServiceError::not_found("facility", contract.facility))?;
         let baseline = baselines::by_id(db, caller.tenant, contract.baseline).await?;
         let baseline = baseline.ok_or_else(|| ServiceError::not_found("baseline", contract.baseline))?;
-        Ok(Self { place: Place { tenant: caller.tenant_slug.clone(), facility }, contract, baseline })
+        let adjustments = adjustments::of_baseline(db, caller.tenant, baseline.id).await?;
+        let dossier = papers::newest(db, caller.tenant, baseline.id, PaperKind::Dossier).await?;
+        let crop = papers::newest(db, caller.tenant, baseline.id, PaperKind::Yield).await?;
+        Ok(Self {
+            place: Place { tenant: caller.tenant_slug.clone(), facility },
+            contract,
+            baseline,
+            adjustments,
+            dossier: dossier.map_or_else(Dossier::default, |paper| paper.document),
+            crop: crop.map(|paper| paper.document),
+        })
+    }
+
+    /// What is asked today.
+    async fn asked(&self, api: &Api, caller: &Caller) -> Result<Asked, ServiceError> {
+        let issued = invoices::count_of_facility(api.db.read(), caller.tenant, self.contract.facility).await?;
+        let issued = u32::try_from(issued).unwrap_or(u32::MAX);
+        let trust = (self.zone()?.day_of(api.now()), self.dossier.past.invoices.saturating_add(issued));
+        let under_a_rate = matches!(self.contract.agreement.tariff, Some(Tariff::Rate(_)));
+        Ok(Asked { trust: Some(trust), draws: under_a_rate.then_some(BILL_DRAWS) })
+    }
+
+    fn zone(&self) -> Result<units::FacilityCalendar, ServiceError> {
+        units::FacilityCalendar::named(&self.place.facility.zone)
+            .map_err(|err| ServiceError::Internal { what: "the days of the facility cannot be told", err: Box::new(err) })
     }
 
     /// Refuses what may not be billed.
@@ -59,11 +108,19 @@ impl Case {
     }
 
     /// Reads every row that the figures of a period rest on.
-    async fn gather(&self, api: &Api, period: Period, issue: IssueInputs) -> Result<Inputs, ServiceError> {
+    ///
+    /// * Shape: a statement made before there was a trust score, or draws, is asked for none.
+    async fn gather(&self, api: &Api, period: Period, issue: IssueInputs, asked: Asked) -> Result<Inputs, ServiceError> {
         let stored = &self.baseline;
         let sources = inputs::same_baseline(api, &self.place, &stored.inputs, &stored.digest).await?;
         let agreement = &self.contract.agreement;
-        let (reporting, weather) = inputs::reporting(api, &self.place, &agreement.meters, &agreement.weather, period).await?;
+        let dossier = asked.trust.map(|(on, invoices)| {
+            let past = Past { invoices, ..self.dossier.past };
+            Dossier { date: Some(on), past, ..self.dossier.clone() }
+        });
+        let known = Known { dossier, crop: self.crop.clone(), draws: asked.draws };
+        let (reporting, weather) =
+            inputs::reporting(api, &self.place, &agreement.meters, &agreement.weather, period, self.adjustments.clone(), known).await?;
         Ok(Inputs {
             facility: self.place.evidence(),
             contract: agreement.contract.clone(),
@@ -102,7 +159,8 @@ pub(crate) async fn savings(
     let case = Case::of(api, caller, found).await?;
     let period = period(start, end)?;
     let issue = issue_names(&case, period, api.now(), 1)?;
-    let inputs = case.gather(api, period, issue).await?;
+    let asked = case.asked(api, caller).await?;
+    let inputs = case.gather(api, period, issue, asked).await?;
     let measured =
         tokio::task::spawn_blocking(move || evidence::measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting));
     let measurement = measured.await.map_err(unexpected)?.map_err(refused)?;
@@ -131,7 +189,8 @@ pub(crate) async fn statement(
     let mut issue = issue_names(&case, period, now, 1)?;
     issue.carried_in = carried_in(api, caller, &case, start).await?;
     let id = issue.statement;
-    let derived = derive(case.gather(api, period, issue).await?).await?.1;
+    let asked = case.asked(api, caller).await?;
+    let derived = derive(case.gather(api, period, issue, asked).await?).await?.1;
     let document = serde_json::to_value(&derived.statement).map_err(unwritable)?;
     Ok(StoredStatement {
         id,
@@ -179,12 +238,13 @@ pub(crate) async fn issue(api: &Api, caller: &Caller, id: StatementId) -> Result
         .map_err(|err| ServiceError::Internal { what: "the series of invoice numbers is used up", err: Box::new(err) })?;
     let mut names = issue_names(&case, period, now, number)?;
     names.statement = id;
-    names.carried_in = parse(&stored)?.carried_in();
-    let (inputs, derived) = derive(case.gather(api, period, names).await?).await?;
+    let settled = parse(&stored)?;
+    names.carried_in = settled.carried_in();
+    let (inputs, derived) = derive(case.gather(api, period, names, Asked::of(&settled)).await?).await?;
     let again = serde_json::to_value(&derived.statement).map_err(unwritable)?;
     if figures(&again) != figures(&stored.document) {
         return Err(ServiceError::conflict(format!(
-            "the readings behind statement {id} are not those it was made from, and it would come out differently"
+            "the readings, the adjustments, the harvests or the dossier behind statement {id} are not those that it was made from, and it would come out differently"
         )));
     }
     let (file, sha256, derived) = write_evidence(api, &caller.tenant_slug, inputs, derived).await?;
@@ -272,8 +332,7 @@ fn issue_names(case: &Case, period: Period, at: Timestamp, count: u32) -> Result
     let terms = case.agreed().terms();
     let statement: StatementId = derived_id(at.as_millisecond(), &format!("{}:{}:{}", terms.id, period.first(), period.end()));
     let invoice: InvoiceId = derived_id(at.as_millisecond(), &format!("{}:{}:{}:invoice", terms.id, period.first(), period.end()));
-    let zone = units::FacilityCalendar::named(&case.place.facility.zone)
-        .map_err(|err| ServiceError::Internal { what: "the days of the facility cannot be told", err: Box::new(err) })?;
+    let zone = case.zone()?;
     let number = InvoiceNumber::new(&terms.invoice_prefix, zone.day_of(at).year(), count)
         .map_err(|err| ServiceError::Internal { what: "no invoice number can be made", err: Box::new(err) })?;
     let transaction = books::transaction_id(&invoice, Effect::Issue, at);

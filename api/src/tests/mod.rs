@@ -5,3 +5,4 @@ mod money;
 mod operation;
 mod room;
 mod savings;
+mod standing;

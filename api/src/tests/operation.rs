@@ -17,14 +17,27 @@ use crate::serve;
 async fn operators_get_their_answers_without_a_key() {
     let room = Room::new().await;
     room.facility(KEY, "north-hall").await;
-    for path in ["/livez", "/readyz", "/version", "/metrics", "/v1/openapi.json"] {
+    for path in ["/livez", "/startupz", "/readyz", "/version", "/metrics", "/v1/openapi.json"] {
         let answer = room.send(Request::get(path).body(Body::empty()).unwrap()).await;
         answer.expect(StatusCode::OK);
     }
     let metrics = room.get("/metrics").await.text();
-    assert!(metrics.contains("negawatt_api_http_requests_total 7"), "{metrics}");
+    assert!(metrics.contains("negawatt_api_http_requests_total 8"), "{metrics}");
     assert!(metrics.contains("negawatt_api_ledger_balanced 1"), "{metrics}");
     assert!(!metrics.contains("nwk_"));
+}
+
+#[tokio::test]
+async fn what_the_alerts_and_the_dashboard_ask_for_is_on_the_page() {
+    let room = Room::new().await;
+    let metrics = room.get("/metrics").await.text();
+    let monitoring = [include_str!("../../../config/monitoring/alerts.yml"), include_str!("../../../config/monitoring/dashboard.json")];
+    let words = monitoring.iter().flat_map(|text| text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')));
+    let asked: Vec<&str> = words.filter(|word| word.starts_with("negawatt_api_")).collect();
+    assert!(asked.len() >= 5, "{asked:?}");
+    for name in asked {
+        assert!(metrics.contains(&format!("# HELP {name} ")), "nobody offers {name}:\n{metrics}");
+    }
 }
 
 #[tokio::test]

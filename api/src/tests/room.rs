@@ -113,6 +113,7 @@ impl Room {
             evidence: path("evidence"),
             collector: None,
             status_page: StatusPage::Public,
+            otlp: None,
             stripe: Some(Stripe {
                 base_url: sim.base_url(),
                 secret_key: Secret::new("sk_test_negawatt"),

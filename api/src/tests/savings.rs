@@ -37,7 +37,7 @@ fn store_batch(room: &Room, tenant: &str, number: u8, series: Series) {
     let origin = Origin { tenant: slug(tenant), facility: slug("north-hall"), gateway: slug("import") };
     let row = |(ts_ms, raw): (i64, i64)| Row {
         device: slug(series.device),
-        point: series.point.to_owned(),
+        point: series.point.into(),
         unit: series.unit,
         exponent: series.exponent,
         ts_ms,
@@ -84,6 +84,51 @@ async fn readings_are_exact_paged_and_the_tenants_own() {
     assert_eq!(room.get(&path.replace(&foreign, &facility)).await.json()["data"], json!([]), "the last day, by default");
 }
 
+#[tokio::test]
+async fn readings_come_to_quarters_hours_and_days_of_the_facility() {
+    let room = Room::new().await;
+    let facility = room.facility(KEY, "north-hall").await;
+    let start: Timestamp = "2026-02-02T00:00:00Z".parse().unwrap();
+    let values = |of: fn(i64) -> i64| (0..1_440_i64).map(|minute| (start.as_millisecond() + minute * 60_000, of(minute))).collect();
+    let series = |point, unit, exponent, values| Series { device: "main-meter", point, unit, exponent, values };
+    store_series(
+        &room,
+        "demo",
+        vec![
+            series("e_imp", Unit::KilowattHour, -2, values(|minute| 12_000 + 2 * minute)),
+            series("p", Unit::Kilowatt, -1, values(|minute| minute % 10)),
+        ],
+    );
+    let ask = |more: &str| {
+        format!("/v1/facilities/{facility}/readings?device=main-meter&from=2026-02-02T00:00:00Z&to=2026-02-03T00:00:00Z{more}")
+    };
+    let quarters = room.get(&ask("&point=e_imp&resolution=15m&limit=90")).await.expect(StatusCode::OK).json();
+    assert_eq!((quarters["data"].as_array().unwrap().len(), &quarters["has_more"]), (90, &json!(true)));
+    let second = json!({
+        "at": "2026-02-02T00:15:00Z", "value": "0.3", "raw": 30, "exponent": -2, "unit": "kWh", "quality": "good",
+        "summary": {
+            "to": "2026-02-02T00:30:00Z", "expected": 15, "readings": 15, "usable": 15, "estimated": 0, "edited": 0, "smallest": "120.3",
+            "largest": "120.58", "first": "120.3", "last": "120.58", "passed_to": "2026-02-02T00:30:00Z", "breaks": 0,
+            "lsn_from": quarters["data"][1]["summary"]["lsn_from"], "lsn_to": quarters["data"][1]["summary"]["lsn_to"],
+        },
+    });
+    assert_eq!(quarters["data"][1], second);
+    let next = quarters["next_cursor"].as_str().unwrap();
+    let rest = room.get(&ask(&format!("&point=e_imp&resolution=15m&limit=90&starting_after={next}"))).await.expect(StatusCode::OK).json();
+    assert_eq!((rest["data"].as_array().unwrap().len(), &rest["has_more"]), (6, &json!(false)));
+    let hours = room.get(&ask("&point=p&resolution=1h")).await.expect(StatusCode::OK).json();
+    assert_eq!(hours["data"].as_array().unwrap().len(), 24);
+    assert_eq!((&hours["data"][3]["value"], &hours["data"][3]["summary"]["passed_to"]), (&json!("0.45"), &json!(null)));
+    // The facility's day begins at six o'clock UTC, and the day before it lies outside of what is asked for.
+    let days = room.get(&ask("&point=e_imp&resolution=1d")).await.expect(StatusCode::OK).json();
+    let day = &days["data"][0];
+    assert_eq!(
+        (&day["at"], &day["summary"]["readings"], days["data"].as_array().unwrap().len()),
+        (&json!("2026-02-02T06:00:00Z"), &json!(1_080), 1)
+    );
+    room.get(&ask("&point=p&resolution=2h")).await.expect(StatusCode::BAD_REQUEST);
+}
+
 /// How warm it is at an hour, and what the building uses in it before the retrofit.
 fn hour(start: Timestamp, number: i32) -> (f64, f64) {
     let day = f64::from(number) / 24.0;
@@ -124,7 +169,7 @@ fn history() -> Vec<Series> {
 }
 
 /// Facility, baseline, payees and contract; the identifiers of baseline and contract.
-async fn set_up(room: &Room) -> (String, String, String) {
+pub(super) async fn set_up(room: &Room) -> (String, String, String) {
     set_up_for(room, KEY, "demo").await
 }
 
@@ -170,7 +215,7 @@ async fn set_up_for(room: &Room, key: &str, tenant: &str) -> (String, String, St
 
 const JANUARY: &str = r#"{ "start": "2026-01-01", "end": "2026-02-01" }"#;
 
-fn january(contract: &str) -> serde_json::Value {
+pub(super) fn january(contract: &str) -> serde_json::Value {
     let period: serde_json::Value = serde_json::from_str(JANUARY).unwrap();
     json!({ "contract": contract, "period": period })
 }
@@ -274,7 +319,7 @@ async fn nobody_elses(room: &Room, ids: &[&str]) {
             asked += 1;
         }
     }
-    assert_eq!(asked, 10, "the routes that name a thing");
+    assert_eq!(asked, 13, "the routes that name a thing");
     for list in ["facilities", "baselines", "payees", "contracts", "statements", "invoices", "payouts", "ledger/transactions"] {
         let path = format!("/v1/{list}");
         assert_ne!(room.get(&path).await.json()["data"], json!([]), "{list}");
@@ -288,6 +333,51 @@ async fn from_history_to_payouts_twice_with_the_same_bits() {
     assert_eq!(first.0, second.0);
     assert!(first.1 == second.1, "the evidence differs");
     assert_ne!(walk(8).await.0["id"], first.0["id"]);
+}
+
+/// Lamps that were added after the retrofit: agreed upon by both parties, and from then on in figures, paper and evidence.
+#[tokio::test]
+async fn what_both_parties_signed_is_in_every_figure() {
+    let room = Room::new().await;
+    let (facility, baseline, contract) = set_up(&room).await;
+    room.post(&format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
+    let savings = format!("/v1/savings?facility={facility}&start=2026-01-01&end=2026-02-01");
+    let before = room.get(&savings).await.expect(StatusCode::OK).json();
+    let path = format!("/v1/baselines/{baseline}/adjustments");
+    let mut lamps = json!({
+        "name": "lamps", "cause": "a third row of lamps", "first": "2026-01-02", "end": null, "method": "sub_meter",
+        "why_not_better": null, "moves": "base", "wh_per_day": 10_000, "error_wh_per_day": 500,
+        "evidence": [evidence::sha256_hex(b"the reading of the sub-meter")], "digest": "0".repeat(64), "signatures": [],
+    });
+    // A wrong digest is answered with the right one, which is what is signed.
+    let refused = room.post_as(KEY, &path, None, &lamps).await.expect(StatusCode::UNPROCESSABLE_ENTITY).json();
+    let detail = refused["detail"].as_str().unwrap();
+    let digest = detail.split(" is ").nth(1).unwrap().split(',').next().unwrap().to_owned();
+    lamps["digest"] = json!(digest);
+    let unsigned = room.post_as(KEY, &path, None, &lamps).await.expect(StatusCode::CONFLICT).json();
+    assert!(unsigned["detail"].as_str().unwrap().contains("lacks the signature of the Facility"), "{unsigned}");
+    let signed = |party: &str| json!({ "party": party, "signer": format!("the {party}"), "over": digest, "signed_on": "2026-01-20" });
+    lamps["signatures"] = json!([signed("facility"), signed("provider")]);
+    room.post_as(OTHER_KEY, &path, None, &lamps).await.expect(StatusCode::NOT_FOUND);
+    room.post_as(AUDITOR_KEY, &path, None, &lamps).await.expect(StatusCode::FORBIDDEN);
+    assert_eq!(room.post(&path, lamps.clone()).await["name"], "lamps");
+    let twice = room.post_as(KEY, &path, Some("twice"), &lamps).await.expect(StatusCode::CONFLICT).json();
+    assert!(twice["detail"].as_str().unwrap().contains("in the ledger already"), "{twice}");
+    assert_eq!(room.get(&path).await.json()["data"], json!([lamps]));
+
+    let after = room.get(&savings).await.expect(StatusCode::OK).json();
+    let number = |object: &serde_json::Value, name: &str| object[name].as_i64().unwrap();
+    assert_eq!((number(&before, "adjustments_wh"), number(&after, "adjustments_wh")), (0, 300_000));
+    assert_eq!(number(&after, "avoided_energy_wh"), number(&before, "avoided_energy_wh") + 300_000);
+    let statement = room.post("/v1/statements", january(&contract)).await;
+    assert_eq!(number(&statement, "adjustments_wh"), 300_000);
+    assert_eq!(number(&statement, "avoided_energy_wh"), number(&after, "avoided_energy_wh"));
+    let invoice = room.post("/v1/invoices", json!({ "statement": id(&statement) })).await;
+    let evidence = room.get(&format!("/v1/invoices/{}/evidence", id(&invoice))).await.expect(StatusCode::OK);
+    let manifest = evidence::verify(&evidence.bytes).unwrap();
+    assert_eq!(manifest.invoice.total_minor, number(&invoice, "total_minor"));
+    room.get(&format!("/v1/statements/{}/pdf", id(&statement))).await.expect(StatusCode::OK);
+    room.get(&format!("/v1/invoices/{}/pdf", id(&invoice))).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

@@ -8,15 +8,15 @@ use jiff::civil::Date;
 use super::Weather;
 use super::days::{self, Calendar};
 use super::error::AssessError;
-use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
+use super::outcome::{AssessedRow, Assessment, AvoidedEnergy, FittedModel, Status, masked, months};
 use super::question::Question;
 use super::series::{Row, Series};
 use super::spans::{self, Span};
 use super::statistics::Statistics;
 use super::sufficiency::{Counts, Verdict};
 use crate::baseline::{Commodity, Period};
-use crate::model::{Fit, FitError, FittedDay, Search, fit_days};
-use crate::uncertainty::{self, BandInputs, Bands, CONFIDENCE, Cadence};
+use crate::model::{Candidates, Fit, FitError, FittedDay, Search, fit_days};
+use crate::uncertainty::{self, BandInputs, Bands, CONFIDENCE, Cadence, Quantity, Tried};
 
 pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
     days::is_hourly(weather)?;
@@ -51,16 +51,20 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
     let fit = match fit_spans(&before, &calendar, question.commodity, baseline) {
         Ok(fit) => fit,
         Err(FitError::NoneAdmissible { candidates }) => return Ok(empty(sufficiency, candidates)),
-        Err(FitError::NoUse { .. } | FitError::Empty) => return Ok(empty(sufficiency, Vec::new())),
+        Err(FitError::NoUse { .. } | FitError::Empty) => return Ok(empty(sufficiency, Candidates::none())),
     };
-    let statistics = totals(&fit, &before);
-    let avoided = after.and_then(|spans| avoided(&fit, &statistics, &spans, |second| calendar.date(second)));
+    let (statistics, before) = totals(&fit, &before);
+    let compared = after.and_then(|spans| avoided(&fit, &statistics, &spans, |second| calendar.date(second)));
+    let (avoided, (gates, after)) = compared.map_or_else(Default::default, |(avoided, gates, rows)| (Some(avoided), (gates, rows)));
     Ok(Assessment {
         status: if sufficiency.status == Verdict::Pass { Status::Qualified } else { Status::Disqualified },
         model: Some(FittedModel::from(fit.model.parameters(1.0))),
         r_squared_adj: Some(fit.r_squared_adj),
         metrics: Some(statistics),
         avoided,
+        gates,
+        before,
+        after,
         ..empty(sufficiency, fit.candidates)
     })
 }
@@ -75,37 +79,50 @@ fn fit_spans(spans: &[Span], calendar: &Calendar, commodity: Commodity, period: 
 }
 
 /// The statistics over whole rows, which is what the published program makes its bands of.
-fn totals(fit: &Fit, spans: &[Span]) -> Statistics {
+fn totals(fit: &Fit, spans: &[Span]) -> (Statistics, Vec<AssessedRow>) {
     let lengths = spans.iter().filter(|span| span.mean_f.is_some() && span.value.is_some()).map(Span::days);
     let (mut observed, mut predicted) = (Vec::with_capacity(fit.days.len()), Vec::with_capacity(fit.days.len()));
+    let mut rows = Vec::with_capacity(fit.days.len());
     for (day, length) in fit.days.iter().zip(lengths) {
-        observed.push(day.use_wh * length);
-        predicted.push(fit.model.predict_wh(day.temperature_f, 1.0) * length);
+        let (used, expected) = (day.use_wh * length, fit.model.predict_wh(day.temperature_f, 1.0) * length);
+        observed.push(used);
+        predicted.push(expected);
+        rows.push(AssessedRow { date: day.date, temperature_f: day.temperature_f, observed: used, expected });
     }
-    Statistics::of(&observed, &predicted, fit.metrics.slopes)
+    (Statistics::of(&observed, &predicted, fit.metrics.slopes), rows)
 }
 
-/// What the reporting rows with energy and weather avoided; nothing when there is none.
-fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64) -> Date) -> Option<AvoidedEnergy> {
+/// What the reporting rows with energy and weather avoided, the limits it is held against, and the rows; nothing when there is none.
+fn avoided(
+    fit: &Fit,
+    statistics: &Statistics,
+    spans: &[Span],
+    date: impl Fn(i64) -> Date,
+) -> Option<(AvoidedEnergy, Vec<Tried>, Vec<AssessedRow>)> {
     let (mut observed, mut base, mut heating, mut cooling) = (0.0, 0.0, 0.0, 0.0);
-    let mut weather = Vec::with_capacity(spans.len());
+    let (mut weather, mut seen) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
     for span in spans {
         let (Some(mean_f), Some(value)) = (span.mean_f, span.value) else { continue };
         observed += value;
-        base += fit.model.intercept * span.days();
-        heating += fit.model.heating_wh(mean_f);
-        cooling += fit.model.cooling_wh(mean_f);
-        weather.push((date(span.start), mean_f, span.days()));
+        let (flat, cold, warm) = (fit.model.intercept * span.days(), fit.model.heating_wh(mean_f), fit.model.cooling_wh(mean_f));
+        base += flat;
+        heating += cold;
+        cooling += warm;
+        let date = date(span.start);
+        weather.push((date, mean_f, span.days()));
+        seen.push(AssessedRow { date, temperature_f: mean_f, observed: value, expected: flat + cold + warm });
     }
     let compared = u32::try_from(weather.len()).ok().filter(|rows| *rows > 0)?;
     let rows = u32::try_from(spans.len()).ok()?;
     let days = f64::from(compared);
     let bands = bands(statistics, days, observed / days);
     let band = |part: fn(&Bands) -> f64| bands.as_ref().map(part).filter(|band| band.is_finite());
-    let half = uncertainty::interval(fit, &weather, CONFIDENCE).half_width_wh;
+    let interval = uncertainty::interval(fit, &weather, CONFIDENCE);
+    let half = interval.half_width_wh;
     let counterfactual = base + heating + cooling;
     let savings = counterfactual - observed;
-    Some(AvoidedEnergy {
+    let gates = uncertainty::gates(&fit.metrics, savings, &interval, months(f64::from(rows)), Quantity::Energy);
+    let avoided = AvoidedEnergy {
         counterfactual,
         observed,
         savings,
@@ -121,7 +138,9 @@ fn avoided(fit: &Fit, statistics: &Statistics, spans: &[Span], date: impl Fn(i64
         rows,
         rows_compared: compared,
         coverage: days / f64::from(rows),
-    })
+        energy_masked: masked(spans.iter().map(|span| (span.value, span.mean_f.is_some()))),
+    };
+    Some((avoided, gates, seen))
 }
 
 /// The published program's bands in the unit of the meter; none where it would divide by zero.

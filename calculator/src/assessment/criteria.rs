@@ -12,7 +12,7 @@ use super::series::{Row, Series};
 use super::spans::{self, DAY, HOUR};
 use super::sufficiency::{Found, Verdict};
 use super::{AssessError, Weather};
-use crate::baseline::{Bound, COVERAGE, HALF_DAY_HOURS, Period, Severity};
+use crate::baseline::{Bound, COVERAGE, Commodity, HALF_DAY_HOURS, Period, Severity};
 use crate::model::{Method, Mode};
 
 /// A rule about rows.
@@ -33,6 +33,11 @@ pub struct Criterion {
 }
 
 impl Criterion {
+    /// The same with another limit.
+    pub(super) const fn allowing(self, limit: f64) -> Self {
+        Self { limit, ..self }
+    }
+
     /// What there is to say when the rule does not hold.
     pub(super) fn found(&self, measured: f64) -> Option<Found> {
         let (holds, bound) = match self.bound {
@@ -46,6 +51,7 @@ impl Criterion {
             clause: self.clause.to_owned(),
             severity: self.severity,
             measured,
+            bound: self.bound,
             limit: self.limit,
             message: format!("{}: {} {rounded}, allowed {bound} {}", self.clause, self.subject, self.limit),
         })
@@ -62,12 +68,28 @@ const fn at_least(name: &'static str, clause: &'static str, severity: Severity, 
 
 use Severity::{Disqualification, Warning};
 
+const LENGTH: Criterion =
+    at_least("baseline_length", "opendsm", Disqualification, 329.0, "days from the first row with energy to the last");
 const BOUNDARY_GAP: Criterion =
     at_most("boundary_gap", "2.2.1.1", Warning, 0.0, "days without energy at the beginning or the end of the baseline");
 const THIN_ENERGY: Criterion =
     at_most("thin_days_of_energy", "2.2.2.1", Warning, 0.0, "days with at most half of their intervals, which count as missing");
 const THIN_WEATHER: Criterion =
     at_most("thin_days_of_weather", "2.2.2.3", Warning, 0.0, "days with at most twelve hours of temperature, which count as missing");
+const THIN_BILLS: Criterion = at_most(
+    "thin_bills_of_weather",
+    "2.2.3.2",
+    Warning,
+    0.0,
+    "bills of the baseline with hourly temperatures for less than nine tenths, which take no part",
+);
+pub(super) const FILLED: Criterion = at_most(
+    "temperatures_interpolated",
+    "2.2.4.1",
+    Warning,
+    0.0,
+    "hours of temperature of the baseline that are drawn between their neighbours, six in a row at most",
+);
 const WEATHER_GAP: Criterion = at_most("longest_temperature_gap", "2.2.4.1", Warning, 6.0, "hours without temperature in a row");
 const MONTHLY_ENERGY: Criterion =
     at_least("monthly_energy_coverage", "2.2.1.2", Warning, COVERAGE, "least share of a calendar month with energy");
@@ -79,6 +101,20 @@ const SHORT_BILLS: Criterion =
     at_most("short_bills", "2.2.3.4", Warning, 0.0, "bills of fewer than 25 days in the baseline, which take no part");
 const LONG_BILLS: Criterion =
     at_most("long_bills", "2.2.3.5", Warning, 0.0, "bills of more than 35 days, or 70 of two months, which take no part");
+pub(super) const SHORT_AFTER: Criterion =
+    at_most("short_reporting_bills", "3.5.5", Warning, 0.0, "bills of fewer than 25 days after the intervention, joined with the next");
+pub(super) const LONG_AFTER: Criterion =
+    at_most("long_reporting_bills", "3.5.5", Warning, 0.0, "bills of more than 35 days after the intervention, or 70 of two months");
+pub(super) const ESTIMATED_READS: Criterion =
+    at_most("estimated_reads", "2.2.3.1", Warning, 0.0, "reads before the intervention that nobody took, which count as missing");
+pub(super) const ESTIMATED_AFTER: Criterion =
+    at_most("estimated_reporting_energy", "house", Disqualification, 0.05, "share of the energy after the intervention that nobody read");
+pub(super) const SUM_CHECK: Criterion =
+    at_most("sum_check", "cleaning 9", Warning, 0.005, "largest relative difference of the rows from a bill of the same energy");
+const ZERO_USE: Criterion =
+    at_most("zero_use", "2.2.1.4", Warning, 0.0, "days of zero electricity in the baseline, which count as missing");
+const LOW_USE: Criterion =
+    at_most("low_use", "opendsm", Warning, 0.0, "days below the lower quartile by more than three interquartile ranges");
 const REPORTING: Criterion = at_least(
     "reporting_coverage",
     "3.5",
@@ -94,25 +130,38 @@ const NET_METERING: Criterion =
     at_most("net_metering_changed", "2.2.6", Disqualification, 0.0, "changes of net metering in baseline or reporting period");
 const VEHICLES: Criterion = at_most("electric_vehicle_installed", "2.2.7", Warning, 0.0, "chargers of vehicles that were installed");
 const STATION: Criterion = at_most("station_too_far", "2.4", Warning, 200.0, "kilometres to the weather station");
+const CLIMATE: Criterion =
+    at_most("station_in_another_climate_zone", "2.4", Warning, 0.0, "weather stations in another climate zone than the facility");
 
 /// Every rule about rows and about the site.
-pub const CRITERIA: [Criterion; 17] = [
+pub const CRITERIA: [Criterion; 28] = [
+    LENGTH,
     BOUNDARY_GAP,
     THIN_ENERGY,
     THIN_WEATHER,
     WEATHER_GAP,
+    FILLED,
     MONTHLY_ENERGY,
     MONTHLY_WEATHER,
     HOURLY_ENERGY,
     HOURLY_WEATHER,
     SHORT_BILLS,
     LONG_BILLS,
+    THIN_BILLS,
+    ESTIMATED_READS,
+    ESTIMATED_AFTER,
+    SUM_CHECK,
+    ZERO_USE,
+    LOW_USE,
+    SHORT_AFTER,
+    LONG_AFTER,
     REPORTING,
     FIT,
     FIT_OF_HOURS,
     NET_METERING,
     VEHICLES,
     STATION,
+    CLIMATE,
     TOO_FEW_BILLS,
 ];
 
@@ -123,31 +172,53 @@ pub(super) const TOO_FEW_BILLS: Criterion =
 /// The shortest and the longest bill that takes part, days; the longest where bills are of two months is twice as long.
 const BILL_DAYS: (f64, f64) = (25.0, 35.0);
 
-/// Whether a bill of so many days is off its cycle.
-///
-/// * Source: CalTRACK 2.0, 2.2.3.4-5.
-pub(super) fn off_cycle(days: f64, of_two_months: bool) -> Option<Criterion> {
-    let longest = if of_two_months { 2.0 * BILL_DAYS.1 } else { BILL_DAYS.1 };
+/// How the length of a bill lies to its cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cycle {
+    Short,
+    Regular,
+    Long,
+}
+
+/// * Shape: `longest` is in months: one, or two where bills are of two months or joined with one that nobody read.
+/// * Source: CalTRACK 2.0, 2.2.3.1 and 2.2.3.4-5.
+pub(super) fn cycle(days: f64, longest: f64) -> Cycle {
     // An hour more or less is the clock's.
     match days {
-        short if short < BILL_DAYS.0 - 0.5 => Some(SHORT_BILLS),
-        long if long > longest + 0.5 => Some(LONG_BILLS),
-        _ => None,
+        short if short < BILL_DAYS.0 - 0.5 => Cycle::Short,
+        long if long > longest * BILL_DAYS.1 + 0.5 => Cycle::Long,
+        _ => Cycle::Regular,
     }
 }
 
+/// What is to be said of so many bills of the baseline that are short, long, or without weather.
+pub(super) fn of_cycles(short: u32, long: u32, thin: u32) -> Vec<Found> {
+    let counts = [(SHORT_BILLS, short), (LONG_BILLS, long), (THIN_BILLS, thin)];
+    counts.iter().filter_map(|(rule, count)| rule.found(f64::from(*count))).collect()
+}
+
 /// Adds what strict mode finds in the rows; a rule that forbids the numbers disqualifies them.
-pub(super) fn judged(mut given: Assessment, question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
+///
+/// * Shape: `cleaned` is what the cleaning found before.
+pub(super) fn judged(
+    mut given: Assessment,
+    question: &Question,
+    meter: &Series,
+    weather: &Weather,
+    cleaned: &[Found],
+) -> Result<Assessment, AssessError> {
     if question.mode == Mode::Compatible {
         return Ok(given);
     }
     let mut found = of_site(&question.site);
+    found.extend_from_slice(cleaned);
     let of_bills = meter.step_seconds() > 2 * DAY;
     if !of_bills {
         let (baseline, _) = periods(question)?;
         let calendar = Calendar::of(question, meter)?;
         found.extend(of_rows(question, meter, weather, &calendar, baseline));
         let days = calendar.days_of(meter, baseline);
+        found.extend(of_days(question.commodity, &days));
         found.extend(of_fit(&given, if of_hours(question, meter) { meter.rows() } else { &days }, of_hours(question, meter)));
     }
     found.extend(given.avoided.as_ref().and_then(|avoided| REPORTING.found(avoided.coverage)));
@@ -177,8 +248,24 @@ fn of_site(site: &Site) -> Vec<Found> {
         NET_METERING.found(counted(site.net_metering_changed)),
         VEHICLES.found(counted(site.electric_vehicle_installed)),
         site.station_km.and_then(|km| STATION.found(km)),
+        CLIMATE.found(counted(site.other_climate_zone)),
     ];
     found.into_iter().flatten().collect()
+}
+
+/// Days of nothing, and days of much less than the others. The last row only closes.
+fn of_days(commodity: Commodity, days: &[Row]) -> Vec<Found> {
+    let values = || days.split_last().into_iter().flat_map(|(_, days)| days).filter_map(|day| day.value);
+    let electric = commodity == Commodity::Electricity;
+    let zeros = values().filter(|value| electric && *value == 0.0).count();
+    let sorted = crate::baseline::sorted(values().filter(|value| !electric || *value != 0.0));
+    let quarter = |quarters| crate::baseline::quantile(&sorted, quarters);
+    let low = quarter(1).zip(quarter(3)).map_or(0, |(lower, upper)| {
+        let limit = lower - 3.0 * (upper - lower);
+        sorted.iter().filter(|value| **value < limit).count()
+    });
+    let count = |rows: usize| f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
+    [ZERO_USE.found(count(zeros)), LOW_USE.found(count(low))].into_iter().flatten().collect()
 }
 
 fn of_rows(question: &Question, meter: &Series, weather: &Weather, calendar: &Calendar, baseline: Period) -> Vec<Found> {
@@ -204,7 +291,9 @@ fn of_rows(question: &Question, meter: &Series, weather: &Weather, calendar: &Ca
         number(i64::try_from(days.count()).unwrap_or(i64::MAX))
     };
     let twelve = |_: i64| i64::from(HALF_DAY_HOURS);
+    let length = energy.first().zip(energy.last()).map_or(0, |(first, last)| (last + step - first + DAY / 2) / DAY);
     let mut found = vec![
+        LENGTH.found(number(length)),
         BOUNDARY_GAP.found(number(edges(&energy, step))),
         THIN_WEATHER.found(thin(&warmth, HOUR, &twelve)),
         WEATHER_GAP.found(number(longest_gap.max().unwrap_or(0))),
@@ -250,8 +339,7 @@ fn least_month(rows: &[i64], step: i64, calendar: &Calendar, baseline: Period) -
 fn of_fit(given: &Assessment, rows: &[Row], hours: bool) -> Option<Found> {
     let metrics = given.metrics.as_ref()?;
     let (rule, of_range) = if hours { (FIT_OF_HOURS, 2.2) } else { (FIT, 1.6) };
-    let mut values: Vec<f64> = rows.iter().filter_map(|row| row.value).collect();
-    values.sort_by(f64::total_cmp);
+    let values = crate::baseline::sorted(rows.iter().filter_map(|row| row.value));
     let range = crate::baseline::quantile(&values, 3)? - crate::baseline::quantile(&values, 1)?;
     (metrics.rmse_adj > of_range * range).then(|| rule.found(metrics.cvrmse_adj?.abs())).flatten()
 }

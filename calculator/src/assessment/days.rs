@@ -43,15 +43,14 @@ impl Calendar {
 
     /// The second at which a day begins.
     pub(super) fn midnight(&self, date: Date) -> i64 {
-        if self.zone == TimeZone::UTC {
-            return epoch_day(date) * DAY;
-        }
-        let start = self.zone.to_ambiguous_timestamp(date.to_datetime(jiff::civil::Time::midnight())).compatible();
-        start.map_or_else(|_| epoch_day(date) * DAY, Timestamp::as_second)
+        midnight(&self.zone, date)
     }
 
     /// The day in which a second lies.
     pub(super) fn date(&self, second: i64) -> Date {
+        if self.zone == TimeZone::UTC {
+            return crate::baseline::day_of(second.div_euclid(spans::DAY));
+        }
         Timestamp::from_second(second).map_or(Date::constant(1970, 1, 1), |at| self.zone.to_datetime(at).date())
     }
 
@@ -62,6 +61,24 @@ impl Calendar {
         }
         let midnights: Vec<i64> = period.dates().chain([period.end()]).map(|date| self.midnight(date)).collect();
         spans::daily(meter, &midnights)
+    }
+}
+
+/// The second at which a day begins in a zone.
+fn midnight(zone: &TimeZone, date: Date) -> i64 {
+    if *zone == TimeZone::UTC {
+        return epoch_day(date) * DAY;
+    }
+    let start = zone.to_ambiguous_timestamp(date.to_datetime(jiff::civil::Time::midnight())).compatible();
+    start.map_or_else(|_| epoch_day(date) * DAY, Timestamp::as_second)
+}
+
+/// The second at which a day begins for rows of whatever length: days that begin at midnight UTC have their own.
+pub(super) fn beginning(question: &Question, meter: &Series, date: Date) -> i64 {
+    match (Calendar::of(question, meter), &question.zone) {
+        (Ok(calendar), _) => calendar.midnight(date),
+        (Err(_), Some(zone)) => midnight(zone, date),
+        (Err(_), None) => midnight(&TimeZone::UTC, date),
     }
 }
 

@@ -12,10 +12,10 @@ use super::question::{MeterSettings, Question, Site};
 use super::series::{Row, Series};
 use super::{AssessError, CleaningStep, Weather, cleaning, seeded};
 use crate::baseline::{Commodity, EnergyUnit, TemperatureUnit};
-use crate::model::cea::{Drivers, Election, Measure};
+use crate::model::cea::{Election, Measure};
 
 /// The edition of the code that computes: the crate's version, and a number that grows whenever a result could change.
-pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+savings.2");
+pub const CODE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+savings.4");
 
 /// What the answer was computed from, as far as a digest and a reader need it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,12 @@ pub struct Inputs {
     /// SHA-256 over them and the plan that allows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drivers_digest: Option<String>,
+    /// SHA-256 over what the meter's file says beside its values, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remarks_digest: Option<String>,
+    /// SHA-256 over the bills of the same energy, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bills_digest: Option<String>,
     /// The question: every setting that decides.
     pub settings: Settings,
     /// What was done to the meter's rows, in order.
@@ -89,24 +95,38 @@ pub struct Answer {
 impl Answer {
     /// Answers a question and seals the answer.
     pub fn to(question: &Question, meter: &Series, weather: &Weather) -> Result<Self, AssessError> {
-        let (cleaned, log) = cleaning::clean(question, meter);
-        let inputs = inputs(question, meter, weather, log);
+        Self::beside(question, meter, weather, None)
+    }
+
+    /// As [`Self::to`], for weather whose digest is known already: it is that of many meters.
+    pub fn beside(question: &Question, meter: &Series, weather: &Weather, known: Option<&str>) -> Result<Self, AssessError> {
+        let cleaned = cleaning::clean(question, meter);
+        let inputs = inputs(question, meter, weather, cleaned.log.clone(), known);
         let assessment = seeded(question, &cleaned, weather, &|| seed(&inputs))?;
         let digest = seal(&assessment, &inputs);
         Ok(Self { schema: SCHEMA.to_owned(), assessment, inputs, digest })
     }
 }
 
-/// What a question is computed from.
-pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather, cleaning: Vec<CleaningStep>) -> Inputs {
+impl Series {
+    /// SHA-256 over the rows, in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        of_rows(self.rows())
+    }
+}
+
+/// What a question is computed from; the digest of the weather, where it is known.
+pub(super) fn inputs(question: &Question, meter: &Series, weather: &Weather, cleaning: Vec<CleaningStep>, known: Option<&str>) -> Inputs {
     let drivers = question.drivers.as_ref();
     Inputs {
         meter_rows: meter.rows().len(),
-        meter_digest: of_rows(meter.rows()),
+        meter_digest: meter.digest(),
         temperature_rows: weather.series.rows().len(),
-        temperature_digest: of_rows(weather.series.rows()),
+        temperature_digest: known.map_or_else(|| weather.series.digest(), str::to_owned),
         drivers_rows: drivers.map(|drivers| drivers.rows.len()),
-        drivers_digest: drivers.map(of_drivers),
+        drivers_digest: drivers.map(of_written),
+        remarks_digest: remarks_of(meter),
+        bills_digest: (!meter.bills().is_empty()).then(|| of_rows(meter.bills())),
         settings: Settings {
             commodity: question.commodity,
             unit: question.unit,
@@ -130,10 +150,16 @@ pub(super) fn seed(inputs: &Inputs) -> u64 {
     u64::from_str_radix(digits, 16).unwrap_or(0)
 }
 
-fn of_drivers(drivers: &Drivers) -> String {
+/// What the file says of rows beside their values: origins, exchanges, rows that better ones outranked.
+fn remarks_of(meter: &Series) -> Option<String> {
+    let nothing = meter.stretches().is_empty() && meter.exchanges().is_empty() && meter.outranked() == 0;
+    (!nothing).then(|| of_written(&(meter.stretches(), meter.exchanges(), meter.outranked())))
+}
+
+fn of_written(written: &impl Serialize) -> String {
     let mut hash = Sha256::new();
     // Text keys and finite numbers can be written.
-    hash.update(serde_json::to_vec(drivers).unwrap_or_default());
+    hash.update(serde_json::to_vec(written).unwrap_or_default());
     hexadecimal(&hash.finalize())
 }
 
@@ -155,31 +181,32 @@ fn seal(assessment: &Assessment, inputs: &Inputs) -> String {
 /// Rows at equal distances, as weather has them, are told by their first and their distance.
 fn of_rows(rows: &[Row]) -> String {
     let mut hash = Sha256::new();
-    let mut buffer: Vec<u8> = Vec::with_capacity(rows.len() * 8 + 32);
     let first = rows.first().map_or(0, |row| row.at);
     let step = rows.get(1).map_or(0, |row| row.at - first);
-    let mut expected = first;
-    let regular = rows.iter().all(|row| {
-        let holds = row.at == expected;
-        expected += step;
-        holds
-    });
-    buffer.extend_from_slice(&(rows.len() as u64).to_be_bytes());
+    let regular = rows.windows(2).all(|pair| pair[1].at - pair[0].at == step);
+    hash.update((rows.len() as u64).to_be_bytes());
     if regular {
-        buffer.extend_from_slice(&[1]);
-        buffer.extend_from_slice(&first.to_be_bytes());
-        buffer.extend_from_slice(&step.to_be_bytes());
+        hash.update([1]);
+        hash.update(first.to_be_bytes());
+        hash.update(step.to_be_bytes());
     } else {
-        buffer.extend_from_slice(&[0]);
-        for row in rows {
-            buffer.extend_from_slice(&row.at.to_be_bytes());
-        }
+        hash.update([0]);
+        words(&mut hash, rows, |row| row.at.to_be_bytes());
     }
-    for row in rows {
-        buffer.extend_from_slice(&row.value.map_or(u64::MAX, f64::to_bits).to_be_bytes());
-    }
-    hash.update(&buffer);
+    words(&mut hash, rows, |row| row.value.map_or(u64::MAX, f64::to_bits).to_be_bytes());
     hexadecimal(&hash.finalize())
+}
+
+/// Eight bytes of each row, many rows at once.
+fn words(hash: &mut Sha256, rows: &[Row], of: impl Fn(&Row) -> [u8; 8]) {
+    let mut buffer = [0; 4_096];
+    for rows in rows.chunks(buffer.len() / 8) {
+        let (bytes, _) = buffer.split_at_mut(rows.len() * 8);
+        for (word, row) in bytes.chunks_exact_mut(8).zip(rows) {
+            word.copy_from_slice(&of(row));
+        }
+        hash.update(bytes);
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -41,24 +41,28 @@ mod criteria;
 mod days;
 mod digest;
 mod error;
+mod facts;
 mod other;
 mod outcome;
 mod question;
+mod rows;
 mod series;
 mod spans;
 mod statistics;
 mod strict;
 mod sufficiency;
 
-pub use cleaning::CleaningStep;
+use cleaning::Cleaned;
+pub use cleaning::{CleaningStep, SumCheck};
 pub use criteria::{CRITERIA, Criterion};
 pub use digest::{Answer, CODE_VERSION, Inputs, Settings};
 pub use error::{AssessError, Source};
-pub use outcome::{Assessment, AvoidedEnergy, FittedModel, SCHEMA, Status};
+pub use facts::{Shown, beyond, changes, facts, residuals};
+pub use outcome::{AssessedRow, Assessment, AvoidedEnergy, FittedModel, SCHEMA, Status};
 pub use question::{MeterSettings, Question, Site};
 
 pub use crate::model::{Method, Mode};
-pub use series::{Row, RowFault, Series};
+pub use series::{Origin, Remark, Row, RowFault, Series, Stretch};
 pub use statistics::Statistics;
 pub use sufficiency::{Counts, Found, Sufficiency, Verdict};
 
@@ -79,16 +83,21 @@ pub struct Weather {
 /// * Units: energies as [`Question::unit`] says, in and out; temperatures as [`Weather::unit`] says.
 /// * Errors: input that no method may use, with file, row and rule; a baseline that is merely insufficient is an answer.
 pub fn assess(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
-    let (meter, log) = cleaning::clean(question, meter);
-    seeded(question, &meter, weather, &|| digest::seed(&digest::inputs(question, &meter, weather, log.clone())))
+    let cleaned = cleaning::clean(question, meter);
+    let seed = || digest::seed(&digest::inputs(question, &cleaned.meter, weather, cleaned.log.clone(), None));
+    seeded(question, &cleaned, weather, &seed)
 }
 
 /// As [`assess`], with where weeks are drawn from, which is asked only when they are.
-fn seeded(question: &Question, meter: &Series, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
+fn seeded(question: &Question, cleaned: &Cleaned<'_>, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
+    let meter = cleaned.meter.as_ref();
+    let hourly = if question.mode == Mode::Strict { spans::by_minutes(&weather.series) } else { None };
+    let hourly = hourly.map(|series| Weather { series, unit: weather.unit });
+    let weather = hourly.as_ref().unwrap_or(weather);
     let assessment = match (question.method, question.mode) {
         (Method::CaltrackDaily, Mode::Compatible) => compatible::daily(question, meter, weather),
         (Method::CaltrackDaily, Mode::Strict) => strict::daily(question, meter, weather),
         _ => other::assess(question, meter, weather, seed),
     }?;
-    criteria::judged(assessment, question, meter, weather)
+    criteria::judged(assessment, question, meter, weather, &cleaned.found)
 }

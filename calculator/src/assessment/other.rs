@@ -7,23 +7,28 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::criteria::{Cycle, cycle};
 use super::days::{self, YEAR};
 use super::error::AssessError;
-use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
+use super::outcome::{AssessedRow, Assessment, AvoidedEnergy, FittedModel, Status, masked, months};
 use super::question::Question;
+use super::rows::assessed;
 use super::series::{Row, Series};
 use super::spans::{DAY, HOUR, Span};
 use super::statistics::Statistics;
 use super::sufficiency::{Counts, Sufficiency, Verdict};
 use super::{Method, Mode, Weather};
 use crate::baseline::{
-    Bill, Cut, EnergyRow, Hour, Period, Severity, TemperatureRow, bills, bills_after, bills_before, energy_days, hours, join, qualify,
-    temperature_days,
+    Bill, Commodity, Cut, EnergyRow, Hour, Period, Severity, TemperatureRow, bills, bills_after, bills_before, energy_days, hours, join,
+    qualify, temperature_days,
 };
 use crate::model::cea::CeaFit;
-use crate::model::{CandidateRow, Conditions, FitError, Fitted, MethodError, Observations, fit_best, fit_by};
-use crate::savings::{Comparison, ComparisonError, compare};
-use crate::uncertainty::{self, CONFIDENCE, Cadence, interval_by};
+use crate::model::{CandidateRow, Conditions, FitError, Fitted, Load, MethodError, Observations, fit_best, fit_by};
+use crate::savings::{ComparedRow, Comparison, ComparisonError, compare};
+use crate::uncertainty::{self, CONFIDENCE, Cadence, Quantity, TotalInterval, Tried, gates_by, interval_by};
+
+/// Hours without a temperature over which a line is drawn.
+const GAP_HOURS: u32 = 6;
 
 /// * Determinism: `seed` is from where weeks are drawn; it follows from the inputs and is asked only when drawing.
 pub(super) fn assess(question: &Question, meter: &Series, weather: &Weather, seed: &dyn Fn() -> u64) -> Result<Assessment, AssessError> {
@@ -128,7 +133,7 @@ impl<'a> Rows<'a> {
         let assessment = Assessment {
             model: Some(FittedModel::from(fitted.parameters(self.per_unit))),
             r_squared_adj: Some(fitted.r_squared_adj()),
-            candidates: fitted.candidates().to_vec(),
+            candidates: fitted.candidates().clone(),
             tried: CandidateRow::of_contenders(&contenders, &fitted).into_iter().chain(fitted.other_candidates(self.per_unit)).collect(),
             ..self.empty(status, sufficiency)
         };
@@ -151,10 +156,10 @@ impl<'a> Rows<'a> {
 
     /// The comparison in the unit of the meter with its interval, without bands.
     #[expect(clippy::cast_precision_loss, reason = "whole watt-hours that came from a float")]
-    fn avoided(&self, comparison: &Comparison, half_width_wh: Option<f64>) -> AvoidedEnergy {
+    fn avoided(&self, comparison: &Comparison, interval: Option<&TotalInterval>, observed: &[Option<f64>]) -> AvoidedEnergy {
         let per_unit = self.per_unit;
         let savings = comparison.exact.avoided_wh / per_unit;
-        let half = half_width_wh.map(|half| half / per_unit).filter(|half| half.is_finite());
+        let half = interval.map(TotalInterval::half_width_wh).map(|half| half / per_unit).filter(|half| half.is_finite());
         AvoidedEnergy {
             counterfactual: comparison.exact.counterfactual_wh / per_unit,
             observed: comparison.exact.observed_wh / per_unit,
@@ -171,22 +176,39 @@ impl<'a> Rows<'a> {
             rows: comparison.rows_total,
             rows_compared: comparison.rows_compared,
             coverage: comparison.coverage,
+            energy_masked: masked(observed.iter().zip(&comparison.rows).map(|(used, row)| (*used, row.is_some()))),
         }
     }
 
-    /// Half of the interval of the total over the rows that were compared; none where there are too few weeks to draw from.
-    fn half_width(&self, fitted: &Fitted, before: Conditions<'_>, compared: Conditions<'_>) -> Option<f64> {
-        // Only hours are drawn, and hashing their rows is most of the work of days.
-        let seed = if matches!(before, Conditions::Hours(_)) { (self.seed)() } else { 0 };
-        interval_by(fitted, before, compared, seed, CONFIDENCE).ok().map(|interval| interval.half_width_wh())
+    /// The limits of protocols; none where there is no interval.
+    fn gates(fitted: &Fitted, comparison: &Comparison, interval: Option<&TotalInterval>, days: f64) -> Vec<Tried> {
+        let avoided_wh = comparison.exact.avoided_wh;
+        interval.map_or_else(Vec::new, |interval| gates_by(fitted.metrics(), avoided_wh, interval, months(days), Quantity::Energy))
     }
 
-    /// Statistics of predictions beside observations, in the unit of the meter, where both are there.
-    fn statistics(&self, fitted: &Fitted, rows: Conditions<'_>) -> Option<Statistics> {
-        let loads = fitted.predict(rows).ok()?;
-        let both = rows.observed().into_iter().zip(loads).filter_map(|(used, load)| Some((used?, load?.total_wh())));
-        let (observed, predicted): (Vec<f64>, Vec<f64>) = both.map(|(used, load)| (used / self.per_unit, load / self.per_unit)).unzip();
-        (!observed.is_empty()).then(|| Statistics::of(&observed, &predicted, fitted.metrics().slopes))
+    /// The interval of the total over the rows that were compared; none where there are too few weeks to draw from.
+    fn interval(&self, fitted: &Fitted, before: Conditions<'_>, compared: Conditions<'_>) -> Option<TotalInterval> {
+        // Only hours are drawn, and hashing their rows is most of the work of days.
+        let seed = if matches!(before, Conditions::Hours(_)) { (self.seed)() } else { 0 };
+        interval_by(fitted, before, compared, seed, CONFIDENCE).ok()
+    }
+
+    /// Statistics of predictions beside observations, in the unit of the meter, where both are there, and the rows themselves.
+    fn statistics(&self, fitted: &Fitted, rows: Conditions<'_>) -> (Option<Statistics>, Vec<AssessedRow>) {
+        let Ok(loads) = fitted.predict(rows) else { return (None, Vec::new()) };
+        let pair = |(used, load): (Option<f64>, Option<Load>)| Some((used? / self.per_unit, load?.total_wh() / self.per_unit));
+        let pairs: Vec<Option<(f64, f64)>> = rows.observed().into_iter().zip(loads).map(pair).collect();
+        let (observed, predicted): (Vec<f64>, Vec<f64>) = pairs.iter().flatten().copied().unzip();
+        let statistics = (!observed.is_empty()).then(|| Statistics::of(&observed, &predicted, fitted.metrics().slopes));
+        (statistics, assessed(rows, pairs, &self.zone))
+    }
+
+    /// The rows that were compared, in the unit of the meter.
+    #[expect(clippy::cast_precision_loss, reason = "whole watt-hours that came from a float")]
+    fn rows_of(&self, comparison: &Comparison, rows: Conditions<'_>) -> Vec<AssessedRow> {
+        let share = |wh: i64| wh as f64 / self.per_unit;
+        let pair = |row: &Option<ComparedRow>| row.map(|row| (share(row.observed_wh), share(row.counterfactual_wh)));
+        assessed(rows, comparison.rows.iter().map(pair), &self.zone)
     }
 }
 
@@ -215,18 +237,20 @@ fn of_days(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Resu
     let Some(fitted) = fitted else { return Ok(assessment) };
     let driven = drivers.map(|drivers| drivers.beside(qualified.days()));
     let before = driven.as_deref().map_or(Conditions::Days(qualified.days()), Conditions::Driven);
-    assessment.metrics = rows.statistics(&fitted, before);
+    (assessment.metrics, assessment.before) = rows.statistics(&fitted, before);
     let Some(period) = reporting else { return Ok(assessment) };
     let (energy, weather) = both(period).map_err(AssessError::Days)?;
     let days = join(&energy, &weather).map_err(AssessError::Days)?;
     let driven = drivers.map(|drivers| drivers.beside(&days));
     let after = driven.as_deref().map_or(Conditions::Days(&days), Conditions::Driven);
     let comparison = rows.compared(&fitted, after)?;
-    let half = match after {
-        Conditions::Driven(days) => rows.half_width(&fitted, before, Conditions::Driven(&kept(days, &comparison))),
-        _ => rows.half_width(&fitted, before, Conditions::Days(&kept(&days, &comparison))),
+    assessment.after = rows.rows_of(&comparison, after);
+    let interval = match after {
+        Conditions::Driven(days) => rows.interval(&fitted, before, Conditions::Driven(&kept(days, &comparison))),
+        _ => rows.interval(&fitted, before, Conditions::Days(&kept(&days, &comparison))),
     };
-    assessment.avoided = Some(rows.avoided(&comparison, half));
+    assessment.gates = Rows::gates(&fitted, &comparison, interval.as_ref(), f64::from(comparison.rows_total));
+    assessment.avoided = Some(rows.avoided(&comparison, interval.as_ref(), &after.observed()));
     if let (Fitted::Cea(fit), Some(driven)) = (&fitted, &driven) {
         look_at_ranges(&mut assessment, fit, driven);
     }
@@ -257,6 +281,7 @@ fn look_at_ranges(assessment: &mut Assessment, fit: &CeaFit, reporting: &[crate:
             clause: "house".to_owned(),
             severity,
             measured: found.beyond,
+            bound: crate::baseline::Bound::AtMost,
             limit: crate::model::cea::EXTRAPOLATES,
             message,
         });
@@ -266,23 +291,54 @@ fn look_at_ranges(assessment: &mut Assessment, fit: &CeaFit, reporting: &[crate:
 fn of_hours(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Result<Assessment, AssessError> {
     let hours_of = |period: Period| -> Result<Vec<Hour>, AssessError> {
         let (from, to) = (rows.midnight(period.first()), rows.midnight(period.end()));
-        hours(rows.opened(), rows.interval_minutes(), &rows.temperatures, &rows.zone, from, to).map_err(AssessError::Days)
+        let mut hours =
+            hours(rows.opened(), rows.interval_minutes(), &rows.temperatures, &rows.zone, from, to).map_err(AssessError::Days)?;
+        if rows.question.mode == Mode::Strict && rows.question.commodity == Commodity::Electricity && rows.interval_minutes() >= 60 {
+            // As of days: no electricity at all is no reading. Shorter rows may be zero, because a counter has a resolution.
+            hours.iter_mut().for_each(|hour| hour.use_wh = hour.use_wh.filter(|wh| *wh != 0.0));
+        }
+        Ok(hours)
     };
     let (from, until) = (rows.midnight(baseline.first()), rows.midnight(baseline.end()));
     days::has_use(rows.meter, rows.days_between(from, until), baseline.end())?;
     days::reaches(rows.weather, until.as_second().min(rows.meter.rows().last().map_or(0, |row| row.at)), "baseline")?;
-    let before = hours_of(baseline)?;
-    let sufficiency = Counts::of(&spans_of_hours(&before), until.as_second()).judge(false);
+    let mut before = hours_of(baseline)?;
+    let mut sufficiency = Counts::of(&spans_of_hours(&before), until.as_second()).judge(false);
+    if rows.question.mode == Mode::Strict {
+        sufficiency.findings.extend(super::criteria::FILLED.found(f64::from(filled(&mut before))));
+    }
     let (mut assessment, fitted) = rows.fitted(sufficiency, Observations::Hours(&before))?;
     let Some(fitted) = fitted else { return Ok(assessment) };
-    assessment.metrics = rows.statistics(&fitted, Conditions::Hours(&before));
+    (assessment.metrics, assessment.before) = rows.statistics(&fitted, Conditions::Hours(&before));
     if let Some(period) = reporting {
-        let hours = hours_of(period)?;
+        let mut hours = hours_of(period)?;
+        if rows.question.mode == Mode::Strict {
+            filled(&mut hours);
+        }
         let comparison = rows.compared(&fitted, Conditions::Hours(&hours))?;
-        let half = rows.half_width(&fitted, Conditions::Hours(&before), Conditions::Hours(&kept(&hours, &comparison)));
-        assessment.avoided = Some(rows.avoided(&comparison, half));
+        assessment.after = rows.rows_of(&comparison, Conditions::Hours(&hours));
+        let interval = rows.interval(&fitted, Conditions::Hours(&before), Conditions::Hours(&kept(&hours, &comparison)));
+        assessment.gates = Rows::gates(&fitted, &comparison, interval.as_ref(), f64::from(comparison.rows_total) / 24.0);
+        assessment.avoided = Some(rows.avoided(&comparison, interval.as_ref(), &Conditions::Hours(&hours).observed()));
     }
     Ok(assessment)
+}
+
+/// Draws a line over each gap of temperatures of at most six hours; how many hours that are.
+///
+/// * Source: CalTRACK 2.0, 2.2.4.1; longer gaps stay open.
+fn filled(hours: &mut [Hour]) -> u32 {
+    let known: Vec<(usize, f64)> = hours.iter().enumerate().filter_map(|(index, hour)| Some((index, hour.temperature_f?))).collect();
+    let mut count = 0;
+    for pair in known.windows(2) {
+        let ((from, first), (to, last)) = (pair[0], pair[1]);
+        let Some(gap) = u32::try_from(to - from - 1).ok().filter(|gap| (1..=GAP_HOURS).contains(gap)) else { continue };
+        for (hour, step) in hours[from + 1..to].iter_mut().zip(1..) {
+            hour.temperature_f = Some(first + (last - first) * f64::from(step) / f64::from(gap + 1));
+        }
+        count += gap;
+    }
+    count
 }
 
 /// Hours as the criteria count them.
@@ -307,14 +363,18 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     let all = bills(&rows.energy, &rows.temperatures, &cut).map_err(AssessError::Days)?;
     let until = rows.midnight(baseline.end());
     let before = bills_before(&all, until, YEAR);
-    let (before, off_cycle) = on_cycle(before, question.mode, rows.meter.step_seconds());
+    let (before, off_cycle) = if question.mode == Mode::Strict { on_cycle(before, rows.meter) } else { (before.to_vec(), Vec::new()) };
     let before = before.as_slice();
     let closed: Vec<Row> =
         before.iter().map(|bill| Row { at: bill.start.as_second(), value: bill.use_wh }).chain([Row { at: 0, value: None }]).collect();
     days::has_use(rows.meter, &closed, baseline.end())?;
     days::reaches(rows.weather, before.last().map_or(0, |bill| bill.end.as_second()), "baseline")?;
-    let sufficiency = Counts::of(&spans_of_bills(before, rows.per_unit), until.as_second()).judge_bills(question.mode, before.len());
-    let mut sufficiency = sufficiency;
+    let mut counts = Counts::of(&spans_of_bills(before, rows.per_unit), until.as_second());
+    if question.mode == Mode::Strict {
+        let estimated = |bill: &Bill| rows.meter.estimated_seconds(bill.start.as_second(), bill.end.as_second());
+        counts = counts.without_estimated(before.iter().filter(|bill| bill.use_wh.is_some()).map(estimated).sum::<i64>() / DAY);
+    }
+    let mut sufficiency = counts.judge_bills(question.mode, before.len());
     sufficiency.findings.extend(off_cycle);
     let (mut assessment, fitted) = rows.fitted(sufficiency, Observations::Bills(before))?;
     let Some(fitted) = fitted else { return Ok(assessment) };
@@ -322,16 +382,22 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     let observed: Vec<f64> = fit.bills.iter().map(|bill| bill.use_wh / rows.per_unit).collect();
     let predicted: Vec<f64> = fit.bills.iter().map(|bill| (bill.use_wh - bill.residual_wh) / rows.per_unit).collect();
     assessment.metrics = Some(Statistics::of(&observed, &predicted, fit.metrics.slopes));
+    assessment.before = rows.statistics(&fitted, Conditions::Bills(before)).1;
     let Some(period) = reporting else { return Ok(assessment) };
     let after = bills_after(&all, rows.midnight(period.first()), YEAR);
+    let (after, short) = if question.mode == Mode::Strict { carried_forward(after, rows.meter) } else { (after.to_vec(), Vec::new()) };
+    let after = after.as_slice();
+    assessment.sufficiency.findings.extend(short);
     days::reaches(rows.weather, after.last().map_or(0, |bill| bill.end.as_second()), "reporting")?;
     let comparison = rows.compared(&fitted, Conditions::Bills(after))?;
-    let half = rows.half_width(&fitted, Conditions::Bills(before), Conditions::Bills(after));
-    let mut avoided = rows.avoided(&comparison, half);
+    assessment.after = rows.rows_of(&comparison, Conditions::Bills(after));
+    let interval = rows.interval(&fitted, Conditions::Bills(before), Conditions::Bills(after));
+    assessment.gates = Rows::gates(&fitted, &comparison, interval.as_ref(), after.iter().map(Bill::days).sum());
+    let mut avoided = rows.avoided(&comparison, interval.as_ref(), &Conditions::Bills(after).observed());
     let length = after.first().zip(after.last()).map_or(0, |(first, last)| last.end.duration_since(first.start).as_hours() / 24);
-    let months = (f64::from(i32::try_from(length).unwrap_or(0)) / 30.0).round_ties_even();
+    let rounded_months = (f64::from(i32::try_from(length).unwrap_or(0)) / 30.0).round_ties_even();
     let mean = comparison.exact.observed_wh / f64::from(comparison.rows_compared);
-    let bands = uncertainty::bands_of(Cadence::Billing, &fitted.metrics().into(), months, mean, CONFIDENCE);
+    let bands = uncertainty::bands_of(Cadence::Billing, &fitted.metrics().into(), rounded_months, mean, CONFIDENCE);
     let band = |wh: f64| (wh / rows.per_unit).is_finite().then(|| wh / rows.per_unit);
     avoided.fsu_band = band(bands.fsu_wh);
     avoided.ols_band = band(bands.ols_wh);
@@ -341,19 +407,44 @@ fn of_bills(rows: &Rows<'_>, baseline: Period, reporting: Option<Period>) -> Res
     Ok(assessment)
 }
 
-/// In strict mode bills that are too short or too long take no part, and are said.
-fn on_cycle(bills: &[Bill], mode: Mode, step: i64) -> (Vec<Bill>, Vec<super::Found>) {
+/// The longest bill that takes part, months: two where bills are of two, and where one was joined with one that nobody read.
+fn longest_months(bill: &Bill, meter: &Series) -> f64 {
+    let estimated = meter.estimated_seconds(bill.start.as_second(), bill.end.as_second()) > 0;
+    if estimated || meter.step_seconds() > 45 * DAY { 2.0 } else { 1.0 }
+}
+
+/// Bills of the baseline that are too short or too long take no part, and are said; those without weather are said too.
+fn on_cycle(bills: &[Bill], meter: &Series) -> (Vec<Bill>, Vec<super::Found>) {
     let mut bills = bills.to_vec();
-    let mut off: Vec<(super::Criterion, f64)> = Vec::new();
-    for bill in bills.iter_mut().filter(|_| mode == Mode::Strict) {
-        let Some(rule) = super::criteria::off_cycle(bill.days(), step > 45 * DAY) else { continue };
-        bill.use_wh = None;
-        match off.iter_mut().find(|(known, _)| *known == rule) {
-            Some((_, count)) => *count += 1.0,
-            None => off.push((rule, 1.0)),
+    let (mut short, mut long, mut thin) = (0, 0, 0);
+    for bill in &mut bills {
+        thin += u32::from(bill.use_wh.is_some() && bill.days_f.is_empty());
+        match cycle(bill.days(), longest_months(bill, meter)) {
+            Cycle::Regular => continue,
+            Cycle::Short => short += 1,
+            Cycle::Long => long += 1,
         }
+        bill.use_wh = None;
     }
-    (bills, off.iter().filter_map(|(rule, count)| rule.found(*count)).collect())
+    (bills, super::criteria::of_cycles(short, long, thin))
+}
+
+/// After the intervention a short bill is joined with the next one, and a long one is only said.
+///
+/// * Source: CalTRACK 2.0, 3.5.5.
+fn carried_forward(bills: &[Bill], meter: &Series) -> (Vec<Bill>, Vec<super::Found>) {
+    let mut kept: Vec<Bill> = Vec::with_capacity(bills.len());
+    let mut open: Option<Bill> = None;
+    let (mut short, mut long) = (0, 0);
+    for bill in bills {
+        let own = cycle(bill.days(), longest_months(bill, meter));
+        (short, long) = (short + u32::from(own == Cycle::Short), long + u32::from(own == Cycle::Long));
+        let bill = open.take().map_or_else(|| bill.clone(), |first| first.joined(bill));
+        if cycle(bill.days(), f64::MAX) == Cycle::Short { open = Some(bill) } else { kept.push(bill) }
+    }
+    kept.extend(open);
+    let found = [(super::criteria::SHORT_AFTER, short), (super::criteria::LONG_AFTER, long)];
+    (kept, found.iter().filter_map(|(rule, count)| rule.found(f64::from(*count))).collect())
 }
 
 fn spans_of_bills(bills: &[Bill], per_unit: f64) -> Vec<Span> {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::question::Question;
 use super::statistics::Statistics;
 use super::sufficiency::Sufficiency;
-use crate::model::{Candidate, CandidateRow, Method, Mode, Parameter, Parameters};
+use crate::model::{CandidateRow, Candidates, Method, Mode, Parameter, Parameters};
+use crate::uncertainty::Tried;
 
 /// The name and edition of the answer's form.
 pub const SCHEMA: &str = "negawatt.savings/1";
@@ -67,6 +69,42 @@ pub struct AvoidedEnergy {
     pub rows_compared: u32,
     /// `rows_compared / rows`; below 0.9 the period is not billable.
     pub coverage: f64,
+    /// The share of what was used that lies in rows that could not be compared; none where nothing was used.
+    #[serde(default)]
+    pub energy_masked: Option<f64>,
+}
+
+/// The share of the energy that lies in rows that were not compared.
+///
+/// * Shape: what each row used, and whether it was compared.
+pub(super) fn masked(rows: impl Iterator<Item = (Option<f64>, bool)>) -> Option<f64> {
+    let (mut all, mut masked) = (0.0, 0.0);
+    for (used, compared) in rows {
+        all += used.unwrap_or(0.0);
+        masked += if compared { 0.0 } else { used.unwrap_or(0.0) };
+    }
+    (all > 0.0).then(|| masked / all)
+}
+
+/// Whole months of so many days.
+pub(super) fn months(days: f64) -> u32 {
+    const DAYS_OF_MONTH: f64 = 365.25 / 12.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the months of a few years")]
+    let months = (days / DAYS_OF_MONTH).round().max(0.0) as u32;
+    months
+}
+
+/// A day or a bill as the model saw it, in the unit of the meter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AssessedRow {
+    /// The civil day on which it begins.
+    pub date: Date,
+    /// Mean outdoor temperature, °F.
+    pub temperature_f: f64,
+    /// What was used.
+    pub observed: f64,
+    /// What the model expects of such weather.
+    pub expected: f64,
 }
 
 /// The answer, without the digest over it.
@@ -88,12 +126,21 @@ pub struct Assessment {
     pub sufficiency: Sufficiency,
     /// What was not used, where there is a model and a reporting period.
     pub avoided: Option<AvoidedEnergy>,
+    /// The limits of protocols by name, where there is something that they limit.
+    #[serde(default)]
+    pub gates: Vec<Tried>,
     /// Every candidate of a grid of balance points, in canonical order.
     #[serde(skip)]
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
     /// Every other candidate: forms, splits, months, methods.
     #[serde(skip)]
     pub tried: Vec<CandidateRow>,
+    /// The rows of the baseline with energy and weather, in order of time; hours as the sums of their days.
+    #[serde(skip)]
+    pub before: Vec<AssessedRow>,
+    /// The compared rows after the intervention, likewise.
+    #[serde(skip)]
+    pub after: Vec<AssessedRow>,
 }
 
 impl Assessment {
@@ -108,8 +155,11 @@ impl Assessment {
             metrics: None,
             sufficiency,
             avoided: None,
-            candidates: Vec::new(),
+            gates: Vec::new(),
+            candidates: Candidates::none(),
             tried: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
         }
     }
 }

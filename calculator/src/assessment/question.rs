@@ -43,11 +43,14 @@ pub struct MeterSettings {
     pub register_digits: Option<u8>,
     /// What the connection carries, kW; much more cannot be energy.
     pub rated_kw: Option<f64>,
+    /// The class of its accuracy, percent; sums of rows and bills may differ by as much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_class: Option<f64>,
 }
 
 impl Default for MeterSettings {
     fn default() -> Self {
-        Self { multiplier: 1.0, register_digits: None, rated_kw: None }
+        Self { multiplier: 1.0, register_digits: None, rated_kw: None, accuracy_class: None }
     }
 }
 
@@ -68,6 +71,9 @@ pub struct Site {
     pub electric_vehicle_installed: bool,
     /// How far the weather station is, km (CalTRACK 2.4).
     pub station_km: Option<f64>,
+    /// The weather station lies in another climate zone (CalTRACK 2.4).
+    #[serde(skip_serializing_if = "is_false")]
+    pub other_climate_zone: bool,
 }
 
 impl Site {
@@ -82,4 +88,9 @@ impl Question {
     pub(super) fn zone_name(&self) -> Option<&str> {
         self.zone.as_ref().map(|zone| zone.iana_name().unwrap_or("unnamed"))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -79,7 +79,12 @@ pub(super) fn warm(spans: &mut [Span], hourly: &[Row], to_fahrenheit: impl Fn(f6
         // Beyond 24 hours the day has had its degree days.
         let counted = if span.hours > 24 { span.start + DAY } else { end };
         let (mut sum, mut count, mut all) = (0.0, 0_u32, 0_u32);
-        while let Some(row) = hourly.get(index).filter(|row| row.at < end) {
+        let rest = hourly.get(index..).unwrap_or_default();
+        // Most days have as many rows as hours; where they do not, the end of the day is looked for.
+        let usual = usize::try_from(span.hours).unwrap_or(0);
+        let ends = |rows: usize| rest.get(rows).is_none_or(|row| row.at >= end) && (rows == 0 || rest[rows - 1].at < end);
+        let inside = if usual <= rest.len() && ends(usual) { usual } else { rest.partition_point(|row| row.at < end) };
+        for row in &rest[..inside] {
             if let Some(value) = row.value.filter(|_| row.at >= span.start) {
                 all += 1;
                 if row.at < counted {
@@ -87,8 +92,8 @@ pub(super) fn warm(spans: &mut [Span], hourly: &[Row], to_fahrenheit: impl Fn(f6
                     count += 1;
                 }
             }
-            index += 1;
         }
+        index += inside;
         span.present = all;
         let enough =
             if span.hours > 24 { all * 10 >= span.hours * 9 && count > HALF_DAY_HOURS } else { span.hours > HALF_DAY_HOURS && count > 0 };
@@ -122,6 +127,41 @@ pub(super) fn hourly(series: &Series) -> std::borrow::Cow<'_, [Row]> {
         }
     }
     hours.into_iter().map(|(at, sum, count)| Row { at, value: (count > 0).then(|| sum / f64::from(count)) }).collect()
+}
+
+/// Temperatures of less than an hour as means of hours, of the minutes that a line between neighbours has; none where they
+/// are hourly already.
+///
+/// * Source: CalTRACK 2.0, 2.3.4: neighbours are an hour apart at most.
+pub(super) fn by_minutes(series: &Series) -> Option<Series> {
+    const MINUTE: i64 = 60;
+    if series.step_seconds() >= HOUR {
+        return None;
+    }
+    let known: Vec<(i64, f64)> = series.rows().iter().filter_map(|row| Some((row.at, row.value?))).collect();
+    let mut hours: Vec<(i64, f64, u32)> = Vec::with_capacity(known.len() / 2);
+    let mut admit = |at: i64, value: f64| {
+        let hour = at.div_euclid(HOUR) * HOUR;
+        match hours.last_mut().filter(|last| last.0 == hour) {
+            Some(last) => (last.1, last.2) = (last.1 + value, last.2 + 1),
+            None => hours.push((hour, value, 1)),
+        }
+    };
+    for pair in known.windows(2) {
+        let ((from, first), (to, last)) = (pair[0], pair[1]);
+        let end = if to - from > HOUR { from + MINUTE } else { to };
+        let mut at = from + (-from).rem_euclid(MINUTE);
+        while at < end {
+            #[expect(clippy::cast_precision_loss, reason = "seconds of an hour")]
+            let share = if to - from > HOUR { 0.0 } else { (at - from) as f64 / (to - from) as f64 };
+            admit(at, first + (last - first) * share);
+            at += MINUTE;
+        }
+    }
+    if let Some((at, value)) = known.last() {
+        admit(*at, *value);
+    }
+    Series::new(hours.into_iter().map(|(at, sum, count)| Row { at, value: Some(sum / f64::from(count)) }).collect()).ok()
 }
 
 /// Rows shorter than a day added up to days that begin at the given seconds, in order; a last row closes.

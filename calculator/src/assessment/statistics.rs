@@ -54,15 +54,13 @@ impl Statistics {
     /// * Shape: both of one length.
     pub fn of(observed: &[f64], predicted: &[f64], slopes: u16) -> Self {
         let (n, c) = (observed.len() as f64, f64::from(slopes));
-        let residuals: Vec<f64> = predicted.iter().zip(observed).map(|(predicted, observed)| predicted - observed).collect();
-        let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
-        let total: f64 = observed.iter().sum();
-        let (seen, said) = (Moments::of(observed), Moments::of(predicted));
+        let sums = Sums::of(observed, predicted);
+        let Sums { squares, observed: total, .. } = sums;
+        let rows = Spreads::of(observed, predicted, (total / n, sums.predicted / n));
+        let (seen, said) = (Moments::of(n, total / n, rows.observed), Moments::of(n, sums.predicted / n, rows.predicted));
         let (rmse, rmse_adj) = ((squares / n).sqrt(), (squares / (n - c)).sqrt());
-        let r_squared = correlation(predicted, observed).map(|r| r * r);
-        let used = || observed.iter().zip(&residuals).filter(|(observed, _)| **observed > 0.0);
-        let autocorr_resid =
-            residuals.split_first().zip(residuals.split_last()).and_then(|((_, after), (_, before))| correlation(before, after));
+        let r_squared = correlation(n, (said.mean, seen.mean), (rows.both, rows.predicted[0], rows.observed[0])).map(|r| r * r);
+        let autocorr_resid = autocorrelation(observed, predicted, n - 1.0, (sums.before, sums.after));
         let n_prime = autocorr_resid.and_then(|rho| finite(n * (1.0 - rho) / (1.0 + rho)));
         let degrees_of_freedom = n_prime.map(|n_prime| (n_prime - c).round_ties_even());
         let t_stat = degrees_of_freedom.and_then(|degrees| finite(quantile(f64::midpoint(1.0, CONFIDENCE), degrees)));
@@ -97,11 +95,11 @@ impl Statistics {
             rmse_adj,
             cvrmse: finite(rmse / seen.mean),
             cvrmse_adj,
-            mape: finite(observed.iter().zip(&residuals).map(|(observed, residual)| (residual / observed).abs()).sum::<f64>() / n),
-            mape_no_zeros: finite(used().map(|(observed, residual)| (residual / observed).abs()).sum::<f64>() / used().count() as f64),
-            num_meter_zeros: n - used().count() as f64,
-            nmae: finite(residuals.iter().map(|residual| residual.abs()).sum::<f64>() / total),
-            nmbe: finite(residuals.iter().sum::<f64>() / total),
+            mape: finite(sums.relative / n),
+            mape_no_zeros: finite(sums.relative_used / sums.used as f64),
+            num_meter_zeros: n - sums.used as f64,
+            nmae: finite(sums.distance / total),
+            nmbe: finite(sums.bias / total),
             autocorr_resid,
             confidence_level: CONFIDENCE,
             n_prime,
@@ -119,6 +117,75 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+/// Sums over all rows, each in their order; one pass makes all of them, because a sum waits for itself only.
+struct Sums {
+    observed: f64,
+    predicted: f64,
+    /// Of the squares of residuals, which are prediction minus observation.
+    squares: f64,
+    bias: f64,
+    distance: f64,
+    relative: f64,
+    /// Over rows of more than nothing.
+    relative_used: f64,
+    used: usize,
+    /// Of all residuals but the last, and but the first.
+    before: f64,
+    after: f64,
+}
+
+impl Sums {
+    fn of(observed: &[f64], predicted: &[f64]) -> Self {
+        let (mut squares, mut bias, mut distance, mut relative, mut relative_used, mut used) = (-0.0, -0.0, -0.0, -0.0, -0.0, 0);
+        let (mut all_observed, mut all_predicted, mut before, mut after) = (-0.0, -0.0, -0.0, -0.0);
+        let mut last: Option<f64> = None;
+        for (predicted, observed) in predicted.iter().zip(observed) {
+            let residual = predicted - observed;
+            let share = (residual / observed).abs();
+            all_observed += observed;
+            all_predicted += predicted;
+            squares += residual * residual;
+            bias += residual;
+            distance += residual.abs();
+            relative += share;
+            if *observed > 0.0 {
+                relative_used += share;
+                used += 1;
+            }
+            if let Some(last) = last.replace(residual) {
+                before += last;
+                after += residual;
+            }
+        }
+        Self { observed: all_observed, predicted: all_predicted, squares, bias, distance, relative, relative_used, used, before, after }
+    }
+}
+
+/// Sums of powers of distances from the means, and of the product of both sides'.
+struct Spreads {
+    /// Second, third and fourth power.
+    observed: [f64; 3],
+    predicted: [f64; 3],
+    both: f64,
+}
+
+impl Spreads {
+    fn of(observed: &[f64], predicted: &[f64], (mean_observed, mean_predicted): (f64, f64)) -> Self {
+        let mut spreads = Self { observed: [0.0; 3], predicted: [0.0; 3], both: 0.0 };
+        for (observed, predicted) in observed.iter().zip(predicted) {
+            let (seen, said) = (observed - mean_observed, predicted - mean_predicted);
+            for (sums, off) in [(&mut spreads.observed, seen), (&mut spreads.predicted, said)] {
+                let square = off * off;
+                sums[0] += square;
+                sums[1] += square * off;
+                sums[2] += square * square;
+            }
+            spreads.both += said * seen;
+        }
+        spreads
+    }
+}
+
 struct Moments {
     mean: f64,
     /// Of the population.
@@ -128,17 +195,7 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let (mut second, mut third, mut fourth) = (0.0, 0.0, 0.0);
-        for value in values {
-            let off = value - mean;
-            let square = off * off;
-            second += square;
-            third += square * off;
-            fourth += square * square;
-        }
+    fn of(n: f64, mean: f64, [second, third, fourth]: [f64; 3]) -> Self {
         let varies = second > 0.0;
         let skew = n * (n - 1.0).sqrt() / (n - 2.0) * third / (second * second.sqrt());
         let scale = (n - 1.0) / ((n - 2.0) * (n - 3.0));
@@ -151,16 +208,25 @@ impl Moments {
     }
 }
 
-/// The Pearson correlation; none where one side does not vary.
-fn correlation(one: &[f64], other: &[f64]) -> Option<f64> {
-    let n = one.len() as f64;
-    let (mean_one, mean_other) = (one.iter().sum::<f64>() / n, other.iter().sum::<f64>() / n);
+/// The correlation of each residual with the one before it, of which there are `n`.
+fn autocorrelation(observed: &[f64], predicted: &[f64], n: f64, (before, after): (f64, f64)) -> Option<f64> {
+    let (mean_after, mean_before) = (after / n, before / n);
     let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
-    for (x, y) in one.iter().zip(other) {
-        both += (x - mean_one) * (y - mean_other);
-        first += (x - mean_one) * (x - mean_one);
-        second += (y - mean_other) * (y - mean_other);
+    let mut last: Option<f64> = None;
+    for (predicted, observed) in predicted.iter().zip(observed) {
+        let residual = predicted - observed;
+        if let Some(last) = last.replace(residual) {
+            let (one, other) = (last - mean_before, residual - mean_after);
+            both += one * other;
+            first += one * one;
+            second += other * other;
+        }
     }
+    correlation(n, (mean_before, mean_after), (both, first, second)).filter(|_| n > 0.0)
+}
+
+/// The Pearson correlation by means and sums around them; none where one side does not vary.
+fn correlation(n: f64, means: (f64, f64), (both, first, second): (f64, f64, f64)) -> Option<f64> {
     let varies = |spread: f64, mean: f64| spread > 1e-28 * n * mean * mean && spread > 0.0;
-    (varies(first, mean_one) && varies(second, mean_other)).then(|| (both / (first * second).sqrt()).clamp(-1.0, 1.0))
+    (varies(first, means.0) && varies(second, means.1)).then(|| (both / (first * second).sqrt()).clamp(-1.0, 1.0))
 }

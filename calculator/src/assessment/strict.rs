@@ -2,7 +2,7 @@
 
 use super::days::{self, Calendar};
 use super::error::AssessError;
-use super::outcome::{Assessment, AvoidedEnergy, FittedModel, Status};
+use super::outcome::{AssessedRow, Assessment, AvoidedEnergy, FittedModel, Status, masked, months};
 use super::question::Question;
 use super::series::Series;
 use super::statistics::Statistics;
@@ -12,8 +12,9 @@ use crate::baseline::{
     Baseline, Disqualified, EnergyDay, EnergyRow, Finding, Period, Severity, TemperatureDay, TemperatureRow, energy_days, join, qualify,
     temperature_days,
 };
-use crate::model::{Fit, FitError, Search, fit};
+use crate::model::{Fit, FitError, FittedDay, Search, fit};
 use crate::savings;
+use crate::uncertainty::{self, Quantity};
 
 pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> Result<Assessment, AssessError> {
     days::is_hourly(weather)?;
@@ -35,7 +36,7 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
         Err(FitError::NoneAdmissible { candidates }) => return Ok(Assessment { candidates, ..empty(Status::NoModel, sufficiency) }),
         Err(FitError::NoUse { .. } | FitError::Empty) => return Ok(empty(Status::NoModel, sufficiency)),
     };
-    let avoided = match reporting {
+    let (avoided, gates, after) = match reporting {
         Some(period) => {
             let rows = calendar.days_of(meter, period);
             days::has_reporting(meter, &rows, period.first())?;
@@ -45,9 +46,14 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
             let period = Period::new(period.first(), end).unwrap_or(period);
             let (energy, temperatures) = civil.days(period)?;
             let days = join(&energy, &temperatures).map_err(AssessError::Days)?;
-            Some(of_avoided(&savings::avoided(&fit, &days).map_err(AssessError::Reporting)?, question))
+            let avoided = savings::avoided(&fit, &days).map_err(AssessError::Reporting)?;
+            let months = months(f64::from(avoided.days_total));
+            let gates = uncertainty::gates(&fit.metrics, avoided.exact.avoided_wh, &avoided.interval, months, Quantity::Energy);
+            let masked = masked(days.iter().map(|day| (day.use_wh, day.temperature_f.is_some())));
+            let rows = compared(&avoided, question);
+            (Some(AvoidedEnergy { energy_masked: masked, ..of_avoided(&avoided, question) }), gates, rows)
         }
-        None => None,
+        None => (None, Vec::new(), Vec::new()),
     };
     Ok(Assessment {
         status: Status::Qualified,
@@ -55,6 +61,9 @@ pub(super) fn daily(question: &Question, meter: &Series, weather: &Weather) -> R
         r_squared_adj: Some(fit.r_squared_adj),
         metrics: Some(statistics_of(&fit, question)),
         avoided,
+        gates,
+        before: fitted(&fit, question),
+        after,
         candidates: fit.candidates,
         ..empty(Status::Qualified, sufficiency)
     })
@@ -110,6 +119,7 @@ fn found(finding: &Finding, severity: Severity) -> Found {
         clause: finding.number.to_owned(),
         severity,
         measured: finding.measured,
+        bound: finding.bound,
         limit: finding.limit,
         message: finding.to_string(),
     }
@@ -140,6 +150,31 @@ fn statistics_of(fit: &Fit, question: &Question) -> Statistics {
     }
 }
 
+/// The fitted days, of 24 hours each.
+fn fitted(fit: &Fit, question: &Question) -> Vec<AssessedRow> {
+    let per_unit = question.unit.to_wh(1.0);
+    let row = |day: &FittedDay| AssessedRow {
+        date: day.date,
+        temperature_f: day.temperature_f,
+        observed: day.use_wh / per_unit,
+        expected: (day.use_wh - day.residual_wh) / per_unit,
+    };
+    fit.days.iter().map(row).collect()
+}
+
+/// The compared days.
+#[expect(clippy::cast_precision_loss, reason = "whole watt-hours that came from a float")]
+fn compared(avoided: &savings::Avoided, question: &Question) -> Vec<AssessedRow> {
+    let per_unit = question.unit.to_wh(1.0);
+    let row = |day: &savings::AvoidedDay| AssessedRow {
+        date: day.date,
+        temperature_f: day.temperature_f,
+        observed: day.observed_wh as f64 / per_unit,
+        expected: day.counterfactual_wh as f64 / per_unit,
+    };
+    avoided.days.iter().map(row).collect()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "whole watt-hours that came from a float")]
 fn of_avoided(avoided: &savings::Avoided, question: &Question) -> AvoidedEnergy {
     let per_unit = question.unit.to_wh(1.0);
@@ -161,5 +196,6 @@ fn of_avoided(avoided: &savings::Avoided, question: &Question) -> AvoidedEnergy 
         rows: avoided.days_total,
         rows_compared: avoided.days_compared,
         coverage: avoided.coverage,
+        energy_masked: None,
     }
 }

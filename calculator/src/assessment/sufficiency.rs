@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spans::{DAY, Span};
-use crate::baseline::{BASELINE_DAYS, COVERAGE, Severity};
+use crate::baseline::{BASELINE_DAYS, Bound, COVERAGE, Severity};
 use crate::model::Mode;
 
 /// Days that a baseline of bills may be longer or shorter.
@@ -43,6 +43,9 @@ pub struct Found {
     pub severity: Severity,
     /// What was found.
     pub measured: f64,
+    /// How it must lie to the limit.
+    #[serde(default)]
+    pub bound: Bound,
     /// What is allowed.
     pub limit: f64,
     /// The rule in words, with both.
@@ -77,11 +80,10 @@ impl Counts {
         let warm = |span: &Span| span.hours > 0 && f64::from(span.present) / f64::from(span.hours) > COVERAGE;
         // The published program blanks a day that lacks either before it counts, so that both counts see the same days.
         let days = |valid: &dyn Fn(&Span) -> bool| whole(spans.iter().filter(|span| valid(span)).map(Span::days).sum());
-        let mut values: Vec<f64> =
-            spans.iter().filter(|span| complete(span)).filter_map(|span| span.value.map(|value| value / span.days())).collect();
+        let values = spans.iter().filter(|span| complete(span)).filter_map(|span| span.value.map(|value| value / span.days()));
+        let values = crate::baseline::sorted(values);
         let negative = values.iter().filter(|value| **value < 0.0).count();
         let zeros = values.iter().filter(|value| **value == 0.0).count();
-        values.sort_by(f64::total_cmp);
         let quarter = |quarters| crate::baseline::quantile(&values, quarters).unwrap_or_default();
         let (lower, median, upper) = (quarter(1), quarter(2), quarter(3));
         let limit = median + 3.0 * (upper - lower);
@@ -99,6 +101,17 @@ impl Counts {
             lower_quantile: lower,
             extreme_value_limit: limit,
             max_value: values.last().copied().unwrap_or_default(),
+        }
+    }
+
+    /// The same when so many of the days with energy were estimated, which count as missing.
+    ///
+    /// * Source: CalTRACK 2.2.3.1.
+    pub(super) fn without_estimated(self, days: i64) -> Self {
+        Self {
+            n_valid_days: (self.n_valid_days - days).max(0),
+            n_valid_meter_data_days: (self.n_valid_meter_data_days - days).max(0),
+            ..self
         }
     }
 
@@ -127,7 +140,13 @@ impl Counts {
         let mut find = |name: &str, clause: &str, severity, holds: bool, measured: f64, limit: f64, what: &str| {
             if !holds {
                 let message = format!("{clause}: {what}: {}, allowed {limit}", (measured * 1e4).round() / 1e4);
-                findings.push(Found { name: name.to_owned(), clause: clause.to_owned(), severity, measured, limit, message });
+                // What is looked at here are shares, a length, and counts of what should not be.
+                let bound = match (limit > 1.0, limit > 0.0) {
+                    (true, _) => Bound::Exactly,
+                    (false, true) => Bound::AtLeast,
+                    (false, false) => Bound::AtMost,
+                };
+                findings.push(Found { name: name.to_owned(), clause: clause.to_owned(), severity, measured, bound, limit, message });
             }
         };
         let total = self.n_days_total as f64;

@@ -51,6 +51,22 @@ impl Bill {
         self.mean(|mean_f| degree_days::cooling(balance_f, mean_f))
     }
 
+    /// This bill and the next as one; what one of them lacks the whole lacks.
+    #[must_use]
+    pub fn joined(mut self, next: &Self) -> Self {
+        if self.days_f.is_empty() || next.days_f.is_empty() {
+            self.days_f.clear();
+        } else {
+            self.days_f.extend_from_slice(&next.days_f);
+        }
+        Self {
+            end: next.end,
+            use_wh: self.use_wh.zip(next.use_wh).map(|(one, other)| one + other),
+            days_total: self.days_total + next.days_total,
+            ..self
+        }
+    }
+
     fn mean(&self, value: impl Fn(f64) -> f64) -> Option<f64> {
         (!self.days_f.is_empty()).then(|| self.days_f.iter().map(|mean_f| value(*mean_f)).sum::<f64>() / self.kept_days())
     }

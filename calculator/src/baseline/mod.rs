@@ -16,11 +16,12 @@ pub(crate) mod simulated;
 mod sufficiency;
 
 pub use bills::{Bill, Cut, bills, bills_after, bills_before};
+pub(crate) use days::USUAL_MINUTES;
 pub use days::{Day, DaysError, EnergyDay, TemperatureDay, energy_days, join, temperature_days};
 pub use hours::{Hour, hours};
 pub(crate) use limits::{BASELINE_DAYS, COVERAGE, HALF_DAY_HOURS};
-pub(crate) use period::day_number;
 pub use period::{Period, PeriodError};
+pub(crate) use period::{day_number, day_of};
 pub use rows::{Commodity, EnergyRow, EnergyUnit, TemperatureRow, TemperatureUnit};
-pub(crate) use sufficiency::quantile;
 pub use sufficiency::{Baseline, Bound, Clause, Disqualified, Finding, Severity, qualify};
+pub(crate) use sufficiency::{quantile, sorted};

@@ -100,14 +100,46 @@ impl Period {
 }
 
 /// Days since 1970-01-01, so that differences of dates are exact integers.
+///
+/// * Source: the proleptic Gregorian calendar, with years that begin in March, so that leap days come last.
 pub(crate) fn day_number(date: Date) -> i64 {
-    const EPOCH: Date = Date::constant(1970, 1, 1);
-    date.duration_since(EPOCH).as_hours() / 24
+    // Some eras later every year is positive, and small numbers divide fast.
+    let (month, day) = (i32::from(date.month()), i32::from(date.day()));
+    let year = i32::from(date.year()) + LATER * 400 - i32::from(month <= 2);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    i64::from(year * 365 + year / 4 - year / 100 + year / 400 + of_year) - i64::from(LATER) * ERA_DAYS - EPOCH_DAYS
 }
+
+/// The day with this number; the first of 1970 where the calendar has no such day.
+pub(crate) fn day_of(number: i64) -> Date {
+    const EPOCH: Date = Date::constant(1970, 1, 1);
+    // As above: some eras later days are positive and small.
+    let days = number + EPOCH_DAYS + i64::from(LATER) * ERA_DAYS;
+    let Ok(days) = u32::try_from(days) else { return EPOCH };
+    let (era, of_era) = (days / ERA, days % ERA);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = i64::from(era * 400 + year + u32::from(month <= 2)) - i64::from(LATER) * 400;
+    let part = |value: u32| i8::try_from(value).unwrap_or(0);
+    i16::try_from(year).ok().and_then(|year| Date::new(year, part(month), part(day)).ok()).unwrap_or(EPOCH)
+}
+
+/// Eras of 400 years after which every year of the calendar is positive.
+const LATER: i32 = 30;
+/// Days of an era.
+const ERA: u32 = 146_097;
+/// Days of 400 years.
+const ERA_DAYS: i64 = ERA as i64;
+/// Days from the first of March of the year 0 to the first of January 1970.
+const EPOCH_DAYS: i64 = 719_468;
 
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -127,5 +159,19 @@ mod tests {
             "a period must end after its first day: first 2020-05-01, end 2020-05-01 (the end itself is not part of it)"
         );
         assert!(serde_json::from_str::<Period>(r#"{"first":"2020-05-02","end":"2020-05-01"}"#).is_err());
+    }
+
+    #[test]
+    fn numbers_of_days_are_those_of_the_calendar() {
+        assert_eq!([date(1970, 1, 1), date(1969, 12, 31), date(2000, 2, 29), date(2024, 3, 1)].map(day_number), [0, -1, 11_016, 19_783]);
+        assert_eq!(day_of(i64::from(i32::MAX)), date(1970, 1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_day_has_its_number_and_is_found_by_it(day in -4_371_000_i64..2_932_000) {
+            let date = date(1970, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap();
+            prop_assert_eq!((day_number(date), day_of(day)), (day, date));
+        }
     }
 }

@@ -11,6 +11,7 @@ mod chow;
 mod cusum;
 mod detect;
 mod ledger;
+mod pooled;
 mod segments;
 mod whiten;
 
@@ -20,5 +21,6 @@ pub use cusum::{Alarm, Cusum, watch};
 pub use detect::{DayResidual, Direction, Event, Noise, Trigger, detect};
 pub(crate) use ledger::is_sha256;
 pub use ledger::{Adjustment, AdjustmentError, CAP, Ledger, Method, Moves, Party, Signature, Standing};
+pub use pooled::{EventEffect, event_effect};
 pub use segments::{Segment, segments};
 pub use whiten::{Whitened, whiten};

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::billing_kernel::{Table, fit_all};
-use super::candidate::{Candidate, Outcome};
+use super::candidate::Estimate;
+use super::candidates::Candidates;
 use super::select::{FitError, choose, model_of};
 use super::shape::{Model, Search, Shape};
-use super::statistics::{Metrics, Residual, metrics_of, squared_correlation};
+use super::statistics::{Metrics, Residual, Residuals, metrics_of, squared_correlation};
 use crate::baseline::{Bill, Commodity};
 
 /// The name of the method and of our edition of it.
@@ -36,7 +37,7 @@ pub struct BillingFit {
     /// How well the energy of whole bills is met. R² here is the squared correlation of observed and predicted bills.
     pub metrics: Metrics,
     /// Every candidate in canonical order, losers included.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
     /// The fitted bills in order of time.
     pub bills: Vec<FittedBill>,
 }
@@ -87,12 +88,13 @@ pub fn fit_bills(bills: &[Bill], commodity: Commodity, search: &Search) -> Resul
         return Err(FitError::NoUse { days: used.len() });
     }
     let table = Table::new(&used);
-    let mut candidates = fit_all(&table, search, commodity);
-    let Some((index, estimate)) = choose(&candidates, search.gain_min, |points| table.refit(points)) else {
-        return Err(FitError::NoneAdmissible { candidates });
+    let tried = fit_all(&table, search, commodity);
+    let mean = Estimate { intercept: table.mean, hdd: 0.0, cdd: 0.0, r_squared_adj: 0.0 };
+    let Some((index, points, estimate)) = choose(tried.finalists(), mean, search.gain_min, |points| table.refit(points)) else {
+        return Err(FitError::NoneAdmissible { candidates: Candidates::listed(tried.candidates, None) });
     };
-    candidates[index].outcome = Outcome::Qualified(estimate);
-    let model = model_of(candidates[index].points, estimate);
+    let candidates = Candidates::listed(tried.candidates, Some((index, estimate)));
+    let model = model_of(points, estimate);
     let fitted: Vec<FittedBill> = used
         .iter()
         .map(|(bill, use_wh)| FittedBill {
@@ -103,7 +105,7 @@ pub fn fit_bills(bills: &[Bill], commodity: Commodity, search: &Search) -> Resul
             residual_wh: use_wh - per_day(&model, bill) * bill.days(),
         })
         .collect();
-    let rows: Vec<Residual> = fitted
+    let rows: Residuals = fitted
         .iter()
         .zip(std::iter::once(None).chain(fitted.iter().map(|bill| Some(bill.end))))
         .map(|(bill, before)| Residual { observed: bill.use_wh, residual: bill.residual_wh, follows: before == Some(bill.start) })

@@ -92,14 +92,6 @@ impl Candidate {
             Outcome::NotAttempted(_) => None,
         }
     }
-
-    /// Its adjusted R², when it may win.
-    pub(crate) const fn score(&self) -> Option<f64> {
-        match self.outcome {
-            Outcome::Qualified(estimate) => Some(estimate.r_squared_adj),
-            Outcome::Disqualified(..) | Outcome::NotAttempted(_) => None,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]

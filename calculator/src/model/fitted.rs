@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::best::fit_best;
 use super::billing::{BillingFit, fit_bills};
-use super::candidate::Candidate;
+use super::by_month::ByMonth;
+use super::candidates::Candidates;
 use super::cea::{CeaDay, CeaError, CeaFit, Drivers, fit_cea};
 use super::change_point::{ChangePointFit, ChangePointKind, ChangePointModel, ChangePointSearch, fit_change_points};
-use super::hourly::{ByMonth, HourlyFit, fit_hours};
+use super::hourly::{HourlyFit, fit_hours};
 use super::method::{Method, Mode};
 use super::parameters::Parameters;
 use super::select::{Fit, FitError, fit};
@@ -290,11 +291,12 @@ impl Fitted {
     }
 
     /// The candidates of the grid, losers included; empty for methods that search no grid.
-    pub fn candidates(&self) -> &[Candidate] {
+    pub fn candidates(&self) -> &Candidates {
+        static NONE: Candidates = Candidates::none();
         match self {
             Self::CaltrackDaily(fit) => &fit.candidates,
             Self::CaltrackBilling(fit) => &fit.candidates,
-            Self::CaltrackHourly(_) | Self::Towt(_) | Self::ChangePoint(_) | Self::Cea(_) | Self::Splits(_) => &[],
+            Self::CaltrackHourly(_) | Self::Towt(_) | Self::ChangePoint(_) | Self::Cea(_) | Self::Splits(_) => &NONE,
         }
     }
 
@@ -310,7 +312,7 @@ impl Fitted {
             (Self::CaltrackDaily(fit), Conditions::Bills(bills)) => Ok(bills.iter().map(|bill| of_bill(&fit.model, bill)).collect()),
             (Self::CaltrackHourly(fit), Conditions::Hours(hours)) => {
                 let months = ByMonth::of(&fit.segments);
-                let load = |hour: &Hour| split(hour.temperature_f?, |degrees| months.expected_wh(hour.month, hour.hour_of_week, degrees));
+                let load = |hour: &Hour| months.load(hour.month, hour.hour_of_week, hour.temperature_f?);
                 Ok(hours.iter().map(load).collect())
             }
             (Self::Towt(fit), Conditions::Hours(hours)) if fit.slots == 168 => {
@@ -330,7 +332,7 @@ impl Fitted {
 }
 
 /// Between these temperatures nothing is called heating or cooling, °F: the knees of the degree hours that the methods use.
-const NEUTRAL_F: (f64, f64) = (50.0, 65.0);
+pub(super) const NEUTRAL_F: (f64, f64) = (50.0, 65.0);
 
 /// Parts of an expectation that is a line over temperature: heating is what the cold below 50 °F adds, cooling what the heat
 /// above 65 °F adds, the rest is base load. They sum to the expectation; a part may be negative where the line bends so.

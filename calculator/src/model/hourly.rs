@@ -6,9 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::by_month::Month;
+use super::hour_sums::{MonthRows, Near, Row, bin_of, level, products};
 use super::select::FitError;
-use super::statistics::{Metrics, Residual, metrics_of, squared_correlation};
-use super::time_of_week::{Bins, Solution, Sums, Ties, solve};
+use super::statistics::{Metrics, Residual, Residuals, metrics_of, squared_correlation};
+use super::time_of_week::{Bins, FEATURES, Level, Normal, Solution, Sums, Ties};
 use crate::baseline::{Commodity, Hour};
 
 /// The name of the method and of our edition of it.
@@ -76,33 +78,6 @@ impl HourlyFit {
     }
 }
 
-/// The models by their months, with the occupied hours at hand: for many hours one after another.
-#[derive(Debug)]
-pub(super) struct ByMonth<'a>([Option<(&'a Segment, [bool; WEEK])>; 12]);
-
-impl<'a> ByMonth<'a> {
-    pub(super) fn of(segments: &'a [Segment]) -> Self {
-        let mut months = [None; 12];
-        for segment in segments {
-            let mut own = [false; WEEK];
-            if !segment.slopes_occupied.is_empty() {
-                segment.occupied.iter().for_each(|slot| own[usize::from(*slot).min(WEEK - 1)] = true);
-            }
-            months[usize::from(segment.month.clamp(1, 12)) - 1] = Some((segment, own));
-        }
-        Self(months)
-    }
-
-    /// As [`HourlyFit::expected_wh`].
-    pub(super) fn expected_wh(&self, month: u8, hour_of_week: u8, temperature_f: f64) -> Option<f64> {
-        let (segment, own) = self.0.get(usize::from(month).checked_sub(1)?)?.as_ref()?;
-        let slot = usize::from(hour_of_week);
-        let level = (*segment.levels.get(slot)?)?;
-        let slopes = if *own.get(slot)? { &segment.slopes_occupied } else { &segment.slopes };
-        Some(level + Bins(&segment.endpoints_f).response(slopes, temperature_f))
-    }
-}
-
 impl Segment {
     fn new(month: usize, endpoints_f: Vec<f64>, occupied: &[bool; WEEK], parts: (Solution, Option<Solution>)) -> Self {
         let (other, own) = parts;
@@ -118,7 +93,7 @@ impl Segment {
             slopes_occupied: own.map(|own| own.slopes).unwrap_or_default(),
             slopes: other.slopes,
             levels,
-            metrics: metrics_of(&[], 0, 0),
+            metrics: metrics_of(&Residuals::default(), 0, 0),
         }
     }
 
@@ -137,16 +112,6 @@ impl Segment {
     }
 }
 
-/// One usable row.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    slot: u8,
-    temperature_f: f64,
-    /// Cooling and heating degree hours.
-    degrees: [f64; 2],
-    use_wh: f64,
-}
-
 /// Fits a model for every month that the rows know.
 ///
 /// * Shape: hours of a baseline year in order of time; those without energy or weather take no part.
@@ -155,71 +120,74 @@ struct Row {
 /// * Source: CalTRACK 2.0, 3.8-3.9. Where bins cannot be told from levels the shortest solution is taken, as the reference's
 ///   pseudo-inverse does; its predictions are the same, its single parameters mean nothing.
 pub fn fit_hours(hours: &[Hour], commodity: Commodity) -> Result<HourlyFit, FitError> {
-    let mut months: [Vec<Row>; 12] = std::array::from_fn(|_| Vec::with_capacity(744));
-    for hour in hours {
+    let mut months: [MonthRows; 12] = std::array::from_fn(|_| MonthRows::new());
+    for (index, hour) in (0..).zip(hours) {
         let (Some(use_wh), Some(temperature_f)) = (hour.use_wh, hour.temperature_f) else { continue };
-        let degrees = degree_hours(temperature_f);
-        months[month_of(hour)].push(Row { slot: hour.hour_of_week.min(167), temperature_f, degrees, use_wh });
+        let (slot, bin, degrees) = (hour.hour_of_week.min(167), bin_of(temperature_f), degree_hours(temperature_f));
+        months[month_of(hour)].admit(Row { hour: index, slot, bin, temperature_f, degrees, use_wh });
     }
-    let used: usize = months.iter().map(Vec::len).sum();
+    months.iter_mut().for_each(MonthRows::finish);
+    let used: usize = months.iter().map(|month| month.rows.len()).sum();
     if used == 0 {
         return Err(FitError::Empty);
     }
-    if months.iter().flatten().map(|row| row.use_wh).sum::<f64>() == 0.0 {
+    if months.iter().flat_map(|month| &month.rows).map(|row| row.use_wh).sum::<f64>() == 0.0 {
         return Err(FitError::NoUse { days: used / 24 });
     }
-    let sums: Vec<Vec<Sums>> = months.iter().map(|rows| slot_sums(rows)).collect();
-    let plain: Vec<Plain> = months.iter().map(|rows| Plain::of(rows)).collect();
-    let counts: Vec<[u32; 7]> = months.iter().map(|rows| bin_counts(rows)).collect();
+    let plain: Vec<Plain> = months.iter().map(|month| Plain::of(&month.rows)).collect();
+    let counts: Vec<[u32; FEATURES]> = months.iter().map(MonthRows::counts).collect();
     let mut segments: Vec<Segment> = (0..12)
-        .filter(|month| !months[*month].is_empty())
+        .filter(|month| !months[*month].rows.is_empty())
         .map(|month| {
             let near = [((month + 11) % 12, NEIGHBOUR), (month, 1.0), ((month + 1) % 12, NEIGHBOUR)];
-            let occupied = occupancy(&months, &plain, near);
+            let rows = near.map(|(month, weight)| (&months[month], weight));
+            let occupied = occupancy(rows, near.map(|(month, weight)| (plain[month], weight)));
             let kept = kept_endpoints(near.map(|(month, _)| counts[month]));
-            let mut week = vec![Sums::ZERO; WEEK];
-            for (neighbour, weight) in near {
-                for (slot, sums) in week.iter_mut().zip(&sums[neighbour]) {
-                    slot.add(sums, weight);
-                }
-            }
             let endpoints_f = ENDPOINTS_F.iter().zip(kept).filter(|(_, kept)| *kept).map(|(end, _)| *end).collect();
-            let split = |wanted: bool| -> Vec<Option<&Sums>> {
-                week.iter().zip(&occupied).map(|(sums, occupied)| (*occupied == wanted).then_some(sums)).collect()
-            };
-            let seen = |wanted: bool| week.iter().zip(&occupied).any(|(sums, occupied)| *occupied == wanted && sums.weight > 0.0);
+            let levels: Vec<Level> = (0..WEEK).map(|slot| level(rows, slot)).collect();
+            let seen = |wanted: bool| levels.iter().zip(&occupied).any(|(level, occupied)| *occupied == wanted && level.weight > 0.0);
+            let [mut all, own] = products(rows, &occupied);
+            let solved = |slots, all: &Sums| Normal::around(slots, all, &kept).solution(Ties::Shortest);
             let parts = if seen(true) && seen(false) {
-                (solve(&split(false), &kept, Ties::Shortest), Some(solve(&split(true), &kept, Ties::Shortest)))
+                let part = |wanted: bool| levels.iter().zip(&occupied).map(|(level, own)| (*own == wanted).then_some(*level)).collect();
+                (solved(part(false), &all), Some(solved(part(true), &own)))
             } else {
-                (solve(&week.iter().map(Some).collect::<Vec<_>>(), &kept, Ties::Shortest), None)
+                all.add(&own, 1.0);
+                (solved(levels.iter().copied().map(Some).collect(), &all), None)
             };
             Segment::new(month, endpoints_f, &occupied, parts)
         })
         .collect();
-    let residuals_wh = residuals(hours, &segments);
-    let mut by_month: [Vec<(&Hour, &Option<f64>)>; 12] = std::array::from_fn(|_| Vec::with_capacity(744));
-    for row in hours.iter().zip(&residuals_wh) {
-        by_month[month_of(row.0)].push(row);
-    }
+    let mut residuals_wh = vec![None; hours.len()];
     for segment in &mut segments {
-        let own = by_month[usize::from(segment.month.clamp(1, 12)) - 1].iter().copied();
-        segment.metrics = metrics_of_hours(own, segment.quantities());
+        let rows = &months[usize::from(segment.month.clamp(1, 12)) - 1].rows;
+        let own = Month::of(segment);
+        let mut of_month = Residuals::with_capacity(rows.len());
+        let mut before = None;
+        for row in rows {
+            let place = usize::try_from(row.hour).unwrap_or(usize::MAX);
+            let Some(expected) = own.expected_in(row.slot, row.bin, row.temperature_f) else { continue };
+            let residual = row.use_wh - expected;
+            residuals_wh[place] = Some(residual);
+            let follows = after(&mut before, &hours[place]);
+            of_month.push(Residual { observed: row.use_wh, residual, follows });
+        }
+        segment.metrics = metrics_of_hours(&of_month, segment.quantities());
     }
     let quantities = segments.iter().fold(0_u16, |sum, segment| sum.saturating_add(segment.quantities()));
-    let metrics = metrics_of_hours(hours.iter().zip(&residuals_wh), quantities);
+    let (mut of_year, mut before) = (Residuals::with_capacity(used), None);
+    for (hour, residual) in hours.iter().zip(&residuals_wh) {
+        if let (Some(observed), Some(residual)) = (hour.use_wh, *residual) {
+            let follows = after(&mut before, hour);
+            of_year.push(Residual { observed, residual, follows });
+        }
+    }
+    let metrics = metrics_of_hours(&of_year, quantities);
     Ok(HourlyFit { method: HOURLY_METHOD.to_owned(), commodity, segments, metrics, residuals_wh })
 }
 
 fn month_of(hour: &Hour) -> usize {
     usize::from(hour.month.clamp(1, 12)) - 1
-}
-
-fn slot_sums(rows: &[Row]) -> Vec<Sums> {
-    let mut sums = vec![Sums::ZERO; WEEK];
-    for row in rows {
-        sums[usize::from(row.slot)].admit(&Bins(&ENDPOINTS_F).features(row.temperature_f), row.use_wh);
-    }
-    sums
 }
 
 /// What least squares of use on degree hours needs of a month: products of (1, cooling, heating, use).
@@ -274,29 +242,19 @@ fn degree_hours(temperature_f: f64) -> [f64; 2] {
 }
 
 /// Which hours of the week are occupied; one that was never seen is not.
-fn occupancy(months: &[Vec<Row>; 12], plain: &[Plain], near: [(usize, f64); 3]) -> [bool; WEEK] {
+fn occupancy(near: Near<'_>, plain: [(Plain, f64); 3]) -> [bool; WEEK] {
     let mut sum = Plain::default();
-    for (month, weight) in near {
-        sum.add(&plain[month], weight);
+    for (month, weight) in &plain {
+        sum.add(month, *weight);
     }
     let [intercept, cooling, heating] = sum.solve();
-    let (mut above, mut all) = ([0_u32; WEEK], [0_u32; WEEK]);
-    for row in near.iter().flat_map(|(month, _)| &months[*month]) {
+    let mut above = [0_u32; WEEK];
+    for row in near.iter().flat_map(|(month, _)| &month.rows) {
         let [c, h] = row.degrees;
-        let slot = usize::from(row.slot);
-        all[slot] += 1;
-        above[slot] += u32::from(row.use_wh - (intercept + cooling * c + heating * h) > 0.0);
+        above[usize::from(row.slot).min(WEEK - 1)] += u32::from(row.use_wh - (intercept + cooling * c + heating * h) > 0.0);
     }
-    std::array::from_fn(|slot| all[slot] > 0 && f64::from(above[slot]) / f64::from(all[slot]) > OCCUPIED)
-}
-
-/// Hours of each bin; an endpoint belongs to the bin below it.
-fn bin_counts(rows: &[Row]) -> [u32; 7] {
-    let mut counts = [0; 7];
-    for row in rows {
-        counts[ENDPOINTS_F.partition_point(|end| *end < row.temperature_f)] += 1;
-    }
-    counts
+    let all = |slot| near.iter().map(|(month, _)| month.rows_of(slot)).sum::<f64>();
+    std::array::from_fn(|slot| all(slot) > 0.0 && f64::from(above[slot]) / all(slot) > OCCUPIED)
 }
 
 /// Endpoints that leave enough hours in every bin, dropped from the outside in.
@@ -339,26 +297,16 @@ fn kept_endpoints(months: [[u32; 7]; 3]) -> [bool; 6] {
     }
 }
 
-fn residuals(hours: &[Hour], segments: &[Segment]) -> Vec<Option<f64>> {
-    let by_month = ByMonth::of(segments);
-    hours
-        .iter()
-        .map(|hour| Some(hour.use_wh? - by_month.expected_wh(hour.month.clamp(1, 12), hour.hour_of_week, hour.temperature_f?)?))
-        .collect()
+/// Whether an hour is the one after the one before, which it then is itself.
+#[inline]
+fn after(before: &mut Option<i64>, hour: &Hour) -> bool {
+    let at = hour.start.as_second();
+    before.replace(at) == Some(at - 3_600)
 }
 
-fn metrics_of_hours<'a>(rows: impl Iterator<Item = (&'a Hour, &'a Option<f64>)>, quantities: u16) -> Metrics {
-    let mut before = None;
-    let rows: Vec<Residual> = rows
-        .filter_map(|(hour, residual)| {
-            let (observed, residual) = (hour.use_wh?, (*residual)?);
-            let follows = before == Some(hour.start.as_second() - 3_600);
-            before = Some(hour.start.as_second());
-            Some(Residual { observed, residual, follows })
-        })
-        .collect();
-    let mut metrics = metrics_of(&rows, quantities, quantities);
-    metrics.set_r_squared(squared_correlation(&rows));
+fn metrics_of_hours(rows: &Residuals, quantities: u16) -> Metrics {
+    let mut metrics = metrics_of(rows, quantities, quantities);
+    metrics.set_r_squared(squared_correlation(rows));
     metrics
 }
 

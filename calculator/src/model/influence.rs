@@ -148,12 +148,7 @@ impl HourlyFit {
         for segment in &self.segments {
             let month = usize::from(segment.month.clamp(1, 12)) - 1;
             let near = [((month + 11) % 12, NEIGHBOUR), (month, 1.0), ((month + 1) % 12, NEIGHBOUR)];
-            let mut week = vec![Sums::ZERO; WEEK];
-            for (neighbour, weight) in near {
-                for (slot, sums) in week.iter_mut().zip(&month_sums[neighbour]) {
-                    slot.add(sums, weight);
-                }
-            }
+            let week = Sums::weighted(near.map(|(month, weight)| (month_sums[month].as_slice(), weight)));
             let kept = ENDPOINTS_F.map(|end| segment.endpoints_f.iter().any(|kept| kept.total_cmp(&end).is_eq()));
             let apart = !segment.slopes_occupied.is_empty();
             let occupied = (0..168_u8).map(|slot| apart && segment.occupied.binary_search(&slot).is_ok()).collect();

@@ -32,22 +32,29 @@ pub struct CandidateRow {
 }
 
 impl CandidateRow {
-    /// The methods that took part beside the one that gave this model, by their editions.
+    /// The methods that took part, by their editions; none of them is selected: what is, is a candidate of one of them.
     pub fn of_contenders(contenders: &[Contender], taken: &Fitted) -> Vec<Self> {
+        let least = taken.bic();
+        let reason = |contender: &Contender| match &contender.outcome {
+            Err(reason) => reason.clone(),
+            Ok(_) if contender.edition == taken.edition() => "the best of its candidates is the selected one".to_owned(),
+            Ok(bic) if *bic - least <= 1e-9 => "as good as the selected one, which comes first in order".to_owned(),
+            Ok(bic) => format!("its information criterion is {:.1} higher", bic - least),
+        };
         let row = |contender: &Contender| Self {
             kind: contender.edition.clone(),
             points_f: (None, None),
             status: if contender.outcome.is_ok() { "qualified" } else { "disqualified" },
-            reason: contender.outcome.as_ref().err().cloned(),
+            reason: Some(reason(contender)),
             parameters: None,
             r_squared_adj: None,
             bic: contender.outcome.as_ref().ok().copied(),
-            selected: contender.edition == taken.edition(),
+            selected: false,
         };
         contenders.iter().map(row).collect()
     }
 
-    /// A model that nothing competed with.
+    /// A model that nothing of its method competed with.
     fn alone(kind: String, parameters: Parameters, r_squared_adj: f64) -> Self {
         let (points_f, status) = ((None, None), "qualified");
         let (parameters, r_squared_adj) = (Some(parameters), Some(r_squared_adj));
@@ -87,7 +94,10 @@ impl Fitted {
                 fit.candidates.iter().map(row).collect()
             }
             Self::Splits(fit) => {
-                let row = |own: &super::splits::SplitCandidate| CandidateRow {
+                let is_taken = |own: &super::splits::SplitCandidate| own.bic.is_some_and(|bic| bic.total_cmp(&fit.bic).is_eq());
+                // Of equals the first was taken.
+                let taken = fit.candidates.iter().position(is_taken);
+                let row = |(index, own): (usize, &super::splits::SplitCandidate)| CandidateRow {
                     kind: own.name(),
                     points_f: (None, None),
                     status: if own.bic.is_some() { "qualified" } else { "not_attempted" },
@@ -95,21 +105,30 @@ impl Fitted {
                     parameters: None,
                     r_squared_adj: None,
                     bic: own.bic,
-                    selected: own.bic.is_some_and(|bic| bic.total_cmp(&fit.bic).is_eq()),
+                    selected: taken == Some(index),
                 };
-                fit.candidates.iter().map(row).collect()
+                fit.candidates.iter().enumerate().map(row).collect()
             }
             Self::CaltrackHourly(fit) => {
-                let row = |segment: &Segment| {
-                    CandidateRow::alone(segment.name.clone(), segment.parameters(unit_wh), segment.metrics.r_squared_adj)
+                let row = |segment: &Segment| CandidateRow {
+                    reason: Some("a month of the selected model".to_owned()),
+                    selected: false,
+                    ..CandidateRow::alone(segment.name.clone(), segment.parameters(unit_wh), segment.metrics.r_squared_adj)
                 };
-                fit.segments.iter().map(row).collect()
+                // The whole has its parameters in the rows of its months.
+                let whole = CandidateRow { parameters: None, ..self.whole(unit_wh) };
+                std::iter::once(whole).chain(fit.segments.iter().map(row)).collect()
             }
-            Self::Towt(_) | Self::Cea(_) => {
-                let parameters = self.parameters(unit_wh);
-                vec![CandidateRow::alone(parameters.kind.clone(), parameters, self.r_squared_adj())]
-            }
+            Self::Towt(_) | Self::Cea(_) => vec![self.whole(unit_wh)],
         }
+    }
+}
+
+impl Fitted {
+    /// The model as the one candidate there was.
+    fn whole(&self, unit_wh: f64) -> CandidateRow {
+        let parameters = self.parameters(unit_wh);
+        CandidateRow::alone(parameters.kind.clone(), parameters, self.r_squared_adj())
     }
 }
 
@@ -159,7 +178,7 @@ mod tests {
         assert_eq!(forms, ["mean", "2p", "3pc", "3ph", "4p", "5p"]);
         let towt = rows(Method::Towt);
         assert!(towt.len() == 1 && towt[0].kind == "towt" && towt[0].selected);
-        for method in [Method::CaltrackDaily, Method::ChangePoint, Method::Towt] {
+        for method in [Method::CaltrackDaily, Method::ChangePoint, Method::Towt, Method::Best] {
             assert_eq!(rows(method).iter().filter(|row| row.selected).count(), 1, "{method}");
         }
     }

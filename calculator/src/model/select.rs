@@ -3,21 +3,21 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::candidate::{Candidate, Estimate, Outcome};
-use super::kernel::{Spread, fit_all, judge};
-use super::ols::Orthogonal;
+use super::candidate::{Estimate, Outcome};
+use super::candidates::Candidates;
+use super::kernel::{Solved, Spread, judge};
+use super::lanes::product;
+use super::refit::refit;
 use super::shape::{BalancePoints, Model, Search, Shape, Term};
 use super::statistics::{Metrics, metrics};
-use crate::baseline::{Baseline, Commodity, Period};
+use crate::baseline::{Baseline, Commodity, Period, USUAL_MINUTES};
 use crate::degree_days;
 
 /// The name of the method and of our edition of it; changes whenever a fit of the same days could change.
-pub const METHOD: &str = "caltrack-2.0-daily/1";
+pub const METHOD: &str = "caltrack-2.0-daily/2";
 
 /// Candidates this close in adjusted R² are equal, and the first in canonical order wins.
 const EQUAL: f64 = 1e-12;
-/// Candidates this close to the best are fitted again from the raw days.
-const CLOSE: f64 = 1e-9;
 
 /// A selected model with everything that an auditor asks about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Fit {
     /// How well it fits.
     pub metrics: Metrics,
     /// Every candidate in canonical order, losers included.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
     /// The fitted days in order of time.
     pub days: Vec<FittedDay>,
 }
@@ -69,7 +69,7 @@ pub enum FitError {
     #[error("none of {} candidate models qualified", candidates.len())]
     NoneAdmissible {
         /// Every candidate with its reason.
-        candidates: Vec<Candidate>,
+        candidates: Candidates,
     },
     /// No row has both energy and weather.
     #[error("no row of the baseline has both energy and weather")]
@@ -89,13 +89,13 @@ pub enum FitError {
 /// * Errors: [`FitError::NoneAdmissible`] with each candidate's reason, [`FitError::NoUse`]; never NaN, never a silent default.
 /// * Source: CalTRACK 2.0, 3.3-3.4. The use of a day of 23 or 25 hours is scaled to 24 (3.2.1).
 pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
-    let days: Vec<FittedDay> = baseline
-        .days()
-        .iter()
-        .filter_map(|day| {
-            Some(FittedDay { date: day.date, temperature_f: day.temperature_f?, use_wh: day.use_wh? / day.length(), residual_wh: 0.0 })
-        })
-        .collect();
+    let mut days = Vec::with_capacity(baseline.days().len());
+    for day in baseline.days() {
+        if let (Some(temperature_f), Some(use_wh)) = (day.temperature_f, day.use_wh) {
+            let use_wh = if day.minutes == USUAL_MINUTES { use_wh } else { use_wh / day.length() };
+            days.push(FittedDay { date: day.date, temperature_f, use_wh, residual_wh: 0.0 });
+        }
+    }
     fit_days(days, baseline.commodity(), baseline.period(), search)
 }
 
@@ -103,18 +103,21 @@ pub fn fit(baseline: &Baseline, search: &Search) -> Result<Fit, FitError> {
 ///
 /// * Errors: as [`fit`].
 pub(crate) fn fit_days(mut days: Vec<FittedDay>, commodity: Commodity, period: Period, search: &Search) -> Result<Fit, FitError> {
-    if days.iter().map(|day| day.use_wh).sum::<f64>() == 0.0 {
+    let rows = Columns::of(&days);
+    if rows.spread.sum == 0.0 {
         return Err(FitError::NoUse { days: days.len() });
     }
-    let mut candidates = fit_all(&days, search, commodity);
-    let spread = Spread::of(&days);
-    let Some((index, estimate)) = choose(&candidates, search.gain_min, |points| refit(&days, points, &spread)) else {
-        return Err(FitError::NoneAdmissible { candidates });
+    let solved = Solved::new(&rows.temperatures_f, &rows.use_wh, rows.spread, search, commodity);
+    // The mean is the first candidate of every search.
+    let mean = Estimate { intercept: rows.spread.mean, hdd: 0.0, cdd: 0.0, r_squared_adj: 0.0 };
+    let Some((index, points, estimate)) = choose(solved.finalists(), mean, search.gain_min, |points| rows.refit(points)) else {
+        return Err(FitError::NoneAdmissible { candidates: Candidates::solved(solved, None) });
     };
-    candidates[index].outcome = Outcome::Qualified(estimate);
-    let model = model_of(candidates[index].points, estimate);
-    for day in &mut days {
-        day.residual_wh = day.use_wh - model.predict_wh(day.temperature_f, 1.0);
+    let candidates = Candidates::solved(solved, Some((index, estimate)));
+    let model = model_of(points, estimate);
+    let residuals_wh = rows.residuals_wh(points, &estimate);
+    for (day, residual_wh) in days.iter_mut().zip(&residuals_wh) {
+        day.residual_wh = *residual_wh;
     }
     Ok(Fit {
         method: METHOD.to_owned(),
@@ -123,49 +126,71 @@ pub(crate) fn fit_days(mut days: Vec<FittedDay>, commodity: Commodity, period: P
         search: *search,
         model,
         r_squared_adj: estimate.r_squared_adj,
-        metrics: metrics(&days, model.kind),
+        metrics: metrics(&rows.use_wh, &residuals_wh, &days, model.kind),
         candidates,
         days,
     })
 }
 
 /// The winner and its numbers from the raw rows: candidates close to the best are fitted again by `refit`.
-pub(super) fn choose(candidates: &[Candidate], gain_min: f64, refit: impl Fn(BalancePoints) -> Estimate) -> Option<(usize, Estimate)> {
-    let best = candidates.iter().filter_map(Candidate::score).max_by(f64::total_cmp)?;
-    let finalists: Vec<(usize, Estimate)> = candidates
-        .iter()
-        .enumerate()
-        .filter(|(_, candidate)| candidate.score().is_some_and(|score| score >= best - CLOSE))
-        .filter_map(|(index, candidate)| match judge(refit(candidate.points)) {
-            Outcome::Qualified(estimate) => Some((index, estimate)),
+pub(super) fn choose(
+    close: impl Iterator<Item = (usize, BalancePoints)>,
+    mean: Estimate,
+    gain_min: f64,
+    refit: impl Fn(BalancePoints) -> Estimate,
+) -> Option<(usize, BalancePoints, Estimate)> {
+    let finalists: Vec<(usize, BalancePoints, Estimate)> = close
+        .filter_map(|(index, points)| match judge(refit(points)) {
+            Outcome::Qualified(estimate) => Some((index, points, estimate)),
             Outcome::Disqualified(..) | Outcome::NotAttempted(_) => None,
         })
         .collect();
-    let best = finalists.iter().map(|(_, estimate)| estimate.r_squared_adj).max_by(f64::total_cmp)?;
-    let winner = finalists.into_iter().find(|(_, estimate)| estimate.r_squared_adj >= best - EQUAL)?;
-    if winner.1.r_squared_adj >= gain_min {
+    let best = finalists.iter().map(|(.., estimate)| estimate.r_squared_adj).max_by(f64::total_cmp)?;
+    let winner = finalists.into_iter().find(|(.., estimate)| estimate.r_squared_adj >= best - EQUAL)?;
+    if winner.2.r_squared_adj >= gain_min {
         return Some(winner);
     }
-    // The mean is the first candidate of every search.
-    candidates.first().and_then(Candidate::estimate).filter(|mean| mean.intercept >= 0.0).map(|mean| (0, mean))
+    (mean.intercept >= 0.0).then_some((0, BalancePoints::default(), mean))
 }
 
-fn refit(days: &[FittedDay], points: BalancePoints, spread: &Spread) -> Estimate {
-    let column = |value: &dyn Fn(f64) -> f64| days.iter().map(|day| value(day.temperature_f)).collect::<Vec<f64>>();
-    let mut columns = vec![vec![1.0; days.len()]];
-    columns.extend(points.heating_f.map(|balance| column(&|mean| degree_days::heating(f64::from(balance), mean))));
-    columns.extend(points.cooling_f.map(|balance| column(&|mean| degree_days::cooling(f64::from(balance), mean))));
-    let use_wh: Vec<f64> = days.iter().map(|day| day.use_wh).collect();
-    let mut solution = Orthogonal::new(&columns).solve(&use_wh).into_iter();
-    let mut next = || solution.next().unwrap_or(0.0);
-    let intercept = next();
-    let hdd = if points.heating_f.is_some() { next() } else { 0.0 };
-    let cdd = if points.cooling_f.is_some() { next() } else { 0.0 };
-    let estimate = Estimate { intercept, hdd, cdd, r_squared_adj: 0.0 };
-    let fitted = model_of(points, estimate);
-    let unexplained =
-        days.iter().map(|day| day.use_wh - fitted.predict_wh(day.temperature_f, 1.0)).map(|residual| residual * residual).sum();
-    Estimate { r_squared_adj: spread.r_squared_adj(unexplained, points.shape()), ..estimate }
+/// The days, column by column.
+struct Columns {
+    temperatures_f: Vec<f64>,
+    use_wh: Vec<f64>,
+    spread: Spread,
+}
+
+impl Columns {
+    fn of(days: &[FittedDay]) -> Self {
+        let use_wh: Vec<f64> = days.iter().map(|day| day.use_wh).collect();
+        Self { temperatures_f: days.iter().map(|day| day.temperature_f).collect(), spread: Spread::of(&use_wh), use_wh }
+    }
+
+    fn refit(&self, points: BalancePoints) -> Estimate {
+        let heating = points.heating_f.map(|balance| self.column(|mean| degree_days::heating(f64::from(balance), mean)));
+        let cooling = points.cooling_f.map(|balance| self.column(|mean| degree_days::cooling(f64::from(balance), mean)));
+        let is_heating = heating.is_some();
+        let variables: Vec<Vec<f64>> = heating.into_iter().chain(cooling).collect();
+        let [intercept, first, second] = refit(&variables, &self.use_wh, self.spread.mean);
+        let (hdd, cdd) = if is_heating { (first, second) } else { (0.0, first) };
+        let estimate = Estimate { intercept, hdd, cdd, r_squared_adj: 0.0 };
+        let residuals_wh = self.residuals_wh(points, &estimate);
+        let unexplained = product(&residuals_wh, &residuals_wh);
+        Estimate { r_squared_adj: self.spread.r_squared_adj(unexplained, points.shape()), ..estimate }
+    }
+
+    fn column(&self, value: impl Fn(f64) -> f64) -> Vec<f64> {
+        self.temperatures_f.iter().map(|mean_f| value(*mean_f)).collect()
+    }
+
+    /// What a model leaves of each day of 24 hours, as [`Model::predict_wh`] has it; a term that it lacks has no slope.
+    fn residuals_wh(&self, points: BalancePoints, estimate: &Estimate) -> Vec<f64> {
+        let [heating_f, cooling_f] = [points.heating_f, points.cooling_f].map(|point| f64::from(point.unwrap_or(0)));
+        let Estimate { intercept, hdd, cdd, .. } = *estimate;
+        let predicted =
+            |mean_f: f64| intercept + hdd * degree_days::heating(heating_f, mean_f) + cdd * degree_days::cooling(cooling_f, mean_f);
+        self.use_wh.iter().zip(&self.temperatures_f).map(|(use_wh, mean_f)| use_wh - predicted(*mean_f)).collect()
+    }
 }
 
 pub(super) fn model_of(points: BalancePoints, estimate: Estimate) -> Model {

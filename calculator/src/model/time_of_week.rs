@@ -4,17 +4,15 @@
 //! unknowns as there are bins. What is needed of the rows are sums per slot, so segments that overlap share one pass over
 //! the rows, and dropping an endpoint merges two features by addition.
 
+use std::array::from_fn;
+
+use super::factor::{Factor, Square};
 use super::ols::dot;
 
 /// Most features that the sums have room for: six endpoints make seven bins.
 pub(super) const FEATURES: usize = 7;
 /// Products of two features, the upper triangle by rows.
 const PRODUCTS: usize = FEATURES * (FEATURES + 1) / 2;
-/// A variance within slots below this share of the raw square is rounding.
-const CONSTANT: f64 = 1e-13;
-/// A pivot below this share of its variance belongs to a feature that the earlier ones span.
-const DEPENDENT: f64 = 1e-11;
-
 /// Endpoints of temperature bins in ascending order, °F.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bins<'a>(pub(super) &'a [f64]);
@@ -23,13 +21,18 @@ impl Bins<'_> {
     /// One feature per bin; together they sum to the temperature.
     ///
     /// * Source: CalTRACK 2.0, 3.9.2: x₁ = min(T, B₁), then what of T lies in each bin, then what lies above the last.
+    #[inline]
     pub(super) fn features(&self, temperature_f: f64) -> [f64; FEATURES] {
         let mut features = [0.0; FEATURES];
-        let mut below = None;
-        for (feature, upper) in features.iter_mut().zip(self.0.iter().map(|end| Some(*end)).chain([None])) {
-            let capped = upper.map_or(temperature_f, |upper| temperature_f.min(upper));
-            *feature = below.map_or(capped, |below: f64| (capped - below).max(0.0));
-            below = upper;
+        // The first bin begins at no degree but zero, below which it is negative.
+        let mut below = 0.0;
+        for (feature, upper) in features.iter_mut().zip(self.0.iter().chain([&f64::INFINITY])) {
+            if temperature_f <= *upper {
+                *feature = temperature_f - below;
+                break;
+            }
+            *feature = upper - below;
+            below = *upper;
         }
         features
     }
@@ -57,57 +60,117 @@ impl Sums {
     pub(super) fn admit(&mut self, x: &[f64; FEATURES], y: f64) {
         self.weight += 1.0;
         self.y += y;
-        let mut products = self.xx.iter_mut();
+        let mut product = 0;
         for (row, value) in x.iter().enumerate() {
             self.x[row] += value;
             self.xy[row] += value * y;
-            for (other, product) in x[row..].iter().zip(products.by_ref()) {
-                *product += value * other;
+            for other in &x[row..] {
+                self.xx[product] += value * other;
+                product += 1;
             }
         }
     }
 
-    /// Adds the sums of other rows of the same slot with a weight.
+    /// The sums of each slot over three months of rows, each with a weight.
+    pub(super) fn weighted(months: [(&[Self], f64); 3]) -> Vec<Self> {
+        let [(one, of_one), (two, of_two), (three, of_three)] = months;
+        let together = |a: f64, b: f64, c: f64| of_one * a + of_two * b + of_three * c;
+        let slots = one.iter().zip(two).zip(three);
+        slots
+            .map(|((one, two), three)| Self {
+                weight: together(one.weight, two.weight, three.weight),
+                y: together(one.y, two.y, three.y),
+                x: from_fn(|row| together(one.x[row], two.x[row], three.x[row])),
+                xy: from_fn(|row| together(one.xy[row], two.xy[row], three.xy[row])),
+                xx: from_fn(|product| together(one.xx[product], two.xx[product], three.xx[product])),
+            })
+            .collect()
+    }
+
+    /// Adds other sums, each with a weight.
     pub(super) fn add(&mut self, other: &Self, weight: f64) {
         self.weight += weight * other.weight;
         self.y += weight * other.y;
-        for (sum, other) in self.x.iter_mut().zip(&other.x).chain(self.xy.iter_mut().zip(&other.xy)) {
-            *sum += weight * other;
-        }
-        for (sum, other) in self.xx.iter_mut().zip(&other.xx) {
-            *sum += weight * other;
+        let own = self.x.iter_mut().chain(&mut self.xy).chain(&mut self.xx);
+        own.zip(other.x.iter().chain(&other.xy).chain(&other.xx)).for_each(|(sum, value)| *sum += weight * value);
+    }
+
+    /// Counts rows of one bin: each has these features, and one of its own, `d`.
+    ///
+    /// * Shape: n, Σ d, Σ d², Σ y and Σ d·y of the rows.
+    pub(super) fn admit_bin(&mut self, full: &[f64; FEATURES], [rows, d, dd, y, dy]: [f64; 5], own: usize) {
+        self.weight += rows;
+        self.y += y;
+        let mut product = 0;
+        for row in 0..FEATURES {
+            self.x[row] += if row == own { d } else { full[row] * rows };
+            self.xy[row] += if row == own { dy } else { full[row] * y };
+            for column in row..FEATURES {
+                self.xx[product] += match (row == own, column == own) {
+                    (true, true) => dd,
+                    (true, false) => full[column] * d,
+                    (false, true) => full[row] * d,
+                    (false, false) => full[row] * full[column] * rows,
+                };
+                product += 1;
+            }
         }
     }
 
-    /// Merges features: feature `k` becomes part of feature `into[k]`.
-    fn merged(&self, into: &[usize; FEATURES]) -> Merged {
-        let mut merged =
-            Merged { weight: self.weight, y: self.y, x: [0.0; FEATURES], xy: [0.0; FEATURES], xx: [[0.0; FEATURES]; FEATURES] };
+    /// Without the products.
+    pub(super) const fn level(&self) -> Level {
+        Level { weight: self.weight, y: self.y, x: self.x }
+    }
+
+    /// Merges features: feature `k` becomes part of feature `into[k]`. The products with the use, and of each other in full.
+    fn merged(&self, into: &[usize; FEATURES]) -> ([f64; FEATURES], Square) {
+        let mut xx = [[0.0; FEATURES]; FEATURES];
         let mut products = self.xx.iter();
         for row in 0..FEATURES {
             let to = into[row];
-            merged.x[to] += self.x[row];
-            merged.xy[to] += self.xy[row];
             for (column, product) in (row..FEATURES).zip(products.by_ref()) {
                 let other = into[column];
-                merged.xx[to][other] += product;
+                xx[to][other] += product;
                 if row != column {
-                    merged.xx[other][to] += product;
+                    xx[other][to] += product;
                 }
             }
         }
-        merged
+        (merged(&self.xy, into), xx)
+    }
+
+    /// All of them, one after the other.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
+        [self.weight, self.y].into_iter().chain(self.x).chain(self.xy).chain(self.xx)
     }
 }
 
-/// Sums with merged features, in full.
-#[derive(Debug)]
-struct Merged {
-    weight: f64,
-    y: f64,
-    x: [f64; FEATURES],
-    xy: [f64; FEATURES],
-    xx: [[f64; FEATURES]; FEATURES],
+fn merged(values: &[f64; FEATURES], into: &[usize; FEATURES]) -> [f64; FEATURES] {
+    let mut merged = [0.0; FEATURES];
+    for (value, to) in values.iter().zip(into) {
+        merged[*to] += value;
+    }
+    merged
+}
+
+/// What the rows of one slot add up to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    pub(super) weight: f64,
+    pub(super) y: f64,
+    pub(super) x: [f64; FEATURES],
+}
+
+impl Level {
+    pub(super) const ZERO: Self = Self { weight: 0.0, y: 0.0, x: [0.0; FEATURES] };
+
+    /// Adds other rows, each with a weight.
+    pub(super) fn add(&mut self, other: &Self, weight: f64) {
+        self.weight += weight * other.weight;
+        self.y += weight * other.y;
+        self.x.iter_mut().zip(&other.x).for_each(|(sum, value)| *sum += weight * value);
+    }
 }
 
 /// Which of many equally good solutions is taken when bins cannot be told from levels.
@@ -137,10 +200,10 @@ pub(super) fn solve(slots: &[Option<&Sums>], kept: &[bool], ties: Ties) -> Solut
 /// The normal equations of slots that share their slopes, with the levels eliminated.
 #[derive(Debug)]
 pub(super) struct Normal {
-    slots: Vec<Option<Merged>>,
+    slots: Vec<Option<Level>>,
     /// Which merged feature each feature of the sums is part of.
     into: [usize; FEATURES],
-    gram: [[f64; FEATURES]; FEATURES],
+    gram: Square,
     right: [f64; FEATURES],
     factor: Factor,
 }
@@ -148,36 +211,46 @@ pub(super) struct Normal {
 impl Normal {
     /// As [`solve`] takes them.
     pub(super) fn of(slots: &[Option<&Sums>], kept: &[bool]) -> Self {
+        let mut all = Sums::ZERO;
+        slots.iter().flatten().for_each(|slot| all.add(slot, 1.0));
+        Self::around(slots.iter().map(|slot| slot.map(Sums::level)).collect(), &all, kept)
+    }
+
+    /// * Shape: the levels of the slots, and the sums over all of them; a slot without rows is none.
+    pub(super) fn around(mut slots: Vec<Option<Level>>, all: &Sums, kept: &[bool]) -> Self {
         let mut into = [0; FEATURES];
         let mut bin = 0;
         for (feature, target) in into.iter_mut().enumerate() {
             *target = bin;
             bin += usize::from(kept.get(feature).copied().unwrap_or(false));
         }
-        let p = bin + 1;
-        let slots: Vec<Option<Merged>> =
-            slots.iter().map(|slot| slot.filter(|sums| sums.weight > 0.0).map(|sums| sums.merged(&into))).collect();
-        let (mut gram, mut right, mut raw) = ([[0.0; FEATURES]; FEATURES], [0.0; FEATURES], [0.0; FEATURES]);
-        for slot in slots.iter().flatten() {
-            for (row, equation) in gram.iter_mut().enumerate().take(p) {
-                let mean = slot.x[row] / slot.weight;
-                right[row] += slot.xy[row] - mean * slot.y;
-                raw[row] += slot.xx[row][row];
-                for ((entry, product), other) in equation.iter_mut().zip(&slot.xx[row]).zip(&slot.x).take(p) {
-                    *entry += product - mean * other;
-                }
+        let (mut right, mut gram) = all.merged(&into);
+        let (raw, count) = (from_fn(|row| gram[row][row]), bin + 1);
+        for slot in &mut slots {
+            *slot = slot.filter(|level| level.weight > 0.0).map(|level| Level { x: merged(&level.x, &into), ..level });
+            let Some(Level { weight, y, x }) = slot else { continue };
+            let x = &x[..count];
+            for ((row, equation), sum) in gram.iter_mut().enumerate().zip(x) {
+                let mean = sum / *weight;
+                right[row] -= mean * *y;
+                // The upper half; the other is the same.
+                equation[row..count].iter_mut().zip(&x[row..]).for_each(|(entry, other)| *entry -= mean * other);
             }
         }
-        let factor = Factor::new(&gram, &raw, p);
+        for row in 1..count {
+            let (above, below) = gram.split_at_mut(row);
+            below[0].iter_mut().zip(above).for_each(|(entry, upper)| *entry = upper[row]);
+        }
+        let factor = Factor::new(&gram, &raw, count);
         Self { slots, into, gram, right, factor }
     }
 
-    fn solution(&self, ties: Ties) -> Solution {
+    pub(super) fn solution(&self, ties: Ties) -> Solution {
         let mut slopes = self.factor.solve(&self.right);
-        if ties == Ties::Shortest && self.factor.kept.len() < self.factor.features {
+        if ties == Ties::Shortest && !self.factor.is_full_rank() {
             shorten(&mut slopes, &self.factor.null_space(&self.gram), &self.slots);
         }
-        let level = |slot: &Merged| (slot.y - dot(&slot.x, &slopes)) / slot.weight;
+        let level = |slot: &Level| (slot.y - dot(&slot.x, &slopes)) / slot.weight;
         let levels = self.slots.iter().map(|slot| slot.as_ref().map(level)).collect();
         Solution { slopes, levels }
     }
@@ -237,7 +310,7 @@ impl Influence<'_> {
 }
 
 /// Moves the slopes along directions that change no fitted value until slopes and levels together are shortest.
-fn shorten(slopes: &mut [f64], directions: &[Vec<f64>], slots: &[Option<Merged>]) {
+fn shorten(slopes: &mut [f64], directions: &[Vec<f64>], slots: &[Option<Level>]) {
     let d = directions.len();
     let (mut gram, mut right) = (vec![vec![0.0; d]; d], vec![0.0; d]);
     let mut equation = |along: &[f64], value: f64| {
@@ -275,78 +348,6 @@ fn shorten(slopes: &mut [f64], directions: &[Vec<f64>], slots: &[Option<Merged>]
         for (slope, along) in slopes.iter_mut().zip(direction) {
             *slope += amount * along;
         }
-    }
-}
-
-/// The triangular factor of a Gram matrix over the features that are independent, in their order.
-#[derive(Debug)]
-struct Factor {
-    kept: Vec<usize>,
-    rows: Vec<Vec<f64>>,
-    features: usize,
-}
-
-impl Factor {
-    fn new(gram: &[[f64; FEATURES]; FEATURES], raw: &[f64; FEATURES], features: usize) -> Self {
-        let mut factor = Self { kept: Vec::with_capacity(features), rows: Vec::with_capacity(features), features };
-        for feature in 0..features {
-            let variance = gram[feature][feature];
-            if variance <= CONSTANT * raw[feature] {
-                continue;
-            }
-            let column: Vec<f64> = factor.kept.iter().map(|kept| gram[*kept][feature]).collect();
-            let mut row = factor.forward(&column);
-            let pivot = variance - dot(&row, &row);
-            if pivot > DEPENDENT * variance {
-                row.push(pivot.sqrt());
-                factor.rows.push(row);
-                factor.kept.push(feature);
-            }
-        }
-        factor
-    }
-
-    fn forward(&self, right: &[f64]) -> Vec<f64> {
-        let mut solution: Vec<f64> = Vec::with_capacity(right.len());
-        for (row, value) in self.rows.iter().zip(right) {
-            let known = dot(row, &solution);
-            solution.push((value - known) / row[solution.len()]);
-        }
-        solution
-    }
-
-    fn backward(&self, right: &[f64]) -> Vec<f64> {
-        let mut solution = right.to_vec();
-        for index in (0..solution.len()).rev() {
-            let known: f64 = (index + 1..solution.len()).map(|later| self.rows[later][index] * solution[later]).sum();
-            solution[index] = (solution[index] - known) / self.rows[index][index];
-        }
-        solution
-    }
-
-    /// The slopes of the kept features; the others have none.
-    fn solve(&self, right: &[f64; FEATURES]) -> Vec<f64> {
-        let kept: Vec<f64> = self.kept.iter().map(|feature| right[*feature]).collect();
-        let mut slopes = vec![0.0; self.features];
-        for (feature, slope) in self.kept.iter().zip(self.backward(&self.forward(&kept))) {
-            slopes[*feature] = slope;
-        }
-        slopes
-    }
-
-    /// One direction for every dropped feature along which no fitted value changes.
-    fn null_space(&self, gram: &[[f64; FEATURES]; FEATURES]) -> Vec<Vec<f64>> {
-        (0..self.features)
-            .filter(|feature| !self.kept.contains(feature))
-            .map(|feature| {
-                let mut direction = self.solve(&gram[feature]);
-                for along in &mut direction {
-                    *along = -*along;
-                }
-                direction[feature] = 1.0;
-                direction
-            })
-            .collect()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ols::Orthogonal;
 use super::select::FitError;
-use super::statistics::{Metrics, Residual, metrics_of, squared_correlation};
+use super::statistics::{Metrics, Residual, Residuals, metrics_of, squared_correlation};
 use super::time_of_week::{Bins, FEATURES, Sums, Ties, solve};
 use crate::baseline::{Commodity, Day, Hour};
 
@@ -168,19 +168,19 @@ pub fn fit_towt(rows: &[Slot], slots: u16, commodity: Commodity, search: &TowtSe
         slopes: slopes_of(other.slopes, true),
         occupied,
         sse: 0.0,
-        metrics: metrics_of(&[], 0, 0),
+        metrics: metrics_of(&Residuals::default(), 0, 0),
         negative_expectations: 0,
     };
     let unbounded = TowtFit { search: TowtSearch { floor_at_zero: false, ..*search }, ..fit.clone() };
     let expected: Vec<f64> = rows.iter().map(|row| unbounded.expected_wh(row.slot, row.temperature_f).unwrap_or(0.0)).collect();
-    let residuals: Vec<Residual> = rows
+    let residuals: Residuals = rows
         .iter()
         .zip(&expected)
         .map(|(row, expected)| Residual { observed: row.use_wh, residual: row.use_wh - expected, follows: row.follows })
         .collect();
     let quantities = fit.levels.iter().flatten().count() + fit.slopes.len() + fit.slopes_occupied.len();
     let quantities = u16::try_from(quantities).unwrap_or(u16::MAX);
-    fit.sse = residuals.iter().map(|row| row.residual * row.residual).sum();
+    fit.sse = residuals.squares();
     fit.metrics = metrics_of(&residuals, quantities, quantities);
     fit.metrics.set_r_squared(squared_correlation(&residuals));
     fit.negative_expectations = u32::try_from(expected.iter().filter(|wh| **wh < 0.0).count()).unwrap_or(u32::MAX);
@@ -211,7 +211,7 @@ fn occupancy(rows: &[Slot], slots: u16) -> Vec<bool> {
     let warm = |degrees: f64| (degrees - KNEES_F.1).max(0.0);
     let column = |value: &dyn Fn(f64) -> f64| rows.iter().map(|row| value(row.temperature_f)).collect::<Vec<f64>>();
     let use_wh: Vec<f64> = rows.iter().map(|row| row.use_wh).collect();
-    let line = Orthogonal::new(&[vec![1.0; rows.len()], column(&cold), column(&warm)]).solve(&use_wh);
+    let (_, line) = Orthogonal::solving(vec![vec![1.0; rows.len()], column(&cold), column(&warm)], &use_wh);
     let (mut above, mut all) = (vec![0_u32; usize::from(slots)], vec![0_u32; usize::from(slots)]);
     for row in rows {
         let slot = usize::from(row.slot);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::rounding::Running;
+use super::rounding::{Running, whole_wh};
 use crate::baseline::{Commodity, Day};
-use crate::model::Fit;
+use crate::model::{Fit, Metrics};
 use crate::uncertainty::{self, Bands, CONFIDENCE, Interval};
 
 /// Below this share of days with energy and weather a period is not billable without an agreed imputation.
@@ -98,6 +98,18 @@ pub struct Missing {
     pub has_energy: bool,
     /// Whether it has weather.
     pub has_weather: bool,
+    /// Whether it has every variable that the model asks for besides; absent where it has.
+    #[serde(default = "has", skip_serializing_if = "is_there")]
+    pub has_variables: bool,
+}
+
+const fn has() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_there(there: &bool) -> bool {
+    *there
 }
 
 /// Days that give no avoided energy.
@@ -166,49 +178,37 @@ pub fn avoided_at(fit: &Fit, days: &[Day], confidence: f64) -> Result<Avoided, S
     for day in &days {
         let energy = day.use_wh.filter(|wh| *wh != 0.0 || fit.commodity == Commodity::Gas);
         let (Some(mean_f), Some(observed)) = (day.temperature_f, energy) else {
-            masked.push(Missing { date: day.date, has_energy: energy.is_some(), has_weather: day.temperature_f.is_some() });
+            masked.push(Missing {
+                date: day.date,
+                has_energy: energy.is_some(),
+                has_weather: day.temperature_f.is_some(),
+                has_variables: true,
+            });
             continue;
         };
-        rows.push(sums.add(fit, day, mean_f, observed).ok_or(SavingsError::Overflow { date: day.date })?);
+        let expected = [fit.model.predict_wh(mean_f, day.length()), fit.model.heating_wh(mean_f), fit.model.cooling_wh(mean_f)];
+        rows.push(sums.add(day.date, mean_f, expected, observed).ok_or(SavingsError::Overflow { date: day.date })?);
         weather.push((day.date, mean_f, day.length()));
     }
     if rows.is_empty() {
         return Err(SavingsError::NothingToCompare { days: days.len() });
     }
-    let compared = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let interval = uncertainty::interval(fit, &weather, confidence);
-    let reference = uncertainty::bands(&fit.metrics, compared, sums.observed.exact() / f64::from(compared), confidence);
-    let uncertainty_wh = super::rounding::whole_wh(interval.half_width_wh).ok_or(SavingsError::Overflow { date: last.date })?;
-    let (counterfactual_wh, observed_wh) = (sums.counterfactual.whole(), sums.observed.whole());
-    Ok(Avoided {
-        first: first.date,
-        last: last.date,
-        counterfactual_wh,
-        observed_wh,
-        avoided_wh: counterfactual_wh - observed_wh,
-        uncertainty_wh,
-        confidence,
-        base_wh: counterfactual_wh - sums.heating.whole() - sums.cooling.whole(),
-        heating_wh: sums.heating.whole(),
-        cooling_wh: sums.cooling.whole(),
-        days_total: u32::try_from(days.len()).unwrap_or(u32::MAX),
-        days_compared: compared,
-        coverage: rows.len() as f64 / days.len() as f64,
-        masked,
-        interval,
-        reference,
-        exact: Exact {
-            counterfactual_wh: sums.counterfactual.exact(),
-            observed_wh: sums.observed.exact(),
-            avoided_wh: sums.counterfactual.exact() - sums.observed.exact(),
-        },
-        days: rows,
-    })
+    let period = Asked { first: first.date, last: last.date, days: days.len(), confidence };
+    sums.avoided(&period, rows, masked, interval, &fit.metrics)
+}
+
+/// The period that was asked about.
+pub(super) struct Asked {
+    pub(super) first: Date,
+    pub(super) last: Date,
+    pub(super) days: usize,
+    pub(super) confidence: f64,
 }
 
 /// Running totals; each is rounded as a whole and never its parts.
 #[derive(Debug, Default)]
-struct Sums {
+pub(super) struct Sums {
     counterfactual: Running,
     observed: Running,
     heating: Running,
@@ -216,17 +216,57 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, fit: &Fit, day: &Day, mean_f: f64, observed: f64) -> Option<AvoidedDay> {
-        let counterfactual_wh = self.counterfactual.add(fit.model.predict_wh(mean_f, day.length()))?;
+    /// Adds a day: what was expected of it, of that for heating and for cooling, and what it used.
+    pub(super) fn add(
+        &mut self,
+        date: Date,
+        temperature_f: f64,
+        [expected, heating, cooling]: [f64; 3],
+        observed: f64,
+    ) -> Option<AvoidedDay> {
+        let counterfactual_wh = self.counterfactual.add(expected)?;
         let observed_wh = self.observed.add(observed)?;
-        self.heating.add(fit.model.heating_wh(mean_f))?;
-        self.cooling.add(fit.model.cooling_wh(mean_f))?;
-        Some(AvoidedDay {
-            date: day.date,
-            temperature_f: mean_f,
+        self.heating.add(heating)?;
+        self.cooling.add(cooling)?;
+        Some(AvoidedDay { date, temperature_f, counterfactual_wh, observed_wh, avoided_wh: counterfactual_wh - observed_wh })
+    }
+
+    /// What these come to, over days of which there is at least one.
+    pub(super) fn avoided(
+        &self,
+        asked: &Asked,
+        rows: Vec<AvoidedDay>,
+        masked: Vec<Missing>,
+        interval: Interval,
+        metrics: &Metrics,
+    ) -> Result<Avoided, SavingsError> {
+        let days_compared = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let reference = uncertainty::bands(metrics, days_compared, self.observed.exact() / f64::from(days_compared), asked.confidence);
+        let uncertainty_wh = whole_wh(interval.half_width_wh).ok_or(SavingsError::Overflow { date: asked.last })?;
+        let (counterfactual_wh, observed_wh) = (self.counterfactual.whole(), self.observed.whole());
+        Ok(Avoided {
+            first: asked.first,
+            last: asked.last,
             counterfactual_wh,
             observed_wh,
             avoided_wh: counterfactual_wh - observed_wh,
+            uncertainty_wh,
+            confidence: asked.confidence,
+            base_wh: counterfactual_wh - self.heating.whole() - self.cooling.whole(),
+            heating_wh: self.heating.whole(),
+            cooling_wh: self.cooling.whole(),
+            days_total: u32::try_from(asked.days).unwrap_or(u32::MAX),
+            days_compared,
+            coverage: rows.len() as f64 / asked.days as f64,
+            masked,
+            interval,
+            reference,
+            exact: Exact {
+                counterfactual_wh: self.counterfactual.exact(),
+                observed_wh: self.observed.exact(),
+                avoided_wh: self.counterfactual.exact() - self.observed.exact(),
+            },
+            days: rows,
         })
     }
 }

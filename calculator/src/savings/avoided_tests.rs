@@ -64,8 +64,8 @@ fn what_is_missing_is_masked_and_listed_and_too_much_of_it_is_not_billable() {
     assert_eq!(
         two.masked,
         [
-            Missing { date: date(2025, 2, 2), has_energy: false, has_weather: true },
-            Missing { date: date(2025, 2, 3), has_energy: true, has_weather: false }
+            Missing { date: date(2025, 2, 2), has_energy: false, has_weather: true, has_variables: true },
+            Missing { date: date(2025, 2, 3), has_energy: true, has_weather: false, has_variables: true }
         ]
     );
     assert!(two.is_billable());

@@ -6,10 +6,12 @@
 
 mod avoided;
 mod comparison;
+mod driven;
 mod normal_year;
 mod rounding;
 
 pub use avoided::{Avoided, AvoidedDay, BILLABLE_COVERAGE, Exact, Missing, SavingsError, avoided, avoided_at};
 pub use comparison::{ComparedRow, Comparison, ComparisonError, compare};
+pub use driven::avoided_driven;
 pub use normal_year::{NormalYear, NormalYearBands, NormalYearError, normal_days, normal_hours, normal_year};
-pub(crate) use rounding::whole_wh;
+pub(crate) use rounding::{Running, whole_wh};

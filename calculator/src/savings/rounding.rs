@@ -12,13 +12,13 @@ pub(crate) fn whole_wh(wh: f64) -> Option<i64> {
 
 /// Rounds a running total and hands out the whole watt-hours it grew by, so that rows sum to the rounded total.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(crate) struct Running {
     exact: f64,
     whole: i64,
 }
 
 impl Running {
-    pub(super) fn add(&mut self, wh: f64) -> Option<i64> {
+    pub(crate) fn add(&mut self, wh: f64) -> Option<i64> {
         self.exact += wh;
         let whole = whole_wh(self.exact)?;
         let step = whole - self.whole;
@@ -26,11 +26,11 @@ impl Running {
         Some(step)
     }
 
-    pub(super) const fn exact(&self) -> f64 {
+    pub(crate) const fn exact(&self) -> f64 {
         self.exact
     }
 
-    pub(super) const fn whole(&self) -> i64 {
+    pub(crate) const fn whole(&self) -> i64 {
         self.whole
     }
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Flat, TimeOfUse};
+use super::{Flat, Rate, TimeOfUse};
 
 /// What a kilowatt-hour costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum Tariff {
     Flat(Flat),
     /// Prices by month, weekday and hour.
     TimeOfUse(TimeOfUse),
+    /// Everything that a supplier charges: it prices no energy by itself, but a saving by the difference of two bills.
+    Rate(Box<Rate>),
 }
 
 /// The energy of one interval, short enough to lie inside one hour of the clock, or a day under a flat tariff.
@@ -64,6 +66,9 @@ pub enum PriceError {
     /// The amount is beyond what a decimal holds exactly.
     #[error("the amount is beyond what a decimal holds")]
     Amount,
+    /// Demand and tiers have no price of a kilowatt-hour.
+    #[error("a rate has no price of a kilowatt-hour; take the difference of two bills")]
+    Rate,
 }
 
 impl Tariff {
@@ -72,6 +77,7 @@ impl Tariff {
         match self {
             Self::Flat(flat) => flat.name(),
             Self::TimeOfUse(time_of_use) => time_of_use.name(),
+            Self::Rate(rate) => rate.name(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Tariff {
         match self {
             Self::Flat(flat) => flat.currency(),
             Self::TimeOfUse(time_of_use) => time_of_use.currency(),
+            Self::Rate(rate) => rate.currency(),
         }
     }
 
@@ -88,40 +95,29 @@ impl Tariff {
     /// * Units: Wh in; currency out, exact: nothing is rounded here.
     /// * Errors: more energy or money than can be counted.
     pub fn price(&self, series: &[EnergySlot], zone: &TimeZone) -> Result<Priced, PriceError> {
-        let mut energies = vec![0_i64; self.periods()];
+        let names: Vec<(&str, Decimal)> = match self {
+            Self::Flat(flat) => vec![(flat.name(), flat.price_per_kwh())],
+            Self::TimeOfUse(time_of_use) => {
+                time_of_use.periods().iter().map(|period| (period.name.as_str(), period.price_per_kwh)).collect()
+            }
+            Self::Rate(_) => return Err(PriceError::Rate),
+        };
+        let mut energies = vec![0_i64; names.len()];
         for slot in series {
             let period = match self {
-                Self::Flat(_) => 0,
+                Self::Flat(_) | Self::Rate(_) => 0,
                 Self::TimeOfUse(time_of_use) => time_of_use.period_at(zone.to_datetime(slot.start)),
             };
             energies[period] = energies[period].checked_add(slot.wh).ok_or(PriceError::Overflow { start: slot.start })?;
         }
         let mut lines = Vec::with_capacity(energies.len());
         let (mut amount, mut energy_wh) = (Decimal::ZERO, 0_i64);
-        for (index, wh) in energies.into_iter().enumerate() {
-            let (period, price_per_kwh) = self.period(index);
+        for ((period, price_per_kwh), wh) in names.into_iter().zip(energies) {
             let line_amount = Decimal::new(wh, 3).checked_mul(price_per_kwh).ok_or(PriceError::Amount)?.normalize();
             amount = amount.checked_add(line_amount).ok_or(PriceError::Amount)?;
             energy_wh = energy_wh.checked_add(wh).ok_or(PriceError::Amount)?;
             lines.push(Line { period: period.to_owned(), price_per_kwh, energy_wh: wh, amount: line_amount });
         }
         Ok(Priced { currency: self.currency().to_owned(), amount: amount.normalize(), energy_wh, lines })
-    }
-
-    fn periods(&self) -> usize {
-        match self {
-            Self::Flat(_) => 1,
-            Self::TimeOfUse(time_of_use) => time_of_use.periods().len(),
-        }
-    }
-
-    fn period(&self, index: usize) -> (&str, Decimal) {
-        match self {
-            Self::Flat(flat) => (flat.name(), flat.price_per_kwh()),
-            Self::TimeOfUse(time_of_use) => {
-                let period = &time_of_use.periods()[index];
-                (&period.name, period.price_per_kwh)
-            }
-        }
     }
 }

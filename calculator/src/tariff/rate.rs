@@ -171,6 +171,7 @@ impl TryFrom<&Tariff> for Rate {
         let tiers = |price| vec![Tier { up_to: None, price }];
         let mut version = Version::empty(Date::MIN);
         let periods = match tariff {
+            Tariff::Rate(rate) => return Ok((**rate).clone()),
             Tariff::Flat(flat) => {
                 let name = flat.name().to_owned();
                 vec![EnergyPeriod { name, windows: Vec::new(), tiers: tiers(flat.price_per_kwh()), sell_per_kwh: None }]

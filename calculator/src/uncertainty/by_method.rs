@@ -79,7 +79,7 @@ pub fn interval_by(
         (Fitted::CaltrackHourly(fit), Conditions::Hours(before), Conditions::Hours(after)) => hourly(fit.influence(before, after), after),
         (Fitted::Towt(fit), Conditions::Hours(before), Conditions::Hours(after)) => hourly(fit.influence(before, after), after),
         (Fitted::Cea(fit), Conditions::Driven(before), Conditions::Driven(after)) => {
-            Ok(TotalInterval::Rows(of_driven(fit, before, after, confidence)))
+            Ok(TotalInterval::Rows(interval_driven(fit, before, after, confidence)))
         }
         (_, Conditions::Days(before), Conditions::Days(after)) => of_days(fitted, before, after, confidence),
         _ => Err(IntervalError::Rows),
@@ -146,7 +146,7 @@ fn of_days(fitted: &Fitted, before: &[Day], after: &[Day], confidence: f64) -> R
 }
 
 /// A controlled environment: the declared variables beside the weather's.
-fn of_driven(fit: &CeaFit, before: &[CeaDay], after: &[CeaDay], confidence: f64) -> Interval {
+pub(crate) fn interval_driven(fit: &CeaFit, before: &[CeaDay], after: &[CeaDay], confidence: f64) -> Interval {
     let gather = |days: &[CeaDay], length: &dyn Fn(&Day) -> f64| {
         let mut rows = Rows::default();
         for day in days {

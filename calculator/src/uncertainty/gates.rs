@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::by_method::TotalInterval;
 use super::interval::Interval;
 use super::student;
 use crate::baseline::Bound;
@@ -77,7 +78,7 @@ impl Gate {
 /// A gate, tried.
 ///
 /// * Shape: `measured` is `None` when there are no savings to be sure of; such a gate is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
     /// Which one.
     pub gate: Gate,
@@ -96,11 +97,33 @@ pub struct Tried {
 /// * Units: `avoided_wh` is the total that `interval` stands around; `reporting_months` counts months since the measure.
 /// * Source: CV and bias with n − q in the denominator, balance points counted as fitted; see [`Gate`].
 pub fn gates(metrics: &Metrics, avoided_wh: f64, interval: &Interval, reporting_months: u32, quantity: Quantity) -> Vec<Tried> {
-    let error = interval.standard_error_wh();
+    let known = Some((interval.confidence, interval.t));
+    all(metrics, avoided_wh, (interval.standard_error_wh(), interval.degrees_of_freedom, known), reporting_months, quantity)
+}
+
+/// As [`gates`], for the interval of any method; drawn weeks have a degree of freedom less than there are weeks.
+pub fn gates_by(metrics: &Metrics, avoided_wh: f64, interval: &TotalInterval, reporting_months: u32, quantity: Quantity) -> Vec<Tried> {
+    match interval {
+        TotalInterval::Rows(interval) => gates(metrics, avoided_wh, interval, reporting_months, quantity),
+        TotalInterval::Hours(interval) => {
+            let degrees = f64::from(interval.weeks.saturating_sub(1).max(3));
+            let t = student::quantile(f64::midpoint(1.0, interval.confidence), degrees);
+            let known = Some((interval.confidence, t));
+            all(metrics, avoided_wh, (interval.half_width_wh / t, degrees, known), reporting_months, quantity)
+        }
+    }
+}
+
+/// The standard error, its degrees of freedom, and Student's t of them at the one confidence where it is known.
+type Error = (f64, f64, Option<(f64, f64)>);
+
+fn all(metrics: &Metrics, avoided_wh: f64, (error, degrees, known): Error, reporting_months: u32, quantity: Quantity) -> Vec<Tried> {
     let fraction = |confidence: f64| {
-        let width = error * student::quantile(f64::midpoint(1.0, confidence), interval.degrees_of_freedom);
+        let known = known.filter(|(at, _)| at.total_cmp(&confidence).is_eq()).map(|(_, t)| t);
+        let width = error * known.unwrap_or_else(|| student::quantile(f64::midpoint(1.0, confidence), degrees));
         (avoided_wh > 0.0).then(|| width / avoided_wh)
     };
+    let at_ninety = fraction(0.9);
     let months = match reporting_months {
         0..12 => 0.0,
         12..=60 => 0.05,
@@ -121,8 +144,8 @@ pub fn gates(metrics: &Metrics, avoided_wh: f64, interval: &Interval, reporting_
         at_most(Gate::AdvancedBias, Some(metrics.nmbe_g14.abs()), 0.005),
         at_least(Gate::AdvancedRSquared, Some(metrics.r_squared), 0.7),
         at_least(Gate::Ipmvp, (error > 0.0).then(|| avoided_wh / error), 2.0),
-        at_most(Gate::CaltrackNonWires, fraction(0.9), 0.15),
-        at_most(Gate::CaltrackPayForPerformance, fraction(0.9), 0.25),
+        at_most(Gate::CaltrackNonWires, at_ninety, 0.15),
+        at_most(Gate::CaltrackPayForPerformance, at_ninety, 0.25),
     ]
 }
 

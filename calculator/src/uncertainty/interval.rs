@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::student;
 use crate::baseline::day_number;
 use crate::degree_days;
-use crate::model::{Fit, Model, Orthogonal};
+use crate::model::{Fit, Model, Orthogonal, Term};
 
 /// Correlations above this are not told from a random walk.
 const CORRELATION_MAX: f64 = 0.99;
@@ -71,14 +71,12 @@ pub struct Design<'a> {
 /// * Units: Wh.
 /// * Source: generalised prediction variance with AR(1) residuals; ρ̂ + (1+3ρ̂)/n; σ² = Σr²/(n − tr HΣ); t at n′ − q, at least 3.
 pub fn interval(fit: &Fit, reporting: &[(Date, f64, f64)], confidence: f64) -> Interval {
-    let totals: Vec<f64> = columns(&fit.model, reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length)))
-        .iter()
-        .map(|column| column.iter().sum())
-        .collect();
+    let weather: Vec<(f64, f64)> = reporting.iter().map(|(_, mean_f, length)| (*mean_f, *length)).collect();
+    let totals: Vec<f64> = columns(&fit.model, &weather).iter().map(|column| column.iter().sum()).collect();
     let design = Design {
         dates: &fit.days.iter().map(|day| day.date).collect::<Vec<_>>(),
         residuals_wh: &fit.days.iter().map(|day| day.residual_wh).collect::<Vec<_>>(),
-        columns: &columns(&fit.model, fit.days.iter().map(|day| (day.temperature_f, 1.0))),
+        columns: &columns(&fit.model, &fit.days.iter().map(|day| (day.temperature_f, 1.0)).collect::<Vec<_>>()),
         totals: &totals,
         reporting: &reporting.iter().map(|(date, ..)| *date).collect::<Vec<_>>(),
         fitted_quantities: f64::from(fit.metrics.fitted_quantities),
@@ -96,16 +94,19 @@ pub fn interval_of(given: &Design<'_>, confidence: f64) -> Interval {
     let weights = design.weights(given.totals, given.dates.len());
 
     let unexplained: f64 = given.residuals_wh.iter().map(|residual| residual * residual).sum();
-    let trace: f64 = design.basis().iter().map(|direction| covariance(direction, &dates, rho)).sum();
+    let powers = Powers::up_to(rho, dates.first().zip(dates.last()).map_or(0, |(first, last)| last - first));
+    let columns: Vec<&[f64]> = design.basis().iter().chain([&weights]).map(Vec::as_slice).collect();
+    let mut shares = covariances(&columns, &dates, &powers);
+    let model_share = shares.pop().unwrap_or(0.0);
+    let trace: f64 = shares.iter().sum();
     let sigma_squared = unexplained / (n - trace).max(1.0);
     let effective_observations = n * (1.0 - rho) / (1.0 + rho);
     let degrees_of_freedom = (effective_observations - given.fitted_quantities).max(DEGREES_MIN);
     let t = student::quantile(f64::midpoint(1.0, confidence), degrees_of_freedom);
 
     let reporting_dates: Vec<i64> = given.reporting.iter().map(|date| day_number(*date)).collect();
-    let model_share = covariance(&weights, &dates, rho);
     let noise_share = covariance(&vec![1.0; reporting_dates.len()], &reporting_dates, rho);
-    let shared = shared(&weights, &dates, &reporting_dates, rho);
+    let shared = shared(&weights, &dates, &reporting_dates, &powers);
     let variance = (sigma_squared * (model_share + noise_share - 2.0 * shared)).max(0.0);
     Interval {
         confidence,
@@ -162,46 +163,96 @@ impl Interval {
 }
 
 /// The model's variables and the derivatives by its balance points, one column each.
-fn columns(model: &Model, days: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<f64>> {
-    let count = usize::from(model.kind.fitted_quantities());
-    let mut columns = vec![Vec::with_capacity(days.size_hint().0); count];
-    for (mean_f, length) in days {
-        let mut row = vec![length];
-        if let Some(term) = model.hdd {
-            row.push(degree_days::heating(term.balance_f, mean_f));
-            row.push(if mean_f < term.balance_f { term.beta } else { 0.0 });
-        }
-        if let Some(term) = model.cdd {
-            row.push(degree_days::cooling(term.balance_f, mean_f));
-            row.push(if mean_f > term.balance_f { -term.beta } else { 0.0 });
-        }
-        for (column, value) in columns.iter_mut().zip(row) {
-            column.push(value);
-        }
+///
+/// * Shape: of each day its mean, °F, and its length in days.
+fn columns(model: &Model, days: &[(f64, f64)]) -> Vec<Vec<f64>> {
+    let column = |value: &dyn Fn(f64) -> f64| days.iter().map(|(mean_f, _)| value(*mean_f)).collect::<Vec<f64>>();
+    let mut columns = vec![days.iter().map(|(_, length)| *length).collect()];
+    if let Some(Term { balance_f, beta }) = model.hdd {
+        columns.push(column(&|mean_f| degree_days::heating(balance_f, mean_f)));
+        columns.push(column(&|mean_f| if mean_f < balance_f { beta } else { 0.0 }));
+    }
+    if let Some(Term { balance_f, beta }) = model.cdd {
+        columns.push(column(&|mean_f| degree_days::cooling(balance_f, mean_f)));
+        columns.push(column(&|mean_f| if mean_f > balance_f { -beta } else { 0.0 }));
     }
     columns
 }
 
 /// Σᵢⱼ wᵢ wⱼ ρ^|dᵢ−dⱼ| in one pass.
 pub(crate) fn covariance(weights: &[f64], dates: &[i64], rho: f64) -> f64 {
-    let (mut total, mut carried, mut last) = (0.0, 0.0, None);
-    for (weight, date) in weights.iter().zip(dates) {
-        if let Some(last) = last {
-            carried *= power(rho, date - last);
+    let [covariance] = together([weights], dates, &Powers::up_to(rho, 1));
+    covariance
+}
+
+/// As [`covariance`], of each of some columns.
+fn covariances(columns: &[&[f64]], dates: &[i64], powers: &Powers) -> Vec<f64> {
+    let mut found = Vec::with_capacity(columns.len());
+    for group in columns.chunks(4) {
+        match *group {
+            [one, two, three, four] => found.extend(together([one, two, three, four], dates, powers)),
+            [one, two, three] => found.extend(together([one, two, three], dates, powers)),
+            [one, two] => found.extend(together([one, two], dates, powers)),
+            [one] => found.extend(together([one], dates, powers)),
+            _ => {}
         }
-        total += weight * (weight + 2.0 * carried);
-        carried += weight;
+    }
+    found
+}
+
+/// The columns do not wait for each other.
+fn together<const N: usize>(columns: [&[f64]; N], dates: &[i64], powers: &Powers) -> [f64; N] {
+    let (mut totals, mut carried, mut last) = ([0.0; N], [0.0; N], None);
+    for (row, date) in dates.iter().enumerate() {
+        let share = last.map_or(1.0, |last| powers.of(date - last));
+        for ((total, carried), column) in totals.iter_mut().zip(&mut carried).zip(columns) {
+            let weight = column[row];
+            *carried *= share;
+            *total += weight * (weight + 2.0 * *carried);
+            *carried += weight;
+        }
         last = Some(*date);
     }
-    total
+    totals
 }
 
 /// Σᵢⱼ wᵢ ρ^(dⱼ−dᵢ) over baseline days i and reporting days j, all of which come later.
-fn shared(weights: &[f64], dates: &[i64], reporting: &[i64], rho: f64) -> f64 {
+fn shared(weights: &[f64], dates: &[i64], reporting: &[i64], powers: &Powers) -> f64 {
     let (Some(last), Some(first)) = (dates.last(), reporting.first()) else { return 0.0 };
-    let before: f64 = weights.iter().zip(dates).map(|(weight, date)| weight * power(rho, last - date)).sum();
-    let after: f64 = reporting.iter().map(|date| power(rho, date - first)).sum();
-    before * power(rho, first - last) * after
+    let before: f64 = weights.iter().zip(dates).map(|(weight, date)| weight * powers.of(last - date)).sum();
+    let after: f64 = reporting.iter().map(|date| powers.of(date - first)).sum();
+    before * powers.of(first - last) * after
+}
+
+/// ρ to the whole powers that are asked again and again, each as [`power`] makes it.
+struct Powers {
+    rho: f64,
+    known: Vec<f64>,
+}
+
+impl Powers {
+    /// No table is longer, however far days lie apart.
+    const KNOWN_MAX: usize = 2_048;
+
+    fn up_to(rho: f64, exponent: i64) -> Self {
+        let wanted = usize::try_from(exponent).unwrap_or(0).saturating_add(1).min(Self::KNOWN_MAX);
+        let mut known = Vec::with_capacity(wanted);
+        known.push(1.0);
+        // A power is that of its exponent without the highest bit, times that bit's.
+        let (mut base, mut bit) = (rho, 1);
+        while known.len() < wanted {
+            if known.len() == 2 * bit {
+                (base, bit) = (base * base, 2 * bit);
+            }
+            known.push(known[known.len() - bit] * base);
+        }
+        Self { rho, known }
+    }
+
+    fn of(&self, exponent: i64) -> f64 {
+        let known = usize::try_from(exponent.max(0)).ok().and_then(|exponent| self.known.get(exponent));
+        known.copied().unwrap_or_else(|| power(self.rho, exponent))
+    }
 }
 
 /// ρ to a whole power by squaring, so that every machine gets the same bits.

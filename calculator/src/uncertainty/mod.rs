@@ -15,12 +15,14 @@ mod reference;
 mod student;
 
 pub use bootstrap::{BootstrapError, DRAWS, HourlyInterval, HourlyResiduals, hourly_interval};
+pub(crate) use by_method::interval_driven;
 pub use by_method::{IntervalError, TotalInterval, interval_by};
 pub(crate) use draw::Draws;
-pub use gates::{Gate, Quantity, Tried, gates};
+pub use gates::{Gate, Quantity, Tried, gates, gates_by};
 pub use interval::{Design, Interval, OtherErrors, interval, interval_of};
 pub(crate) use interval::{covariance, power};
 pub use portfolio::{Common, Member, Portfolio, PortfolioError, portfolio};
+pub(crate) use portfolio::{Spread, spread};
 pub use reference::{BandInputs, Bands, Cadence, Factor, Sample, bands, bands_of, share};
 pub use student::quantile;
 

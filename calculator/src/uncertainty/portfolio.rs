@@ -38,6 +38,15 @@ pub struct Common {
 impl Common {
     /// Nothing in common and no bias.
     pub const NOTHING: Self = Self { station: 0.0, method: 0.0, bias: 0.0 };
+
+    /// The same, when they are shares.
+    ///
+    /// * Errors: a share below 0, more than all of the variance, a bias that is no number.
+    pub fn checked(self) -> Result<Self, PortfolioError> {
+        let Self { station, method, bias } = self;
+        let holds = station >= 0.0 && method >= 0.0 && station + method <= 1.0 && bias.is_finite();
+        if holds { Ok(self) } else { Err(PortfolioError::Shares { station, method, bias }) }
+    }
 }
 
 /// The sum over facilities.
@@ -89,11 +98,7 @@ pub enum PortfolioError {
 /// * Errors: no facility, values that are no numbers, shares that are none.
 /// * Source: fractional uncertainty √Σ(Δᵢ²)/ΣSᵢ with the fractional bias added; the covariance of errors that facilities share.
 pub fn portfolio(members: &[Member], common: Common) -> Result<Portfolio, PortfolioError> {
-    let Common { station, method, bias } = common;
-    let shares_hold = station >= 0.0 && method >= 0.0 && station + method <= 1.0 && bias.is_finite();
-    if !shares_hold {
-        return Err(PortfolioError::Shares { station, method, bias });
-    }
+    common.checked()?;
     if members.is_empty() {
         return Err(PortfolioError::Empty);
     }
@@ -106,17 +111,10 @@ pub fn portfolio(members: &[Member], common: Common) -> Result<Portfolio, Portfo
     }
     let sum = |value: fn(&Member) -> f64| members.iter().map(value).sum::<f64>();
     let avoided_wh = sum(|member| member.avoided_wh);
-    let squares = sum(|member| member.half_width_wh * member.half_width_wh);
-    let mut stations: BTreeMap<u32, f64> = BTreeMap::new();
-    for member in members {
-        *stations.entry(member.station).or_default() += member.half_width_wh;
-    }
-    let together: f64 = stations.values().map(|width| width * width).sum();
-    let all = sum(|member| member.half_width_wh);
-    let shared = (1.0 - station - method) * squares + station * together + method * all * all;
-    let bias_wh = (bias * sum(|member| member.counterfactual_wh)).abs();
+    let Spread { independent, shared } = spread(members.iter().map(|member| (member.half_width_wh, member.station)), common);
+    let bias_wh = (common.bias * sum(|member| member.counterfactual_wh)).abs();
     let fractional = |width: f64| (avoided_wh.abs() > 0.0).then(|| (width + bias_wh) / avoided_wh.abs());
-    let (independent_wh, shared_wh) = (squares.sqrt(), shared.sqrt());
+    let (independent_wh, shared_wh) = (independent.sqrt(), shared.sqrt());
     Ok(Portfolio {
         members: u32::try_from(members.len()).unwrap_or(u32::MAX),
         avoided_wh,
@@ -126,6 +124,29 @@ pub fn portfolio(members: &[Member], common: Common) -> Result<Portfolio, Portfo
         fractional_independent: fractional(independent_wh),
         fractional_shared: fractional(shared_wh),
     })
+}
+
+/// Squares of half-widths of a weighted sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// Σ(wΔ)².
+    pub(crate) independent: f64,
+    /// ΣΣ ρᵢⱼ·wᵢΔᵢ·wⱼΔⱼ.
+    pub(crate) shared: f64,
+}
+
+/// How far a weighted sum errs, given each weight times its half-width and its station; what is subtracted has a minus.
+pub(crate) fn spread(widths: impl Iterator<Item = (f64, u32)>, common: Common) -> Spread {
+    let (mut squares, mut all) = (0.0, 0.0);
+    let mut stations: BTreeMap<u32, f64> = BTreeMap::new();
+    for (width, station) in widths {
+        squares += width * width;
+        all += width;
+        *stations.entry(station).or_default() += width;
+    }
+    let together: f64 = stations.values().map(|width| width * width).sum();
+    let alone = 1.0 - common.station - common.method;
+    Spread { independent: squares, shared: alone * squares + common.station * together + common.method * all * all }
 }
 
 #[cfg(test)]

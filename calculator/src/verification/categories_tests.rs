@@ -113,8 +113,13 @@ fn each_category_has_its_limits() {
     assert_eq!(after(C::Integrity, |facts| facts.rerun_identical = Some(false)), Fail);
     assert_eq!(after(C::MeterAccuracy, |facts| facts.transformer_ratio_verified = Some(false)), Fail);
     // Hours vary more than days.
-    let hourly = |facts: &mut Facts| (facts.hourly, facts.cv_out_of_sample) = (true, Some(0.25));
+    let hourly = |facts: &mut Facts| {
+        (facts.hourly, facts.cv_out_of_sample, facts.longest_gap_days) = (true, Some(0.25), Some(0.25));
+    };
     assert_eq!(after(C::ModelFit, hourly), Pass);
+    // Six hours in a row are the most that passes for them, where days may lack three.
+    let gap = |facts: &mut Facts| (facts.hourly, facts.longest_gap_days) = (true, Some(0.3));
+    assert_eq!(after(C::LongestGap, gap), Conditional);
 }
 
 #[test]
@@ -139,4 +144,11 @@ fn only_conditions_can_be_waived_and_only_three_of_them() {
     facts.expected_fsu = Some(0.6);
     let mut failed = check(&facts, "");
     assert_eq!(failed[12].waive(waiver()), Err(WaiverError::NotConditional(Category::Uncertainty)));
+}
+
+#[test]
+fn a_category_is_called_as_json_calls_it() {
+    for category in Category::ALL {
+        assert_eq!(serde_json::to_value(category).unwrap(), serde_json::Value::from(category.name()));
+    }
 }

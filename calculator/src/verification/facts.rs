@@ -108,7 +108,7 @@ pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Op
     let month =
         baseline.warnings().iter().find(|finding| finding.clause == Clause::MonthlyCoverage).map_or(0.9, |finding| finding.measured);
     let extreme = baseline.warnings().iter().find(|finding| finding.clause == Clause::ExtremeUse).map_or(0.0, |finding| finding.measured);
-    let (cv, nmbe) = out_of_sample(fit);
+    let unseen = out_of_sample(fit);
     let expected_fsu = expected.and_then(|(interval, share)| {
         let saved = share * fit.metrics.observed_mean_wh * 365.0;
         (saved > 0.0).then(|| interval.half_width_wh / saved)
@@ -119,15 +119,26 @@ pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Op
         longest_gap_days: Some(longest),
         flagged_share: Some(given.flagged_share.unwrap_or(0.0).max(extreme / count.max(1.0))),
         baseline_days: Some(days.len() as f64),
-        cv_out_of_sample: cv,
-        nmbe_out_of_sample: nmbe,
+        cv_out_of_sample: unseen.map(|unseen| unseen.cv),
+        nmbe_out_of_sample: unseen.map(|unseen| unseen.nmbe),
         expected_fsu: expected_fsu.or(given.expected_fsu),
         ..given
     }
 }
 
-/// CV(RMSE) and NMBE of each month as the others predict it.
-fn out_of_sample(fit: &Fit) -> (Option<f64>, Option<f64>) {
+/// How well each month is predicted by the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutOfSample {
+    /// CV(RMSE).
+    pub cv: f64,
+    /// NMBE.
+    pub nmbe: f64,
+    /// How much better than the mean: 1 − Σr²/Σ(y−ȳ)².
+    pub skill: f64,
+}
+
+/// Leaves out one calendar month after the other; none where a year has one month, or nothing is used.
+pub fn out_of_sample(fit: &Fit) -> Option<OutOfSample> {
     let days = &fit.days;
     let row = |mean_f: f64| {
         let heating = fit.model.hdd.map(|term| crate::degree_days::heating(term.balance_f, mean_f));
@@ -138,11 +149,12 @@ fn out_of_sample(fit: &Fit) -> (Option<f64>, Option<f64>) {
     for month in 1..=12 {
         let (out, kept): (Vec<&FittedDay>, Vec<&FittedDay>) = days.iter().partition(|day| day.date.month() == month);
         if kept.is_empty() {
-            return (None, None);
+            return None;
         }
         let rows: Vec<Vec<f64>> = kept.iter().map(|day| row(day.temperature_f)).collect();
         let columns: Vec<Vec<f64>> = (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column]).collect()).collect();
-        let solution = crate::model::Orthogonal::new(&columns).solve(&kept.iter().map(|day| day.use_wh).collect::<Vec<_>>());
+        let use_wh: Vec<f64> = kept.iter().map(|day| day.use_wh).collect();
+        let (_, solution) = crate::model::Orthogonal::solving(columns, &use_wh);
         for day in out {
             let residual = day.use_wh - dot(&row(day.temperature_f), &solution);
             squares += residual * residual;
@@ -152,6 +164,7 @@ fn out_of_sample(fit: &Fit) -> (Option<f64>, Option<f64>) {
     }
     let n = days.len() as f64;
     let mean = used / n;
-    let known = mean.abs() > 0.0;
-    (known.then(|| (squares / n).sqrt() / mean), known.then(|| sum / used))
+    let spread: f64 = days.iter().map(|day| (day.use_wh - mean) * (day.use_wh - mean)).sum();
+    let skill = if spread > 0.0 { 1.0 - squares / spread } else { 0.0 };
+    (mean.abs() > 0.0).then(|| OutOfSample { cv: (squares / n).sqrt() / mean, nmbe: sum / used, skill })
 }

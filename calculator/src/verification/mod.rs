@@ -4,13 +4,15 @@
 //! Every check is a function of facts that are frozen and hashed elsewhere; this crate reads no clock and knows no keys.
 
 mod categories;
+mod dossier;
 mod facts;
 mod inventory;
 mod trust;
 mod workflow;
 
 pub use categories::{Category, Check, Judged, Measurement, Verdict, Waiver, WaiverError, check, verdict};
-pub use facts::{Facts, MeterClock, baseline_facts};
+pub use dossier::{Dossier, DossierError, Examined, Observed, Past};
+pub use facts::{Facts, MeterClock, OutOfSample, baseline_facts, out_of_sample};
 pub use inventory::{AgreedFormula, Inventory, InventoryError, StaticFactor, Ticket};
 pub use trust::{Part, Record, Trust, VERSION, trust};
 pub use workflow::{Stage, Step, Transition, TransitionError, Workflow};

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
-use negawatt_calculator::assessment::{Answer, MeterSettings, Method, Mode, Question, Row, Series, Site, Status, Verdict, Weather};
+use negawatt_calculator::assessment::{
+    Answer, Assessment, MeterSettings, Method, Mode, Question, Row, Series, Site, Status, Verdict, Weather,
+};
 use negawatt_calculator::baseline::{Commodity, EnergyUnit, TemperatureUnit};
+use negawatt_calculator::model::Candidate;
 
 use crate::fixtures::{assert_close, expected, instant, number, table, value};
 
@@ -112,6 +115,39 @@ fn an_answer_survives_its_text() {
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
 }
 
+/// How many candidates of an answer are the selected one.
+fn selected(found: &Assessment) -> usize {
+    let point = |name: &str| found.model.as_ref().and_then(|model| model.number(name));
+    let winner = (point("heating_balance_point"), point("cooling_balance_point"));
+    let of_grid = |candidate: &&Candidate| (candidate.points.heating_f.map(f64::from), candidate.points.cooling_f.map(f64::from)) == winner;
+    found.candidates.iter().filter(of_grid).count() + found.tried.iter().filter(|row| row.selected).count()
+}
+
+/// Whatever won, and by whatever rules: one candidate is the selected one, and each other says why it is not.
+#[test]
+fn exactly_one_candidate_is_selected() {
+    let weather = weather();
+    for (method, meter) in [
+        (Method::CaltrackDaily, "il-electricity-cdd-hdd-daily"),
+        (Method::ChangePoint, "syn01"),
+        (Method::Best, "il-electricity-cdd-hdd-daily"),
+        (Method::Best, "il-gas-hdd-only-daily"),
+        (Method::Best, "syn01"),
+        (Method::Best, "syn03"),
+        (Method::Best, "syn05"),
+        (Method::Best, "il-electricity-cdd-hdd-billing_monthly"),
+    ] {
+        let commodity = if meter.contains("gas") { Commodity::Gas } else { Commodity::Electricity };
+        for mode in Mode::ALL {
+            let asked = Question { method, ..question(commodity, mode) };
+            let found = Answer::to(&asked, &rows(&format!("{meter}.csv.gz")), &weather).unwrap().assessment;
+            if found.model.is_some() {
+                assert_eq!(selected(&found), 1, "{method} {meter} {mode:?}");
+            }
+        }
+    }
+}
+
 /// Bills and hours through the same door, against the published savings.
 #[test]
 fn the_other_methods_answer_through_the_same_door() {
@@ -140,13 +176,14 @@ fn the_other_methods_answer_through_the_same_door() {
     let meter = "il-electricity-cdd-hdd-hourly";
     let found = ask(Method::CaltrackHourly, meter, Commodity::Electricity);
     assert_eq!((found.status, found.sufficiency.status), (Status::Qualified, Verdict::Pass));
+    assert_eq!((found.tried.len(), selected(&found)), (13, 1), "twelve months, and the model that they are");
     let avoided = found.avoided.unwrap();
     assert_close(avoided.savings, number(&expected[meter], "/metered_savings_sum"), 1e-8, meter);
     assert!((100.0..400.0).contains(&avoided.interval_90_half_width.unwrap()), "{avoided:?}");
     for method in [Method::Towt, Method::ChangePoint, Method::Best] {
         let found = ask(method, meter, Commodity::Electricity);
         assert_eq!(found.status, Status::Qualified, "{method}");
-        assert!((1..=2).contains(&found.tried.iter().filter(|row| row.selected).count()), "{method}");
+        assert_eq!(selected(&found), 1, "{method}");
         let avoided = found.avoided.unwrap();
         assert!((700.0..1_300.0).contains(&avoided.savings), "{method}: {avoided:?}");
         let [low, high] = avoided.interval_90.unwrap();

@@ -62,8 +62,12 @@ async fn next(mut watching: Watching) -> Option<(Vec<Told>, Watching)> {
     if !news {
         return None;
     }
-    watching.not_before = Instant::now() + PAUSE;
-    Some((watching.watcher.take(), watching))
+    let told = watching.watcher.take();
+    if !told.is_empty() {
+        // Who has been told nothing need not wait for the first that there is.
+        watching.not_before = Instant::now() + PAUSE;
+    }
+    Some((told, watching))
 }
 
 fn event(told: Told) -> Event {

@@ -2,22 +2,30 @@
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use store::Store;
 
-use crate::live::Live;
+use crate::live::{Live, Times};
+use crate::quota::{Quotas, Used};
+use crate::vee::{Cause, Gauges};
 
 /// A gateway that has sent nothing newer for this long is silent: ten polls of a minute.
 const SILENT: SignedDuration = SignedDuration::from_mins(10);
 
-pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status], now: Timestamp) -> String {
+pub(super) fn render(live: &Live, receive_maximum: u16, store: &Store, quotas: &Quotas, sinks: &[sinks::Status], now: Timestamp) -> String {
     let counters = store.counters();
     let mut page = Page::default();
     page.counter("negawatt_points_received_total", "Points offered since the store was made.", counters.received());
     page.counter("negawatt_points_accepted_total", "Points stored.", counters.accepted);
     page.counter("negawatt_points_duplicate_total", "Points that were stored before.", counters.duplicate);
     page.counter("negawatt_points_conflict_total", "Points stored that contradict a stored one; both are kept.", counters.conflict);
+    page.counter(
+        "negawatt_points_late_total",
+        "Points accepted more than an hour after their time, since this process started.",
+        live.get(&live.late),
+    );
     page.counter("negawatt_points_dead_letter_total", "Points of messages that could not be understood.", counters.dead_letter);
     page.counter("negawatt_batches_total", "Batches, those that came again included.", counters.batches);
     page.counter("negawatt_batches_repeated_total", "Batches that came again.", counters.repeated_batches);
@@ -36,6 +44,13 @@ pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status], now: T
         i128::from(received) - i128::from(accounted),
     );
     page.gauge("negawatt_inflight_messages", "Messages that arrived and are not yet durable.", live.get(&live.inflight));
+    let fill = live.get(&live.inflight) as f64 / f64::from(receive_maximum);
+    page.gauge("negawatt_channel_fill_ratio", "Messages in flight, of those that the broker may send ahead.", fill);
+    page.gauge(
+        "negawatt_wal_oldest_unacked_seconds",
+        "How long the oldest message waits that is not yet durable; 0 when none does.",
+        Seconds::of(live.waited()),
+    );
     page.gauge("negawatt_broker_connected", "1 when subscribed.", u8::from(live.connected.load(Ordering::SeqCst)));
     page.counter("negawatt_broker_reconnects_total", "Connections lost or refused.", live.get(&live.reconnects));
     page.counter("negawatt_messages_total", "Messages from the broker.", live.get(&live.messages));
@@ -57,6 +72,8 @@ pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status], now: T
     );
     page.gauge("negawatt_sse_clients", "Who watches readings as they come.", live.hub.clients());
     page.counter("negawatt_sse_lag_events_total", "Gaps that those who watch were told of.", live.hub.gaps());
+    vee(&mut page, live);
+    page.quotas(quotas);
     page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
     let silent_since = (now - SILENT).as_millisecond();
     let silent = live.latest().values().filter(|frame| frame.tick_ms < silent_since).count();
@@ -69,18 +86,46 @@ pub(super) fn render(live: &Live, store: &Store, sinks: &[sinks::Status], now: T
     if let Ok(free) = store::free_ratio(store.dir()) {
         page.gauge("negawatt_disk_free_ratio", "Part of the store's disk that is free.", free);
     }
+    let copied_ms = store::last_backup(store.dir()).map_or(0, |last| last.at_ms);
+    page.gauge(
+        "negawatt_backup_last_success_timestamp_seconds",
+        "When the last copy of the store that was finished was begun; 0 when none was.",
+        Milliseconds(copied_ms),
+    );
     page.head("negawatt_build_info", "gauge", "1, with the version of the program.");
     page.sample(&format!("negawatt_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
     page.sinks(sinks);
-    let commits = live.commits();
-    page.head("negawatt_ingest_commit_seconds", "histogram", "Time from a group of messages to its durability.");
-    for (micros, count) in commits.cumulated() {
-        page.sample(&format!("negawatt_ingest_commit_seconds_bucket{{le=\"{}\"}}", Seconds(micros)), count);
-    }
-    page.sample("negawatt_ingest_commit_seconds_bucket{le=\"+Inf\"}", commits.count());
-    page.sample("negawatt_ingest_commit_seconds_sum", Seconds(commits.sum_micros()));
-    page.sample("negawatt_ingest_commit_seconds_count", commits.count());
+    page.times("negawatt_ingest_commit_seconds", "Time from a group of messages to its durability.", &live.commits());
+    page.times(
+        "negawatt_publish_to_queryable_seconds",
+        "Time from the arrival of a message to where it is durable and found by who asks, its wait for the commit included.",
+        &live.queryable(),
+    );
     page.text
+}
+
+/// Completeness, as of the last look.
+fn vee(page: &mut Page, live: &Live) {
+    let Gauges { gaps, stale, skew_ms, lag_ms, told, estimated, looks, failed } = live.watched.gauges();
+    page.head("negawatt_gaps_open", "gauge", "Gaps that keep watermarks from moving, by their cause.");
+    for cause in Cause::ALL {
+        page.sample(&format!("negawatt_gaps_open{{cause=\"{}\"}}", cause.name()), gaps.get(cause.name()).unwrap_or(&0));
+    }
+    page.gauge("negawatt_devices_stale", "Devices that nothing usable is heard of.", stale);
+    page.gauge("negawatt_clock_skew_seconds", "How far the worst clock of a gateway is ahead; negative when late.", Milliseconds(skew_ms));
+    page.gauge("negawatt_watermark_lag_seconds", "How far the watermark of the last facility is behind.", Milliseconds(lag_ms));
+    page.head("negawatt_vee_events_total", "counter", "Events told since the store was made.");
+    for (topic, count) in told {
+        page.sample(&format!("negawatt_vee_events_total{{topic=\"{topic}\"}}"), count);
+    }
+    page.counter("negawatt_vee_estimated_points_total", "Points estimated by this process.", estimated);
+    page.counter("negawatt_vee_looks_total", "Looks at completeness since this process started.", looks);
+    page.counter("negawatt_vee_looks_failed_total", "Of these: looks that failed.", failed);
+    page.counter(
+        "negawatt_vee_losses_dropped_total",
+        "Lost frames that were not written down, because too many waited.",
+        live.pulses.dropped(),
+    );
 }
 
 /// Name, kind, help, and the value.
@@ -100,6 +145,16 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
+    fn times(&mut self, name: &str, help: &str, times: &Times) {
+        self.head(name, "histogram", help);
+        for (micros, count) in times.cumulated() {
+            self.sample(&format!("{name}_bucket{{le=\"{}\"}}", Seconds(micros)), count);
+        }
+        self.sample(&format!("{name}_bucket{{le=\"+Inf\"}}"), times.count());
+        self.sample(&format!("{name}_sum"), Seconds(times.sum_micros()));
+        self.sample(&format!("{name}_count"), times.count());
+    }
+
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "counter", help);
         self.sample(name, value);
@@ -108,6 +163,38 @@ impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "gauge", help);
         self.sample(name, value);
+    }
+
+    /// Of tenants that have one.
+    fn quotas(&mut self, quotas: &Quotas) {
+        type Column = (&'static str, &'static str, &'static str, fn(&Used) -> Option<u64>);
+        let columns: [Column; 6] = [
+            ("negawatt_tenant_points_total", "counter", "Points of tenants that have a quota.", |used| Some(used.points)),
+            (
+                "negawatt_tenant_put_off_total",
+                "counter",
+                "Frames and requests beyond the points per second of their tenant; those that come again count again.",
+                |used| Some(used.put_off),
+            ),
+            (
+                "negawatt_tenant_refused_points_total",
+                "counter",
+                "Points of series beyond the quota of their tenant: dead letters.",
+                |used| Some(used.refused),
+            ),
+            ("negawatt_tenant_series", "gauge", "Series in use.", |used| used.series_max.map(|_| used.series as u64)),
+            ("negawatt_tenant_series_max", "gauge", "Series that may be in use.", |used| used.series_max.map(|max| max as u64)),
+            ("negawatt_tenant_points_per_second_max", "gauge", "Points that may come.", |used| used.points_per_second.map(u64::from)),
+        ];
+        let used = quotas.used();
+        for (name, kind, help, value) in columns {
+            self.head(name, kind, help);
+            for (tenant, used) in &used {
+                if let Some(value) = value(used) {
+                    self.sample(&format!("{name}{{tenant=\"{tenant}\"}}"), value);
+                }
+            }
+        }
     }
 
     fn sinks(&mut self, sinks: &[sinks::Status]) {
@@ -126,9 +213,7 @@ impl Page {
             ),
         ];
         for (name, kind, help, value) in columns {
-            if !sinks.is_empty() {
-                self.head(name, kind, help);
-            }
+            self.head(name, kind, help);
             for sink in sinks {
                 self.sample(&format!("{name}{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), value(sink));
             }
@@ -144,8 +229,25 @@ impl Page {
 #[derive(Debug)]
 struct Seconds(u64);
 
+impl Seconds {
+    fn of(span: Duration) -> Self {
+        Self(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
 impl Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// Milliseconds, written as seconds.
+#[derive(Debug)]
+struct Milliseconds(i64);
+
+impl Display for Milliseconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{}.{:03}", self.0.unsigned_abs() / 1_000, self.0.unsigned_abs() % 1_000)
     }
 }

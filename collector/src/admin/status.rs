@@ -67,7 +67,9 @@ impl Status {
     pub(super) fn of(live: &Live, store: &Store) -> Self {
         let counters = store.counters();
         let frames = live.latest();
-        let mut gateways: Vec<Gateway> = store.spools().into_iter().map(|spool| gateway(spool, &frames)).collect();
+        // An import is no gateway that anybody waits for, and its numbers do not count from 1.
+        let spools = store.spools().into_iter().filter(|spool| spool.origin.gateway.as_str() != crate::import::GATEWAY);
+        let mut gateways: Vec<Gateway> = spools.map(|spool| gateway(spool, &frames)).collect();
         gateways.sort_by(|a, b| (&a.tenant, &a.facility, &a.gateway, &a.spool_id).cmp(&(&b.tenant, &b.facility, &b.gateway, &b.spool_id)));
         Self {
             schema: "negawatt.collector.status/1",

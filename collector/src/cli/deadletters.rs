@@ -1,13 +1,10 @@
 //! `negawatt deadletters`: what could not be read, and reading it again.
 
-use std::path::PathBuf;
-
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use daemon::{Clock, ExitCode, SystemClock};
-use serde::Serialize;
 use store::{DeadLetter, OpenError, Options, Reader, Store};
 
-use super::{fail, say};
+use super::{Common, Output, fail, json, say};
 use crate::config::Config;
 use crate::letters::{self, Listed, Replayed, Shown};
 use crate::serve;
@@ -17,18 +14,8 @@ use crate::serve;
 pub struct DeadLetters {
     #[command(subcommand)]
     verb: Verb,
-    /// The configuration file of the collector.
-    #[arg(long, global = true, value_name = "FILE", default_value = "collector.toml")]
-    config: PathBuf,
-    /// How it is printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
-    output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Human,
-    Json,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -56,28 +43,28 @@ enum Verb {
 
 /// Does what the command line asks.
 pub fn run(args: &DeadLetters) -> ExitCode {
-    let config = match Config::load(&args.config) {
+    let config = match args.common.configured() {
         Ok(config) => config,
-        Err(faults) => return fail(&faults.to_string(), ExitCode::Configuration),
+        Err(code) => return code,
     };
     let letters = match Reader::open(&config.store) {
         Ok(reader) => reader.dead_letters(),
         Err(err) => return fail(&format!("error: {}", daemon::chain(&err)), serve::exit_code_of(&err)),
     };
     match &args.verb {
-        Verb::List { reason } => list(&of_reason(letters, reason.as_deref()), args.output),
+        Verb::List { reason } => list(&of_reason(letters, reason.as_deref()), args.common.output),
         Verb::Show { id } => match one(letters, id) {
-            Some(letter) => show(&letter, args.output),
+            Some(letter) => show(&letter, args.common.output),
             None => absent(id),
         },
         Verb::Replay { id: Some(id), .. } => match one(letters, id) {
-            Some(letter) => replay(&config, &[letter], args.output),
+            Some(letter) => replay(&config, &[letter], args.common.output),
             None => absent(id),
         },
         Verb::Replay { reason, .. } => {
             let mut letters = of_reason(letters, reason.as_deref());
             letters.reverse();
-            replay(&config, &letters, args.output)
+            replay(&config, &letters, args.common.output)
         }
     }
 }
@@ -92,13 +79,6 @@ fn one(letters: Vec<DeadLetter>, id: &str) -> Option<DeadLetter> {
 
 fn absent(id: &str) -> ExitCode {
     fail(&format!("error: there is no dead letter `{id}`\nhelp: `negawatt deadletters list` shows those there are"), ExitCode::Usage)
-}
-
-fn json(value: &impl Serialize) -> ExitCode {
-    match serde_json::to_string(value) {
-        Ok(text) => say(&text),
-        Err(err) => fail(&format!("error: {err}"), ExitCode::Bug),
-    }
 }
 
 fn list(letters: &[DeadLetter], output: Output) -> ExitCode {

@@ -1,17 +1,18 @@
 //! `negawatt sink`: how far the copies are, and whether they are right.
 
+mod onboard;
+
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use daemon::{Clock, ExitCode, SystemClock};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 use sinks::{DAY_MS, Reconciled, SinkConfig, Status, Target};
 use store::Reader;
 use tokio::runtime::Runtime;
 
-use super::{fail, say};
+use super::{Common, Output, fail, json, say};
 use crate::config::Config;
 use crate::serve;
 
@@ -20,24 +21,30 @@ use crate::serve;
 pub struct Sink {
     #[command(subcommand)]
     verb: Verb,
-    /// The configuration file of the collector.
-    #[arg(long, global = true, value_name = "FILE", default_value = "collector.toml")]
-    config: PathBuf,
-    /// How it is printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
-    output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Human,
-    Json,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 enum Verb {
     /// How far each is, as its cursor says; beside a collector that runs, too. The collector's own `/v1/sinks` also says why.
     Status,
+    /// Finds out whether the server of a sink of InfluxDB 2 is well, makes what is missing there, and says what it did.
+    Onboard {
+        name: String,
+        /// Only tell.
+        #[arg(long)]
+        check: bool,
+        /// Who a server is set up by that was just installed: its first user.
+        #[arg(long, value_name = "NAME", requires_all = ["password_file", "token_file"])]
+        user: Option<String>,
+        /// The password of that user, eight characters or more.
+        #[arg(long, value_name = "FILE", requires = "user")]
+        password_file: Option<PathBuf>,
+        /// A new file for the token of that user, for `token = { file = ... }`.
+        #[arg(long, value_name = "FILE", requires = "user")]
+        token_file: Option<PathBuf>,
+    },
     /// Sends everything after an entry of the log again. A collector that runs does so at once, another at its next start.
     Rewind {
         name: String,
@@ -62,18 +69,25 @@ enum Verb {
 
 /// Does what the command line asks.
 pub fn run(args: &Sink) -> ExitCode {
-    let config = match Config::load(&args.config) {
+    let config = match args.common.configured() {
         Ok(config) => config,
-        Err(faults) => return fail(&faults.to_string(), ExitCode::Configuration),
+        Err(code) => return code,
     };
     match &args.verb {
-        Verb::Status => status(&config, args.output),
+        Verb::Status => status(&config, args.common.output),
+        Verb::Onboard { name, check, user, password_file, token_file } => match one(&config, name) {
+            Ok(sink) => {
+                let first = user.as_deref().zip(password_file.as_deref().zip(token_file.as_deref()));
+                onboard::run(sink, *check, first, args.common.output)
+            }
+            Err(code) => code,
+        },
         Verb::Rewind { name, lsn } => match one(&config, name) {
             Ok(sink) => rewind(&config, sink, *lsn),
             Err(code) => code,
         },
         Verb::Reconcile { name, from, to, check } => match one(&config, name) {
-            Ok(sink) => reconcile(&config, sink, (*from, *to), !check, args.output),
+            Ok(sink) => reconcile(&config, sink, (*from, *to), !check, args.common.output),
             Err(code) => code,
         },
     }
@@ -85,13 +99,6 @@ fn one<'a>(config: &'a Config, name: &str) -> Result<&'a SinkConfig, ExitCode> {
         let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         fail(&format!("error: there is no sink `{name}`\nhelp: the configuration has {known}"), ExitCode::Usage)
     })
-}
-
-fn json(value: &impl Serialize) -> ExitCode {
-    match serde_json::to_string(value) {
-        Ok(text) => say(&text),
-        Err(err) => fail(&format!("error: {err}"), ExitCode::Bug),
-    }
 }
 
 fn status(config: &Config, output: Output) -> ExitCode {

@@ -4,8 +4,12 @@
 //! that is named). An empty value in the last line closes the period and is no reading; elsewhere it is a reading
 //! without a value. The same file twice changes nothing: every part of it is known by the hash of its readings.
 
+pub(crate) mod bulk;
 mod parquet;
+mod parts;
 mod rows;
+pub(crate) mod series;
+pub(crate) mod stage;
 mod table;
 mod text;
 
@@ -14,24 +18,23 @@ use std::collections::HashMap;
 use ids::Slug;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use store::{Batch, CommitError, Origin, Row, Store};
+use store::{CommitError, Store};
 use units::{Quality, Reason, Unit};
 
-pub use rows::{FileRow, FileRows, file_rows};
-pub(crate) use table::{Line, Table, When};
+pub(crate) use series::GATEWAY;
+use series::{Bulk, Reading, Series};
 
-/// Values are kept with six decimals.
-const EXPONENT: i8 = -6;
+pub use parts::{FilePart, file_parts};
+pub use rows::{FileRemark, FileRow, FileRows, file_rows};
+pub(crate) use table::{Line, Table, When};
+pub(crate) use text::read as table_of_text;
+
 const SCALE: f64 = 1e6;
 /// Larger values, positive or negative, are not believed.
 const VALUE_MAX: f64 = 1e12;
-const BATCH_ROWS: usize = 4_096;
 /// Reasons are told for this many lines; all are counted.
 const REJECTED_MAX: usize = 100;
 const AHEAD_MAX: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
-/// The gateway in whose name imported readings are stored.
-const GATEWAY: &str = "import";
 
 /// What a file is, and where its readings go.
 #[derive(Clone, Debug)]
@@ -128,21 +131,11 @@ impl Import {
             last_ms: None,
             closed: false,
         };
-        let rows = self.rows(table, unit, now, &mut imported);
-        let origin = Origin {
-            tenant: self.tenant.clone(),
-            facility: self.facility.clone(),
-            gateway: Slug::parse(GATEWAY).map_err(|err| ImportError::Point { point: err.found })?,
-        };
-        let spool_id = self.content_id(unit, &rows);
-        for (seq, rows) in (1..).zip(rows.chunks(BATCH_ROWS)) {
-            let batch = Batch { origin: origin.clone(), spool_id, seq, rows: rows.to_vec(), profiles: Vec::new(), letter: None };
-            for committed in store.commit(&[batch])? {
-                imported.accepted += committed.accepted;
-                imported.duplicate += committed.duplicate;
-                imported.conflict += committed.conflict;
-            }
-        }
+        let readings = self.readings(table, now, &mut imported);
+        let series = Series { device: self.device.clone(), point: self.point.clone(), unit, readings };
+        let bulk = Bulk { tenant: self.tenant.clone(), facility: self.facility.clone(), series: vec![series] };
+        let taken = bulk.commit(store, |_, _| true)?;
+        (imported.accepted, imported.duplicate, imported.conflict) = (taken.accepted, taken.duplicate, taken.conflict);
         Ok(imported)
     }
 
@@ -154,8 +147,8 @@ impl Import {
         }
     }
 
-    /// The good lines as rows, in order of time; the others are noted.
-    fn rows(&self, table: &Table, unit: Unit, now: Timestamp, imported: &mut Imported) -> Vec<Row> {
+    /// The good lines, in order of time; the others are noted.
+    fn readings(&self, table: &Table, now: Timestamp, imported: &mut Imported) -> Vec<Reading> {
         let mut seen: HashMap<i64, u64> = HashMap::with_capacity(table.lines.len());
         let mut rows = Vec::with_capacity(table.lines.len());
         let last = table.lines.len().saturating_sub(1);
@@ -171,8 +164,7 @@ impl Import {
                 }
                 Ok((ts_ms, quality, raw)) => {
                     let quality = if raw.is_some() { quality } else { Quality::bad(Reason::NoValue) };
-                    let Self { device, point, .. } = self.clone();
-                    rows.push(Row { device, point, unit, exponent: EXPONENT, ts_ms, raw, quality, words: None });
+                    rows.push(Reading { ts_ms, raw, quality });
                 }
                 Err(reason) => {
                     imported.rejected_rows += 1;
@@ -202,26 +194,6 @@ impl Import {
             return Err("has a time in the future".to_owned());
         }
         Ok((at.as_millisecond(), quality))
-    }
-
-    /// What the batches of this file are known by: everything that is stored of it. The bytes of the file would not do,
-    /// because another zone, another column or a later clock makes other readings of them.
-    fn content_id(&self, unit: Unit, rows: &[Row]) -> [u8; 16] {
-        let mut hash = Sha256::new();
-        for text in [self.tenant.as_str(), self.facility.as_str(), self.device.as_str(), &self.point, unit.symbol()] {
-            hash.update(text.as_bytes());
-            hash.update([0]);
-        }
-        for row in rows {
-            hash.update(row.ts_ms.to_be_bytes());
-            hash.update(row.quality.bits().to_be_bytes());
-            match row.raw {
-                Some(raw) => hash.update(raw.to_be_bytes()),
-                None => hash.update([0]),
-            }
-        }
-        let digest: [u8; 32] = hash.finalize().into();
-        digest.first_chunk().copied().unwrap_or_default()
     }
 }
 

@@ -4,17 +4,18 @@ use bytes::Bytes;
 use jiff::{Timestamp, civil, tz::TimeZone};
 use parquet::basic::{LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
-use parquet::data_type::{DataType, DoubleType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::serialized_reader::SerializedFileReader;
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use super::ImportError;
-use super::table::{Columns, Line, Table, When};
+use super::rows::{FileRemark, REMARKS};
+use super::table::{self, Columns, Line, When};
 
-pub(super) fn read(body: Bytes, wanted: Option<&str>) -> Result<Table, ImportError> {
-    let Columnar { times, values, clock, columns } = columns(body, wanted)?;
+pub(super) fn read(body: Bytes, wanted: Option<&str>) -> Result<table::Table, ImportError> {
+    let Columnar { times, values, clock, columns } = Table::open(body)?.columns(wanted)?;
     let mut lines = Vec::with_capacity(times.len());
     for (when, value) in times.into_iter().zip(values) {
         let when = when.ok_or_else(|| "has no time".to_owned()).and_then(|units| clock.when(units));
@@ -22,7 +23,7 @@ pub(super) fn read(body: Bytes, wanted: Option<&str>) -> Result<Table, ImportErr
         let value = Ok(value.filter(|value| !value.is_nan()));
         lines.push(Line { number: lines.len() as u64 + 1, when, value });
     }
-    Ok(Table { lines, unit: columns.unit(), column: columns.name })
+    Ok(table::Table { lines, unit: columns.unit(), column: columns.name })
 }
 
 /// The two columns of a file, as they lie in it.
@@ -33,20 +34,106 @@ pub(super) struct Columnar {
     pub(super) columns: Columns,
 }
 
-pub(super) fn columns(body: Bytes, wanted: Option<&str>) -> Result<Columnar, ImportError> {
-    let reader = SerializedFileReader::new(body).map_err(ImportError::Parquet)?;
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let names: Vec<String> = schema.columns().iter().map(|column| column.name().to_owned()).collect();
-    let columns = Columns::find(&names, wanted)?;
-    let (time, value) = (schema.column(columns.time), schema.column(columns.value));
-    let clock = Clock::of(&time).ok_or_else(|| ImportError::Type { column: time.name().to_owned(), role: "time" })?;
-    let (mut times, mut values) = (Vec::new(), Vec::new());
-    for index in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(index).map_err(ImportError::Parquet)?;
-        times.append(&mut integers(group.as_ref(), columns.time, &time)?);
-        values.append(&mut numbers(group.as_ref(), columns.value, &value)?);
+/// Room for this many rows is made on the word of the file; for more when they are read.
+const ROWS_FORESEEN: usize = 65_536;
+
+/// A file, and the names of its columns.
+pub(super) struct Table {
+    reader: SerializedFileReader<Bytes>,
+    pub(super) names: Vec<String>,
+}
+
+impl Table {
+    pub(super) fn open(body: Bytes) -> Result<Self, ImportError> {
+        let reader = SerializedFileReader::new(body).map_err(ImportError::Parquet)?;
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let names = schema.columns().iter().map(|column| column.name().to_owned()).collect();
+        Ok(Self { reader, names })
     }
-    Ok(Columnar { times, values, clock, columns })
+
+    /// The column of times and the one of values.
+    pub(super) fn columns(&self, wanted: Option<&str>) -> Result<Columnar, ImportError> {
+        let columns = Columns::find(&self.names, wanted)?;
+        let clock = self.clock(columns.time)?;
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        for group in 0..self.groups() {
+            add(&mut times, self.integers(group, columns.time)?);
+            add(&mut values, self.numbers(group, columns.value)?);
+        }
+        Ok(Columnar { times, values, clock, columns })
+    }
+
+    /// What the rows say beside their values; nothing where no column does.
+    pub(super) fn remarks(&self) -> Result<Vec<FileRemark>, ImportError> {
+        let columns = REMARKS.map(|name| self.names.iter().position(|found| found == name));
+        if columns.iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let mut remarks = Vec::new();
+        for group in 0..self.groups() {
+            let [quality, estimated, serial] = columns.map(|column| column.map(|column| self.words(group, column)).transpose());
+            let mut words = [quality?, estimated?, serial?].map(|words| words.map(Vec::into_iter));
+            let length = words.iter().flatten().map(ExactSizeIterator::len).max().unwrap_or(0);
+            let next = |words: &mut Option<std::vec::IntoIter<Option<String>>>| words.as_mut().and_then(Iterator::next).flatten();
+            remarks.extend((0..length).map(|_| FileRemark::of(words.each_mut().map(next))));
+        }
+        Ok(remarks)
+    }
+
+    /// What a column says of each row, in words.
+    pub(super) fn said(&self, column: &str) -> Result<Vec<Option<String>>, ImportError> {
+        let column = super::parts::place(&self.names, column)?;
+        let mut said = Vec::new();
+        for group in 0..self.groups() {
+            said.append(&mut self.words(group, column)?);
+        }
+        Ok(said)
+    }
+
+    pub(super) fn groups(&self) -> usize {
+        self.reader.num_row_groups()
+    }
+
+    /// How a column counts time.
+    pub(super) fn clock(&self, column: usize) -> Result<Clock, ImportError> {
+        let column = self.column(column);
+        Clock::of(&column).ok_or_else(|| ImportError::Type { column: column.name().to_owned(), role: "time" })
+    }
+
+    pub(super) fn integers(&self, group: usize, column: usize) -> Result<Vec<Option<i64>>, ImportError> {
+        let group = self.reader.get_row_group(group).map_err(ImportError::Parquet)?;
+        integers(group.as_ref(), column, &self.column(column))
+    }
+
+    pub(super) fn numbers(&self, group: usize, column: usize) -> Result<Vec<Option<f64>>, ImportError> {
+        let group = self.reader.get_row_group(group).map_err(ImportError::Parquet)?;
+        numbers(group.as_ref(), column, &self.column(column))
+    }
+
+    /// A column of text or of yes and no, in words.
+    fn words(&self, group: usize, index: usize) -> Result<Vec<Option<String>>, ImportError> {
+        let column = self.column(index);
+        let group = self.reader.get_row_group(group).map_err(ImportError::Parquet)?;
+        let rows = rows_of(group.as_ref());
+        let reader = group.get_column_reader(index).map_err(ImportError::Parquet)?;
+        match column.physical_type() {
+            Physical::BOOLEAN => {
+                Ok(all::<BoolType>(reader, &column, rows)?.into_iter().map(|value| value.map(|value| value.to_string())).collect())
+            }
+            Physical::BYTE_ARRAY => {
+                let word = |value: ByteArray| value.as_utf8().ok().map(str::to_owned);
+                Ok(all::<ByteArrayType>(reader, &column, rows)?.into_iter().map(|value| value.and_then(word)).collect())
+            }
+            Physical::INT64 => {
+                Ok(all::<Int64Type>(reader, &column, rows)?.into_iter().map(|value| value.map(|value| value.to_string())).collect())
+            }
+            _ => Err(ImportError::Type { column: column.name().to_owned(), role: "remark" }),
+        }
+    }
+
+    fn column(&self, index: usize) -> ColumnDescPtr {
+        self.reader.metadata().file_metadata().schema_descr().column(index)
+    }
 }
 
 /// How a column counts time.
@@ -75,6 +162,9 @@ impl Clock {
     /// The whole second of a time that says its zone; none where it does not.
     pub(super) const fn second(self, units: i64) -> Option<i64> {
         match self {
+            // Division by a number that is known beforehand is quick.
+            Self::Units { per_second: 1_000_000_000, is_utc: true } => Some(units.div_euclid(1_000_000_000)),
+            Self::Units { per_second: 1_000_000, is_utc: true } => Some(units.div_euclid(1_000_000)),
             Self::Units { per_second, is_utc: true } => Some(units.div_euclid(per_second)),
             Self::Units { is_utc: false, .. } | Self::Days => None,
         }
@@ -97,37 +187,50 @@ impl Clock {
 }
 
 fn integers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Vec<Option<i64>>, ImportError> {
+    let rows = rows_of(group);
     let reader = group.get_column_reader(index).map_err(ImportError::Parquet)?;
     match column.physical_type() {
-        Physical::INT64 => all::<Int64Type>(reader, column),
-        Physical::INT32 => Ok(all::<Int32Type>(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()),
+        Physical::INT64 => all::<Int64Type>(reader, column, rows),
+        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.into_iter().map(|value| value.map(i64::from)).collect()),
         _ => Err(ImportError::Type { column: column.name().to_owned(), role: "time" }),
     }
 }
 
 fn numbers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Vec<Option<f64>>, ImportError> {
+    let rows = rows_of(group);
     let reader = group.get_column_reader(index).map_err(ImportError::Parquet)?;
     match column.physical_type() {
-        Physical::DOUBLE => all::<DoubleType>(reader, column),
-        Physical::FLOAT => Ok(all::<FloatType>(reader, column)?.into_iter().map(|value| value.map(f64::from)).collect()),
-        Physical::INT32 => Ok(all::<Int32Type>(reader, column)?.into_iter().map(|value| value.map(f64::from)).collect()),
+        Physical::DOUBLE => all::<DoubleType>(reader, column, rows),
+        Physical::FLOAT => Ok(all::<FloatType>(reader, column, rows)?.into_iter().map(|value| value.map(f64::from)).collect()),
+        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.into_iter().map(|value| value.map(f64::from)).collect()),
         #[expect(clippy::cast_precision_loss, reason = "a meter's value, far below 2^53")]
         Physical::INT64 if column.logical_type_ref().is_none_or(|logical| matches!(logical, LogicalType::Integer(_))) => {
-            Ok(all::<Int64Type>(reader, column)?.into_iter().map(|value| value.map(|value| value as f64)).collect())
+            Ok(all::<Int64Type>(reader, column, rows)?.into_iter().map(|value| value.map(|value| value as f64)).collect())
         }
         _ => Err(ImportError::Type { column: column.name().to_owned(), role: "value" }),
     }
 }
 
-fn all<T: DataType>(reader: ColumnReader, column: &ColumnDescriptor) -> Result<Vec<Option<T::T>>, ImportError> {
+/// How many rows the file says that a group has, as far as room is made for them beforehand.
+fn rows_of(group: &dyn RowGroupReader) -> usize {
+    usize::try_from(group.metadata().num_rows()).unwrap_or(0).min(ROWS_FORESEEN)
+}
+
+/// One more group's rows; those of the only one are not copied.
+fn add<T>(rows: &mut Vec<T>, mut more: Vec<T>) {
+    if rows.is_empty() { *rows = more } else { rows.append(&mut more) }
+}
+
+fn all<T: DataType>(reader: ColumnReader, column: &ColumnDescriptor, rows: usize) -> Result<Vec<Option<T::T>>, ImportError> {
     if column.max_rep_level() > 0 || column.max_def_level() > 1 {
         return Err(ImportError::Type { column: column.name().to_owned(), role: "single column" });
     }
     let read = || -> Result<Vec<Option<T::T>>, ParquetError> {
         let mut reader = get_typed_column_reader::<T>(reader);
-        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         while reader.read_records(usize::MAX >> 1, Some(&mut levels), None, &mut values)?.0 > 0 {}
-        if column.max_def_level() == 0 {
+        // Where every row has a value there is nothing to look up.
+        if column.max_def_level() == 0 || values.len() == levels.len() {
             return Ok(values.into_iter().map(Some).collect());
         }
         let mut values = values.into_iter();

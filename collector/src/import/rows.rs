@@ -4,17 +4,38 @@
 //! leave out. So the first row that cannot be read ends the reading, with its number.
 
 use bytes::Bytes;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use units::Unit;
 
 use super::table::{Line, When};
 use super::{ImportError, parquet, text};
 
 /// The first four bytes of a Parquet file.
-const PARQUET: &[u8] = b"PAR1";
+pub(super) const PARQUET: &[u8] = b"PAR1";
 
 /// A row: seconds since 1970 UTC, and its value where it has one.
 pub type FileRow = (i64, Option<f64>);
+
+/// What a file says of a row beside its value, in its own words; `None` where it has no such column, or nothing in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRemark {
+    /// `quality`.
+    pub quality: Option<String>,
+    /// `estimated`.
+    pub estimated: Option<String>,
+    /// `serial`, the number of the meter.
+    pub serial: Option<String>,
+}
+
+/// The columns of remarks, in the order of [`FileRemark`].
+pub(super) const REMARKS: [&str; 3] = ["quality", "estimated", "serial"];
+
+impl FileRemark {
+    pub(super) fn of([quality, estimated, serial]: [Option<String>; 3]) -> Self {
+        Self { quality, estimated, serial }
+    }
+}
 
 /// A file, read whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +46,8 @@ pub struct FileRows {
     pub column: String,
     /// What its name says of the unit.
     pub unit: Option<Unit>,
+    /// One for each row, or none where the file has no column of remarks.
+    pub remarks: Vec<FileRemark>,
 }
 
 /// Reads a Parquet or CSV file whole; which it is, its first bytes say.
@@ -44,9 +67,11 @@ pub fn file_rows(body: Bytes, column: Option<&str>, zone: Option<&TimeZone>) -> 
             });
             rows.push(row.map_err(|reason| ImportError::Row { row: index as u64 + 1, reason })?);
         }
-        return Ok(FileRows { rows, column: table.column, unit: table.unit });
+        return Ok(FileRows { rows, column: table.column, unit: table.unit, remarks: text::remarks(&body)? });
     }
-    let parquet::Columnar { times, values, clock, columns } = parquet::columns(body, column)?;
+    let table = parquet::Table::open(body)?;
+    let remarks = table.remarks()?;
+    let parquet::Columnar { times, values, clock, columns } = table.columns(column)?;
     let mut rows: Vec<FileRow> = Vec::with_capacity(times.len());
     for (index, (units, value)) in times.into_iter().zip(values).enumerate() {
         let refused = |reason: String| ImportError::Row { row: index as u64 + 1, reason };
@@ -58,30 +83,13 @@ pub fn file_rows(body: Bytes, column: Option<&str>, zone: Option<&TimeZone>) -> 
         // A number that is not one is how some writers say that there is none.
         rows.push((at, value.filter(|value| !value.is_nan())));
     }
-    Ok(FileRows { rows, unit: columns.unit(), column: columns.name })
+    Ok(FileRows { rows, unit: columns.unit(), column: columns.name, remarks })
 }
 
 /// The second of a time as it was written, after that of the row before.
 fn placed(when: Result<When, String>, zone: Option<&TimeZone>, before: Option<i64>) -> Result<i64, String> {
-    let local = match when? {
-        When::At(at) => return Ok(at.as_second()),
-        When::Local(local) => local,
-    };
-    let zone = zone.ok_or("has a time without a zone, and no zone was named")?;
-    let at = zone.to_ambiguous_timestamp(local);
-    match at.offset() {
-        AmbiguousOffset::Unambiguous { .. } => at.compatible().map(|at| at.as_second()).map_err(|err| err.to_string()),
-        AmbiguousOffset::Gap { .. } => Err(format!("has the time {local}, which the clocks of its zone skip")),
-        AmbiguousOffset::Fold { .. } => {
-            let earlier = at.earlier().map_err(|err| err.to_string())?.as_second();
-            let later = at.later().map_err(|err| err.to_string())?.as_second();
-            match before {
-                Some(before) if before < earlier => Ok(earlier),
-                Some(before) if before < later => Ok(later),
-                _ => Err(format!("has the time {local}, which the clocks of its zone show twice; write the offset")),
-            }
-        }
-    }
+    let before = before.and_then(|second| Timestamp::from_second(second).ok());
+    when?.place(zone, before).map(Timestamp::as_second).map_err(|err| err.to_string())
 }
 
 #[cfg(test)]
@@ -97,6 +105,18 @@ mod tests {
     fn rows_keep_every_digit_and_say_what_they_are() {
         let found = read("t,temp_f\n1970-01-01T00:00:00Z,61.379047123456\n1970-01-01 02:00:00+01:00,\n", None).unwrap();
         assert_eq!((found.rows, found.unit), (vec![(0, Some(61.379_047_123_456)), (3_600, None)], Some(Unit::Fahrenheit)));
+    }
+
+    #[test]
+    fn remarks_stand_beside_the_rows_they_are_of() {
+        let found = read("start,value,estimated,serial\n1970-01-01T00:00:00Z,1,yes,A-17\n1970-01-02T00:00:00Z,2,,A-18\n", None).unwrap();
+        let remark = |estimated: Option<&str>, serial: &str| FileRemark {
+            quality: None,
+            estimated: estimated.map(str::to_owned),
+            serial: Some(serial.to_owned()),
+        };
+        assert_eq!(found.remarks, [remark(Some("yes"), "A-17"), remark(None, "A-18")]);
+        assert!(read("start,value\n1970-01-01T00:00:00Z,1\n", None).unwrap().remarks.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Lines of a file, whatever its format.
 
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, civil};
 use units::Unit;
 
@@ -11,6 +12,43 @@ pub(crate) enum When {
     At(Timestamp),
     /// Without a zone.
     Local(civil::DateTime),
+}
+
+/// Why a time as it was written is no moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misplaced {
+    #[error("has a time without a zone, and no zone was named")]
+    NoZone,
+    #[error("has the time {0}, which the clocks of its zone skip")]
+    Skipped(civil::DateTime),
+    #[error("has the time {0}, which the clocks of its zone show twice; write the offset")]
+    Twice(civil::DateTime),
+    #[error("has a time outside of the calendar: {0}")]
+    Outside(civil::DateTime),
+}
+
+impl When {
+    /// The moment. An hour that the clocks show twice is resolved by the moment `before` it in the file.
+    pub(crate) fn place(self, zone: Option<&TimeZone>, before: Option<Timestamp>) -> Result<Timestamp, Misplaced> {
+        let local = match self {
+            Self::At(at) => return Ok(at),
+            Self::Local(local) => local,
+        };
+        let at = zone.ok_or(Misplaced::NoZone)?.to_ambiguous_timestamp(local);
+        let outside = |_| Misplaced::Outside(local);
+        match at.offset() {
+            AmbiguousOffset::Unambiguous { .. } => at.compatible().map_err(outside),
+            AmbiguousOffset::Gap { .. } => Err(Misplaced::Skipped(local)),
+            AmbiguousOffset::Fold { .. } => {
+                let (earlier, later) = (at.earlier().map_err(outside)?, at.later().map_err(outside)?);
+                match before {
+                    Some(before) if before < earlier => Ok(earlier),
+                    Some(before) if before < later => Ok(later),
+                    _ => Err(Misplaced::Twice(local)),
+                }
+            }
+        }
+    }
 }
 
 /// A line, or what is wrong with its fields.
@@ -31,7 +69,7 @@ pub(crate) struct Table {
     pub(crate) unit: Option<Unit>,
 }
 
-const TIME_COLUMNS: [&str; 4] = ["start", "t", "date", "timestamp"];
+pub(crate) const TIME_COLUMNS: [&str; 4] = ["start", "t", "date", "timestamp"];
 const VALUE_COLUMNS: [&str; 3] = ["value", "temp_f", "temp_c"];
 
 /// Where the time and the value are.

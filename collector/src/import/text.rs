@@ -3,9 +3,10 @@
 use jiff::{Timestamp, civil};
 
 use super::ImportError;
+use super::rows::{FileRemark, REMARKS};
 use super::table::{Columns, Line, Table, When};
 
-pub(super) fn read(body: &[u8], wanted: Option<&str>) -> Result<Table, ImportError> {
+pub(crate) fn read(body: &[u8], wanted: Option<&str>) -> Result<Table, ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(body);
     let names: Vec<String> =
         reader.headers().map_err(ImportError::Csv)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
@@ -19,6 +20,23 @@ pub(super) fn read(body: &[u8], wanted: Option<&str>) -> Result<Table, ImportErr
         lines.push(Line { number, when, value });
     }
     Ok(Table { lines, unit: columns.unit(), column: columns.name })
+}
+
+/// What the lines say beside their values; nothing where no column does.
+pub(crate) fn remarks(body: &[u8]) -> Result<Vec<FileRemark>, ImportError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(body);
+    let header = reader.headers().map_err(ImportError::Csv)?.clone();
+    let columns = REMARKS.map(|name| header.iter().position(|found| found == name));
+    if columns.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let mut remarks = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(ImportError::Csv)?;
+        let word = |column: Option<usize>| column.and_then(|column| record.get(column)).filter(|text| !text.is_empty()).map(str::to_owned);
+        remarks.push(FileRemark::of(columns.map(word)));
+    }
+    Ok(remarks)
 }
 
 fn when(text: &str) -> Result<When, String> {

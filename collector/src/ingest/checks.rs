@@ -3,8 +3,10 @@
 //! A reading that fails is stored with the reason in its quality, never changed and never left out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ids::Slug;
+pub(crate) use store::counter::is_counter;
 use store::{Origin, Row};
 use units::{Measured, Quality, Reason, Severity, Unit};
 
@@ -18,7 +20,7 @@ struct Last {
     measured: Measured,
 }
 
-type Points = HashMap<String, Last>;
+type Points = HashMap<Arc<str>, Last>;
 type Devices = HashMap<Slug, Points>;
 
 /// The counters of all gateways.
@@ -36,7 +38,7 @@ impl Checks {
             let measured = Measured { raw, exponent: row.exponent, unit: row.unit };
             if !is_possible(measured) {
                 row.quality = bad(row.quality, Reason::OutOfRange);
-            } else if is_counter(row) && self.goes_back(origin, row, measured) {
+            } else if is_counter(&row.point, row.unit) && self.goes_back(origin, row, measured) {
                 row.quality = uncertain(row.quality, Reason::CounterReset);
             }
         }
@@ -45,7 +47,7 @@ impl Checks {
     /// Whether a counter shows less than at an earlier time. A reading that comes late says nothing of it.
     fn goes_back(&mut self, origin: &Origin, row: &Row, measured: Measured) -> bool {
         let known = self.facilities.get_mut(&origin.tenant).and_then(|facilities| facilities.get_mut(&origin.facility));
-        let known = known.and_then(|devices| devices.get_mut(&row.device)).and_then(|points| points.get_mut(&row.point));
+        let known = known.and_then(|devices| devices.get_mut(&row.device)).and_then(|points| points.get_mut(&*row.point));
         let now = Last { ts_ms: row.ts_ms, measured };
         match known {
             Some(last) if last.ts_ms >= now.ts_ms => false,
@@ -68,21 +70,6 @@ impl Checks {
         let devices = self.facilities.entry(origin.tenant.clone()).or_default().entry(origin.facility.clone()).or_default();
         devices.entry(row.device.clone()).or_default().insert(row.point.clone(), now);
     }
-}
-
-/// Whether the point counts for ever: an energy in or out, and not that of an interval or a balance, which may fall.
-fn is_counter(row: &Row) -> bool {
-    let energy = matches!(
-        row.unit,
-        Unit::WattHour
-            | Unit::KilowattHour
-            | Unit::VarHour
-            | Unit::KilovarHour
-            | Unit::VoltAmpereHour
-            | Unit::KilovoltAmpereHour
-            | Unit::MilliwattHour
-    );
-    energy && (row.point.starts_with("e_imp") || row.point.starts_with("e_exp"))
 }
 
 /// Exactly, where both are in the same unit; a unit that changes says nothing.
@@ -140,7 +127,7 @@ mod tests {
 
     fn row(point: &str, unit: Unit, exponent: i8, ts_ms: i64, raw: i64) -> Row {
         let device = Slug::parse("main").unwrap();
-        Row { device, point: point.to_owned(), unit, exponent, ts_ms, raw: Some(raw), quality: Quality::GOOD, words: None }
+        Row { device, point: point.into(), unit, exponent, ts_ms, raw: Some(raw), quality: Quality::GOOD, words: None }
     }
 
     fn marked(checks: &mut Checks, row: Row) -> String {

@@ -162,7 +162,7 @@ fn row(device: &Slug, point: &wire::PointReading, frame: &Frame) -> Result<Row, 
     }
     Ok(Row {
         device: device.clone(),
-        point: point.point.clone(),
+        point: point.point.as_str().into(),
         unit: point.unit().map_err(unknown)?,
         exponent: point.exponent().map_err(unknown)?,
         ts_ms: frame.tick_ms,

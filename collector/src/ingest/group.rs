@@ -17,6 +17,8 @@ use super::{Acks, Decoder, Gate, Message};
 use crate::config::Config;
 use crate::live::Live;
 use crate::mqtt::{Delivery, Speaker};
+use crate::quota::Quotas;
+use crate::vee::Cause;
 
 /// A group is not made larger than this.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -39,6 +41,7 @@ pub(crate) struct Ingest {
     pub(crate) store: Arc<Store>,
     pub(crate) speaker: Arc<Speaker>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) quotas: Arc<Quotas>,
 }
 
 impl Ingest {
@@ -47,7 +50,7 @@ impl Ingest {
     /// * Errors: the store has failed for good. Nothing that was not durable has been acknowledged.
     pub(crate) async fn run(self, mut deliveries: mpsc::Receiver<Delivery>, stop: CancellationToken) -> Result<(), IngestError> {
         let mut acks = Acks::new(self.config.ack_interval);
-        let mut gate = Gate::new(self.config.points_per_second);
+        let mut gate = Gate::new(self.config.points_per_second, self.quotas.clone());
         loop {
             let due = acks.next_due();
             let first = tokio::select! {
@@ -58,6 +61,7 @@ impl Ingest {
                 }
             };
             let Some(first) = first else { break };
+            self.live.waits(first.arrived);
             let group = self.gather(first, &mut deliveries).await;
             gate = self.take(group, &mut acks, gate, &stop).await?;
         }
@@ -103,6 +107,7 @@ impl Ingest {
         self.live.count(&self.live.received, messages.iter().map(Message::points).sum());
         let inflight = group.len() as u64;
         if let Some(spools) = self.commit(messages, stop).await? {
+            self.live.done_with(group.iter().map(|delivery| delivery.arrived));
             group.into_iter().for_each(Delivery::confirm);
             spools.into_iter().for_each(|spool| acks.note(spool));
             self.tell(acks.take_due(Instant::now()), acks);
@@ -167,10 +172,15 @@ impl Ingest {
         for (batch, _) in batches.iter().zip(&committed).filter(|(_, outcome)| outcome.accepted > 0) {
             self.live.hub.publish(&batch.origin, &batch.rows);
         }
+        let now_ms = self.clock.now().as_millisecond();
+        for (batch, outcome) in batches.iter().zip(&committed) {
+            self.live.count_late(batch, outcome, now_ms);
+        }
         for (path, frame, batch) in frames {
             let news = committed.get(batch).is_some_and(|outcome| outcome.accepted > 0);
             self.note_what_is_gone(&path, &frame, news);
             if frame.lost == 0 {
+                self.live.pulses.frame(&path, frame.tick_ms, now_ms);
                 self.live.frame(path, frame);
             }
         }
@@ -181,6 +191,7 @@ impl Ingest {
     fn note_what_is_gone(&self, path: &GatewayPath, frame: &Frame, news: bool) {
         if frame.lost != 0 {
             self.live.count(&self.live.frames_lost, 1);
+            self.live.pulses.lost(path, frame.tick_ms, Cause::of_loss(frame.lost));
             let why = if frame.lost == Lost::MadeRoom.code() { "made room in a full spool" } else { "was damaged on disk" };
             error!(gateway = %path, "a frame of `{path}` {why} before it was delivered: its readings are gone");
         }

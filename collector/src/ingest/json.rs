@@ -129,7 +129,7 @@ fn row(reading: Value, time: Option<&Value>, latest: Timestamp) -> Result<Row, R
         (Some(quality), None) if !quality.is_usable() => quality.with(Reason::NoValue),
         (_, None) => Quality::bad(Reason::NoValue),
     };
-    Ok(Row { device, point, unit, exponent, ts_ms: at.as_millisecond(), raw, quality, words: None })
+    Ok(Row { device, point: point.into(), unit, exponent, ts_ms: at.as_millisecond(), raw, quality, words: None })
 }
 
 /// RFC 3339 with a zone, or milliseconds since 1970.
@@ -191,7 +191,7 @@ mod tests {
         let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let late = "2027-01-01T00:00:00Z".parse().unwrap();
         let read = read(&path(), example.as_bytes(), late).unwrap();
-        let rows: Vec<_> = read.rows.iter().map(|row| (row.point.as_str(), row.raw, row.exponent, row.quality.to_string())).collect();
+        let rows: Vec<_> = read.rows.iter().map(|row| (&*row.point, row.raw, row.exponent, row.quality.to_string())).collect();
         assert_eq!(
             rows,
             [

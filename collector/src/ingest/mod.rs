@@ -11,7 +11,7 @@ mod refusal;
 
 pub(crate) use acks::Acks;
 pub(crate) use bucket::Bucket;
-pub(crate) use checks::Checks;
+pub(crate) use checks::{Checks, is_counter};
 pub(crate) use decode::{Decoder, Message, is_point_name};
 pub(crate) use gate::Gate;
 pub(crate) use group::Ingest;

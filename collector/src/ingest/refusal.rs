@@ -21,11 +21,13 @@ pub(crate) enum Refusal {
     Time,
     ClockWindow,
     Rate,
+    TenantRate,
+    TenantSeries,
 }
 
 impl Refusal {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Topic,
         Self::Size,
         Self::Envelope,
@@ -44,6 +46,8 @@ impl Refusal {
         Self::Time,
         Self::ClockWindow,
         Self::Rate,
+        Self::TenantRate,
+        Self::TenantSeries,
     ];
 
     pub(crate) const fn code(self) -> &'static str {
@@ -66,6 +70,8 @@ impl Refusal {
             Self::Time => "time",
             Self::ClockWindow => "clock_window",
             Self::Rate => "rate",
+            Self::TenantRate => "tenant_rate",
+            Self::TenantSeries => "tenant_series",
         }
     }
 }

@@ -28,7 +28,7 @@ type Facility = (Slug, Slug);
 #[derive(Debug)]
 struct Event {
     id: u64,
-    readings: Vec<((Slug, String), Reading)>,
+    readings: Vec<((Slug, Arc<str>), Reading)>,
 }
 
 /// The latest of a point.
@@ -199,9 +199,9 @@ impl Watcher {
         for ((device, point), reading) in events.iter().flat_map(|event| &event.readings) {
             let points = devices.entry(device.to_string()).or_default();
             // What comes late does not look like the latest.
-            let newer = points.get(point).is_none_or(|known| known.ts_ms <= reading.ts_ms);
+            let newer = points.get(&**point).is_none_or(|known| known.ts_ms <= reading.ts_ms);
             if newer {
-                points.insert(point.clone(), reading.clone());
+                points.insert(point.to_string(), reading.clone());
             }
         }
         told.push(Told::Readings { id: self.hub.id(self.at), devices });
@@ -220,7 +220,7 @@ impl Drop for Watcher {
     }
 }
 
-fn reading(row: &Row) -> ((Slug, String), Reading) {
+fn reading(row: &Row) -> ((Slug, Arc<str>), Reading) {
     let value = row.raw.map(|raw| Measured { raw, exponent: row.exponent, unit: row.unit }.decimal_text());
     let reading = Reading { ts_ms: row.ts_ms, value, unit: row.unit.symbol(), quality: row.quality.to_string() };
     ((row.device.clone(), row.point.clone()), reading)
@@ -243,7 +243,7 @@ mod tests {
         let origin = Origin { tenant: slug("acme"), facility: slug(facility), gateway: slug("gw") };
         let row = |(point, ts_ms, raw): &(&str, i64, i64)| Row {
             device: slug("main"),
-            point: (*point).to_owned(),
+            point: (*point).into(),
             unit: Unit::Watt,
             exponent: -1,
             ts_ms: *ts_ms,

@@ -27,7 +27,7 @@ use store::CommitError;
 use super::body::{self, BodyError};
 use super::mapping::Bucket;
 use super::{Precision, Request, Writes, Written, lock};
-use crate::config::WriteToken;
+use crate::config::{FacilityFilter, WriteToken};
 
 /// How long a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
@@ -118,6 +118,7 @@ async fn answer(writes: Arc<Writes>, params: Params, request: HttpRequest) -> Re
     let (at, token) = authorised(&writes.config.write.tokens, &parts.headers)?;
     let (tenant, gateway) = (token.tenant.clone(), token.gateway.clone());
     let facility = facility(token, &params)?;
+    elsewhere(&writes.config.facilities, &tenant, &facility)?;
     let precision = match params.precision.as_deref() {
         None => Precision::Nanoseconds,
         Some(text) => Precision::parse(text).ok_or_else(|| Refusal::invalid(format!("precision `{text}` is not ns, us, ms or s")))?,
@@ -133,11 +134,16 @@ async fn answer(writes: Arc<Writes>, params: Params, request: HttpRequest) -> Re
         let message = "more points than this token may write: they are not taken, send them again later";
         return Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, "too many requests", message, wait.as_secs() + 1));
     }
+    if let Some(wait) = writes.quotas.wait(&tenant, tokio::time::Instant::now()) {
+        let message = format!("more points than the quota of {tenant}: they are not taken, send them again later");
+        return Err(Refusal::later(StatusCode::TOO_MANY_REQUESTS, "too many requests", message, wait.as_secs() + 1));
+    }
     let busy = |_late| Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "others are being served first", RETRY_SECONDS);
     // The body is read when it is its turn, and not before: until then it waits in the client.
     let permit = tokio::time::timeout(TURN_PATIENCE, writes.permits.acquire()).await.map_err(busy)?;
     let body = read(body, writes.config.write.body_bytes_max).await?;
     let (now, writer) = (writes.clock.now(), writes.clone());
+    let of = tenant.clone();
     let work = move || -> Result<Result<Written, CommitError>, BodyError> {
         let body = if packed { body::unpacked(&body, writer.config.write.body_bytes_max)? } else { body };
         let bucket = Bucket { tenant, facility };
@@ -148,9 +154,11 @@ async fn answer(writes: Arc<Writes>, params: Params, request: HttpRequest) -> Re
     let bug = |_panicked| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the work has panicked");
     match done.map_err(bug)?? {
         Ok(written) => {
+            let brought = written.points.max(written.lines);
             if let Some(rate) = rate {
-                lock(rate).spend(written.points.max(written.lines));
+                lock(rate).spend(brought);
             }
+            writes.quotas.spend(&of, brought);
             partial(&written)
         }
         Err(err) => {
@@ -193,6 +201,15 @@ fn facility(token: &WriteToken, params: &Params) -> Result<Slug, Refusal> {
     let facility = Slug::parse(bucket).map_err(|_name| absent("bucket", bucket))?;
     let allowed = token.facilities.is_empty() || token.facilities.contains(&facility);
     if allowed { Ok(facility) } else { Err(absent("bucket", bucket)) }
+}
+
+/// Somebody else has the facility.
+fn elsewhere(ours: &[FacilityFilter], tenant: &Slug, facility: &Slug) -> Result<(), Refusal> {
+    if ours.is_empty() || ours.iter().any(|filter| filter.takes(tenant, facility)) {
+        return Ok(());
+    }
+    let message = format!("this collector does not read {tenant}/{facility}: write to the one that does");
+    Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message))
 }
 
 /// 204 when every line was taken; otherwise what became of them.

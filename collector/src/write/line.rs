@@ -101,11 +101,12 @@ impl<'a> Lines<'a> {
     /// Goes to the space behind the tags.
     fn head(&mut self) -> Result<(), Reason> {
         loop {
+            let rest = self.body.get(self.at..).unwrap_or_default();
+            self.at += memchr::memchr3(b' ', b'\\', b'\n', rest).unwrap_or(rest.len());
             match self.peek() {
-                None | Some(b'\n') => return Err(Reason::NoField),
                 Some(b' ') => return Ok(()),
                 Some(b'\\') => self.escape()?,
-                Some(_) => self.at += 1,
+                _ => return Err(Reason::NoField),
             }
         }
     }

@@ -9,6 +9,7 @@
 //! Every other tag is refused: a tag that is dropped makes one series of two.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ids::Slug;
 use units::{Quality, Unit};
@@ -36,7 +37,7 @@ pub(crate) struct Bucket {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) device: Slug,
-    pub(super) point: String,
+    pub(super) point: Arc<str>,
     pub(super) unit: Unit,
     pub(super) exponent: i8,
     pub(super) raw: Option<i64>,
@@ -57,7 +58,7 @@ struct Head {
 /// What a field is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
-    point: String,
+    point: Arc<str>,
     unit: Unit,
     exponent: i8,
 }
@@ -65,7 +66,18 @@ struct Target {
 /// Heads that have been seen in a bucket.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    known: HashMap<Box<[u8]>, Head>,
+    places: HashMap<Arc<[u8]>, usize>,
+    known: Vec<Known>,
+    /// Where the line before was.
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    text: Arc<[u8]>,
+    head: Head,
+    /// The place of what came after it the last time: a writer says the same in the same order, and so it is looked for there first.
+    next: usize,
 }
 
 impl Heads {
@@ -80,13 +92,8 @@ impl Heads {
         fields: &[Field<'_>],
         said: &mut Vec<Said>,
     ) -> Result<(), Reason> {
-        if !self.known.contains_key(head) {
-            if self.known.len() >= HEADS_MAX {
-                self.known.clear();
-            }
-            self.known.insert(head.into(), Head::read(names, bucket, head)?);
-        }
-        let Some(head) = self.known.get_mut(head) else { return Err(Reason::Syntax) };
+        let at = self.place(names, bucket, head)?;
+        let Some(Known { head, .. }) = self.known.get_mut(at) else { return Err(Reason::Syntax) };
         if fields.iter().enumerate().any(|(at, field)| fields.iter().take(at).any(|other| other.key == field.key)) {
             return Err(Reason::DuplicateKey);
         }
@@ -100,6 +107,34 @@ impl Heads {
             said.push(Said { device: head.device.clone(), point, unit, exponent, raw, quality });
         }
         Ok(())
+    }
+}
+
+impl Heads {
+    fn place(&mut self, names: &Names, bucket: &Bucket, text: &[u8]) -> Result<usize, Reason> {
+        let guess = self.known.get(self.last).map_or(0, |last| last.next);
+        if self.known.get(guess).is_some_and(|known| *known.text == *text) {
+            self.last = guess;
+            return Ok(guess);
+        }
+        let at = match self.places.get(text) {
+            Some(at) => *at,
+            None => {
+                let head = Head::read(names, bucket, text)?;
+                if self.known.len() >= HEADS_MAX {
+                    *self = Self::default();
+                }
+                let (text, at): (Arc<[u8]>, _) = (text.into(), self.known.len());
+                self.known.push(Known { text: text.clone(), head, next: 0 });
+                self.places.insert(text, at);
+                at
+            }
+        };
+        if let Some(last) = self.known.get_mut(self.last) {
+            last.next = at;
+        }
+        self.last = at;
+        Ok(at)
     }
 }
 
@@ -171,7 +206,7 @@ impl Head {
         if raw.is_none() && quality.is_usable() {
             return Err(Reason::NoField);
         }
-        Ok(Said { device: self.device.clone(), point, unit, exponent: exponent.ok_or(Reason::Range)?, raw, quality })
+        Ok(Said { device: self.device.clone(), point: point.into(), unit, exponent: exponent.ok_or(Reason::Range)?, raw, quality })
     }
 
     /// What a field is; nothing when it is no reading.
@@ -206,7 +241,7 @@ impl Head {
             return Err(Reason::Name);
         }
         let unit = rule.unit.or(self.unit).ok_or(Reason::Unit)?;
-        Ok(Some(Target { point, unit, exponent: rule.exponent.unwrap_or(EXPONENT) }))
+        Ok(Some(Target { point: point.into(), unit, exponent: rule.exponent.unwrap_or(EXPONENT) }))
     }
 }
 

@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::ingest::Bucket as TokenBucket;
 use crate::live::Live;
+use crate::quota::Quotas;
 use mapping::{Heads, Said};
 
 pub(crate) use answer::router;
 pub(crate) use mapping::Bucket;
-pub(crate) use number::scaled;
+pub(crate) use number::{Decimal, scaled};
 pub(crate) use reason::Reason;
 
 /// Readings of one commit.
@@ -53,6 +54,7 @@ pub(crate) struct Writes {
     live: Arc<Live>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    quotas: Arc<Quotas>,
     /// Bodies in memory.
     permits: Semaphore,
     writers: Mutex<HashMap<(Bucket, Slug), Arc<Writer>>>,
@@ -171,7 +173,14 @@ struct Refused {
 }
 
 impl Writes {
-    pub(crate) fn new(config: Arc<Config>, live: Arc<Live>, store: Arc<Store>, clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        live: Arc<Live>,
+        store: Arc<Store>,
+        quotas: Arc<Quotas>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
         let rate = |token: &crate::WriteToken| token.points_per_second.map(|rate| Mutex::new(TokenBucket::new(rate)));
         Self {
             permits: Semaphore::new(config.write.requests_max),
@@ -180,6 +189,7 @@ impl Writes {
             live,
             store,
             clock,
+            quotas,
             writers: Mutex::new(HashMap::new()),
             failed: Mutex::new(None),
             stop,
@@ -210,7 +220,8 @@ impl Writes {
         let mut lines = line::Lines::new(body);
         while let Some(line) = lines.next(&mut fields) {
             written.lines += 1;
-            match meaning(&line, &fields, &self.config, request, latest, heads, &mut said) {
+            let meant = meaning(&line, &fields, &self.config, request, latest, heads, &mut said);
+            match meant.and_then(|ts_ms| self.admitted(request, &said).map(|()| ts_ms)) {
                 Ok(ts_ms) => rows.extend(said.drain(..).map(|said| row(said, ts_ms))),
                 Err(reason) => {
                     said.clear();
@@ -232,6 +243,14 @@ impl Writes {
         }
         written.points += self.commit(request, writer, rows, refused)?;
         Ok(written)
+    }
+
+    /// Whether the tenant may have the series of a line.
+    fn admitted(&self, request: &Request<'_>, said: &[Said]) -> Result<(), Reason> {
+        let Bucket { tenant, facility } = request.bucket;
+        let names = said.iter().map(|one| (&one.device, &*one.point, one.unit, one.exponent));
+        let admitted = self.quotas.admits(tenant, facility, names, request.now.as_millisecond());
+        admitted.then_some(()).ok_or(Reason::TenantSeries)
     }
 
     /// Makes readings and refused lines durable, and counts them. Gives the number of readings.
@@ -275,6 +294,9 @@ impl Writes {
         let committed = committed?;
         if committed.iter().any(|outcome| outcome.accepted > 0) {
             self.live.hub.publish(&batch.origin, &batch.rows);
+        }
+        for outcome in &committed {
+            self.live.count_late(&batch, outcome, request.now.as_millisecond());
         }
         let stored: u64 = committed.iter().map(|Committed { accepted, duplicate, .. }| accepted + duplicate).sum();
         self.live.count(&self.live.accounted, stored + (offered - count));

@@ -4,45 +4,103 @@ use super::Reason;
 
 /// Digits that are read; a decimal has no more.
 const DIGITS_MAX: u32 = 38;
+/// Digits that always fit into 64 bits: almost every number has fewer, and wider arithmetic takes several times as long.
+const SMALL_DIGITS: u32 = 19;
 
 /// The number that `text` writes, in units of 10^`exponent`, rounded half away from zero.
 ///
 /// * Errors: it is no number, or is too large.
 pub(crate) fn scaled(text: &[u8], exponent: i8) -> Result<i64, Reason> {
-    let (negative, text) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
-    let (mut mantissa, mut digits, mut power, mut seen, mut point) = (0_u128, 0_u32, 0_i32, false, false);
-    let mut rest = text;
-    while let [byte, after @ ..] = rest {
-        match byte {
-            b'0'..=b'9' => {
-                seen = true;
-                if digits < DIGITS_MAX {
-                    mantissa = mantissa * 10 + u128::from(byte - b'0');
-                    digits += u32::from(mantissa > 0);
-                    power -= i32::from(point);
-                } else {
-                    // Only its place counts: what is this far to the right of the first digit changes nothing.
-                    power += i32::from(!point);
+    Decimal::read(text)?.scaled(exponent)
+}
+
+/// A number as it is written: ± `mantissa` × 10^`power`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    negative: bool,
+    mantissa: u128,
+    power: i32,
+}
+
+impl Decimal {
+    pub(crate) const ONE: Self = Self { negative: false, mantissa: 1, power: 0 };
+
+    /// `mantissa` × 10^`power`.
+    pub(crate) fn new(mantissa: i64, power: i32) -> Self {
+        Self { negative: mantissa < 0, mantissa: u128::from(mantissa.unsigned_abs()), power }
+    }
+
+    /// * Errors: it is no number, or its power of ten is none.
+    pub(crate) fn read(text: &[u8]) -> Result<Self, Reason> {
+        let (negative, text) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let (mut small, mut wide) = (0_u64, 0_u128);
+        let (mut digits, mut power, mut seen, mut point) = (0_u32, 0_i32, false, false);
+        let mut rest = text;
+        while let [byte, after @ ..] = rest {
+            match byte {
+                b'0'..=b'9' => {
+                    seen = true;
+                    if digits < SMALL_DIGITS {
+                        small = small * 10 + u64::from(byte - b'0');
+                        digits += u32::from(small > 0);
+                        power -= i32::from(point);
+                    } else if digits < DIGITS_MAX {
+                        wide = wide * 10 + u128::from(byte - b'0');
+                        digits += 1;
+                        power -= i32::from(point);
+                    } else {
+                        // Only its place counts: what is this far to the right of the first digit changes nothing.
+                        power += i32::from(!point);
+                    }
                 }
+                b'.' if !point => point = true,
+                b'e' | b'E' if seen => break,
+                _ => return Err(Reason::Value),
             }
-            b'.' if !point => point = true,
-            b'e' | b'E' if seen => break,
-            _ => return Err(Reason::Value),
+            rest = after;
         }
-        rest = after;
+        if let [_, power_of_ten @ ..] = rest {
+            power = power.saturating_add(signed(power_of_ten)?);
+        }
+        let behind = 10_u128.pow(digits.saturating_sub(SMALL_DIGITS));
+        let mantissa = u128::from(small) * behind + wide;
+        if seen { Ok(Self { negative, mantissa, power }) } else { Err(Reason::Value) }
     }
-    if let [_, power_of_ten @ ..] = rest {
-        power = power.saturating_add(signed(power_of_ten)?);
+
+    /// In units of 10^`exponent`, rounded half away from zero.
+    ///
+    /// * Errors: it is too large.
+    pub(crate) fn scaled(self, exponent: i8) -> Result<i64, Reason> {
+        if let Some(value) = self.scaled_small(exponent) {
+            return Ok(value);
+        }
+        let magnitude = shifted(self.mantissa, self.power.saturating_sub(i32::from(exponent))).ok_or(Reason::Range)?;
+        let value = i128::try_from(magnitude).map_err(|_too_large| Reason::Range)?;
+        i64::try_from(if self.negative { -value } else { value }).map_err(|_too_large| Reason::Range)
     }
-    if !seen {
-        return Err(Reason::Value);
+
+    /// As [`Self::scaled`], where 64 bits are enough and nothing has to be rounded.
+    fn scaled_small(self, exponent: i8) -> Option<i64> {
+        let places = u32::try_from(self.power.checked_sub(i32::from(exponent))?).ok()?;
+        let magnitude = u64::try_from(self.mantissa).ok()?.checked_mul(10_u64.checked_pow(places)?)?;
+        let value = i64::try_from(magnitude).ok()?;
+        Some(if self.negative { -value } else { value })
     }
-    let magnitude = shifted(mantissa, power.saturating_sub(i32::from(exponent))).ok_or(Reason::Range)?;
-    let value = i128::try_from(magnitude).map_err(|_too_large| Reason::Range)?;
-    i64::try_from(if negative { -value } else { value }).map_err(|_too_large| Reason::Range)
+
+    /// The product, with every digit.
+    ///
+    /// * Errors: it has more digits than are kept.
+    pub(crate) fn times(self, other: Self) -> Result<Self, Reason> {
+        let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or(Reason::Range)?;
+        Ok(Self { negative: self.negative != other.negative, mantissa, power: self.power.saturating_add(other.power) })
+    }
+
+    pub(crate) const fn is_zero(self) -> bool {
+        self.mantissa == 0
+    }
 }
 
 /// `mantissa` × 10^`power`, rounded half up.
@@ -87,7 +145,8 @@ pub(super) fn integer(text: &[u8], not: Reason) -> Result<i64, Reason> {
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(not);
     }
-    let value = digits.iter().fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    // Nineteen digits fit.
+    let value = i128::from(digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0')));
     i64::try_from(if digits.len() == text.len() { value } else { -value }).map_err(|_too_large| not)
 }
 
@@ -142,6 +201,19 @@ mod tests {
         fn decimals_come_back_exactly(raw: i64) {
             let measured = units::Measured { raw, exponent: -6, unit: units::Unit::Watt };
             prop_assert_eq!(scaled(measured.decimal_text().as_bytes(), -6), Ok(raw));
+        }
+
+        /// Whatever the length: as arithmetic that is always wide finds it.
+        #[test]
+        fn any_digits_are_read_as_they_stand(before in "[0-9]{0,30}", behind in "[0-9]{1,24}", negative: bool, exponent in -12_i8..=3) {
+            let text = format!("{}{before}.{behind}", if negative { "-" } else { "" });
+            let digits = format!("{before}{behind}");
+            let significant: String = digits.trim_start_matches('0').chars().take(38).collect();
+            let cut = digits.trim_start_matches('0').len() - significant.len();
+            let power = i32::try_from(cut).unwrap() - i32::try_from(behind.len()).unwrap() - i32::from(exponent);
+            let wide = shifted(significant.parse().unwrap_or(0), power).and_then(|value| i128::try_from(value).ok());
+            let expected = wide.and_then(|value| i64::try_from(if negative { -value } else { value }).ok());
+            prop_assert_eq!(scaled(text.as_bytes(), exponent).ok(), expected, "{}", text);
         }
 
         /// Beside the float that other servers make of it.

@@ -25,11 +25,12 @@ pub(crate) enum Reason {
     Tag,
     Unit,
     Field,
+    TenantSeries,
 }
 
 impl Reason {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Syntax,
         Self::NoField,
         Self::Backslash,
@@ -52,6 +53,7 @@ impl Reason {
         Self::Tag,
         Self::Unit,
         Self::Field,
+        Self::TenantSeries,
     ];
 
     /// The code, and what is wrong.
@@ -83,6 +85,10 @@ impl Reason {
             Self::Tag => ("tag", "has a tag that is not known: name it in write.point_tags or write.ignored_tags"),
             Self::Unit => ("unit", "has a field whose unit is not known: add a tag unit, or name it in write.point"),
             Self::Field => ("field", "has a field that a line of this measurement does not have"),
+            Self::TenantSeries => (
+                "tenant_series",
+                "has a series more than the quota of the tenant: others have to rest for a day, or the quota to be raised",
+            ),
         }
     }
 

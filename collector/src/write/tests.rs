@@ -57,7 +57,7 @@ fn endpoint() -> Endpoint {
     let mut config = Config::new(folder.path().to_owned(), "127.0.0.1:0".parse().unwrap(), ("127.0.0.1".to_owned(), 1));
     config.write = WriteConfig { names, tokens: vec![token], ..WriteConfig::default() };
     let store = Arc::new(Store::open(folder.path(), Options::default()).unwrap());
-    let writes = Writes::new(Arc::new(config), Arc::new(Live::default()), store, Arc::new(Noon), CancellationToken::new());
+    let writes = Writes::new(Arc::new(config), Arc::new(Live::default()), store, Arc::default(), Arc::new(Noon), CancellationToken::new());
     Endpoint { folder, writes }
 }
 

@@ -123,6 +123,8 @@ impl Field {
         };
         config.write = writers();
         config.sinks = sinks;
+        // One look, when it starts: what is told does not depend on how long a test takes.
+        config.vee.every = Duration::from_secs(3_600);
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let started = Instant::now();

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod field;
+mod opening;
 mod sinks_of_it;
 #[expect(dead_code, reason = "the tests of the sinks alone ask it for more")]
 #[path = "../../../crates/sinks/tests/sinks/stub.rs"]
 mod stub;
+mod vee;
 mod writes;
 
 use std::time::Duration;
@@ -60,6 +62,11 @@ fn a_repeated_frame_is_acknowledged_again() {
     assert_eq!(status["points"]["accepted"], 3 * POINTS);
     assert_eq!(status["points"]["duplicate"], 3 * POINTS);
     assert_eq!(status["repeated_batches"], 3);
+    let metrics = collector.get("/metrics").1;
+    let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap().to_owned();
+    assert_eq!(value("negawatt_points_late_total"), (3 * POINTS).to_string(), "all of it is old, and none is counted again");
+    assert_eq!(value("negawatt_publish_to_queryable_seconds_count"), value("negawatt_messages_total"));
+    assert_eq!((value("negawatt_wal_oldest_unacked_seconds").as_str(), value("negawatt_channel_fill_ratio").as_str()), ("0.000000", "0"));
     collector.stop();
 }
 
@@ -131,6 +138,7 @@ fn the_admin_pages_say_how_it_is() {
     let collector = field.collector();
     collector.wait_for(|status| status["connected"] == true);
     assert_eq!(collector.get("/livez").0, 200);
+    assert_eq!(collector.get("/startupz"), (200, "started\n".to_owned()));
     assert_eq!(collector.get("/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(collector.get("/nowhere").0, 404);
     let mut gateway = TestGateway::new(&field, "gw-1", 2);

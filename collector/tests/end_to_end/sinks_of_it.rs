@@ -128,6 +128,12 @@ fn the_command_line_says_how_far_it_is_and_starts_it_again() {
     assert!(matches!(run(&["status"]), daemon::ExitCode::Ok));
     assert!(matches!(run(&["status", "--output", "json"]), daemon::ExitCode::Ok));
     assert!(matches!(run(&["rewind", "other", "--lsn", "0"]), daemon::ExitCode::Usage));
+    let onboarded = run(&["onboard", "copy", "--check"]);
+    if cfg!(feature = "influx2") {
+        assert!(matches!(onboarded, daemon::ExitCode::Ok));
+    } else {
+        assert!(matches!(onboarded, daemon::ExitCode::Configuration), "it has to be built with it");
+    }
     stub.with(|held| held.points.clear());
     assert!(matches!(run(&["rewind", "copy", "--lsn", "0"]), daemon::ExitCode::Ok));
     until("it is all there again", || stub.raw().len() == 300);

@@ -45,6 +45,13 @@ fn adjustments_are_billed_as_they_were_signed() {
 
     // The bundle holds them, and reads them back.
     let bytes = encode(&inputs, &after).unwrap();
+    #[cfg(feature = "audit")]
+    {
+        let verified = crate::audit_bytes(bytes.clone()).unwrap();
+        assert_eq!((verified.adjustments_wh, verified.avoided_energy_wh), (300_000, now.avoided_wh.as_wh()));
+        assert_eq!(verified.adjustments[0].signers, ["somebody", "somebody"]);
+        assert!(verified.to_string().contains("adjusted for lamps: 10000 Wh a day, signed by somebody and somebody"), "{verified}");
+    }
     assert_eq!(Bundle::decode(bytes).unwrap().inputs().unwrap().reporting.adjustments, inputs.reporting.adjustments);
 
     let mut forged = fixture::inputs(31, 60);

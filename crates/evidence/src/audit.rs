@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use calculator::events::Adjustment;
 use devices::{DecodeError, Point, Profile, ProfileError, decode};
 use ids::{InvoiceId, Slug};
 use jiff::Timestamp;
 use money::{Currency, Money, Share};
 use serde::Serialize;
 use serde_json::Value;
-use settlement::{Invoice, InvoiceNumber, Line, Part, Period};
+use settlement::{Drawn, Invoice, InvoiceNumber, Line, Part, Period, Trust, Yield};
 use units::Measured;
 
 use crate::baseline::{self, BaselineShown};
@@ -38,8 +39,23 @@ pub struct Verified {
     pub lines: Vec<Line>,
     /// Its split, recomputed.
     pub parts: Vec<Part>,
-    /// What was not used, Wh.
+    /// What was not used, Wh, agreed adjustments included.
     pub avoided_energy_wh: i64,
+    /// The agreed adjustments, Wh; absent where there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub adjustments_wh: i64,
+    /// By their names, in the order in which they were agreed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<AdjustmentShown>,
+    /// How far the savings may be believed, judged again; absent where the statement has no score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// How the value was drawn, drawn again; absent where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
+    /// What grew, and the energy of a kilogram; absent where nobody weighs it.
+    #[serde(rename = "yield", skip_serializing_if = "Option::is_none")]
+    pub yielded: Option<Yield>,
     /// Half of the interval around it, Wh.
     pub uncertainty_wh: i64,
     /// The confidence of that interval.
@@ -63,6 +79,31 @@ pub struct Verified {
     pub digests: BTreeMap<String, String>,
     /// SHA-256 of the file.
     pub sha256: String,
+}
+
+/// An adjustment that both parties signed: the digest was computed again from what the bundle says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdjustmentShown {
+    /// Its name.
+    pub name: String,
+    /// Wh a day.
+    pub wh_per_day: i64,
+    /// SHA-256 of what both parties signed.
+    pub digest: String,
+    /// Who signed.
+    pub signers: Vec<String>,
+}
+
+impl From<&Adjustment> for AdjustmentShown {
+    fn from(entry: &Adjustment) -> Self {
+        let signers = entry.signatures.iter().map(|signature| signature.signer.clone()).collect();
+        Self { name: entry.name.clone(), wh_per_day: entry.wh_per_day, digest: entry.digest.clone(), signers }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_zero(wh: &i64) -> bool {
+    *wh == 0
 }
 
 /// The first thing that does not match.
@@ -123,6 +164,14 @@ pub enum Mismatch {
         /// Why they give none.
         #[source]
         err: DecodeError,
+    },
+    /// A fit by another edition of the method, which has other last digits.
+    #[error("the bundle was fitted by {found}, this program fits by {ours}: audit it with a release of that edition")]
+    Edition {
+        /// What the bundle says.
+        found: String,
+        /// What this program has.
+        ours: String,
     },
     /// A document that comes out otherwise.
     #[error("{member} at {place}: the bundle says {stored}, recomputed it is {recomputed}")]
@@ -191,9 +240,11 @@ fn audit_bundle(bundle: &Bundle) -> Result<Verified, Mismatch> {
         same_document(bundle, name, content)?;
     }
     let derived = derive(&inputs).map_err(Mismatch::Derive)?;
+    same_edition(bundle, &derived.fit.method)?;
     let documents = members::of_derived(&derived).map_err(BundleError::Encode)?;
     for name in members::DERIVED {
-        let content = documents.get(name).map(Vec::as_slice).unwrap_or_default();
+        // Some are only there where something asks for them; one that is there without a cause is found below.
+        let Some(content) = documents.get(name) else { continue };
         same_document(bundle, name, content)?;
     }
     nothing_else(bundle, &written, &documents)?;
@@ -202,7 +253,7 @@ fn audit_bundle(bundle: &Bundle) -> Result<Verified, Mismatch> {
     let recomputed = Manifest { invoice: ManifestInvoice::of(&derived), derived: digests.clone(), ..bundle.manifest().clone() };
     differ("manifest.json", bundle.manifest_bytes(), &canonical_json(&recomputed).map_err(BundleError::Encode)?)?;
     let qualified = qualified_baseline(&inputs.facility, &inputs.baseline, &inputs.weather).map_err(Mismatch::Derive)?;
-    let baseline = baseline::shown(&inputs, &derived, &qualified, &members::digests(&written), &digests).map_err(BundleError::Encode)?;
+    let baseline = baseline::shown(&inputs, &derived, &qualified).map_err(Mismatch::Derive)?;
     Ok(verified(bundle, &inputs, derived, baseline, digests, decoded))
 }
 
@@ -223,14 +274,19 @@ fn verified(
         total_minor: invoice.total().minor,
         lines: invoice.lines().to_vec(),
         parts: invoice.parts().to_vec(),
-        avoided_energy_wh: derived.avoided.avoided_wh,
-        uncertainty_wh: derived.avoided.uncertainty_wh,
+        avoided_energy_wh: derived.adjusted.avoided_wh,
+        adjustments_wh: derived.adjusted.adjustments_wh,
+        adjustments: inputs.reporting.adjustments.entries().iter().map(AdjustmentShown::from).collect(),
+        trust: derived.statement.trust().cloned(),
+        yielded: derived.statement.yielded().cloned(),
+        drawn: derived.statement.drawn().copied(),
+        uncertainty_wh: derived.adjusted.uncertainty_wh,
         confidence: Share::parts_per_million(derived.statement.savings().confidence_ppm).unwrap_or(Share::WHOLE),
         meters: inputs.reporting.meters.len(),
         days_compared: derived.avoided.days_compared,
         days_total: derived.avoided.days_total,
         readings: inputs.reporting.meters.iter().map(|meter| meter.rows.len()).sum(),
-        method: derived.fit.method,
+        method: derived.statement.savings().method.clone(),
         decoded,
         baseline,
         digests,
@@ -292,6 +348,15 @@ fn reading(meter: &Meter, point: &Point, row: &CounterRow) -> Result<bool, Misma
 fn same_document(bundle: &Bundle, name: &str, recomputed: &[u8]) -> Result<(), Mismatch> {
     let stored = bundle.content(name)?.ok_or_else(|| BundleError::Missing(name.to_owned()))?;
     differ(name, &stored, recomputed)
+}
+
+/// The edition by which the bundle says that it was fitted; what it says is no proof, so another one is never verified.
+fn same_edition(bundle: &Bundle, ours: &str) -> Result<(), Mismatch> {
+    let stored = bundle.content(members::FIT)?.and_then(|fit| serde_json::from_slice::<Value>(&fit).ok());
+    match stored.as_ref().and_then(|fit| fit["method"].as_str()) {
+        Some(found) if found != ours => Err(Mismatch::Edition { found: found.to_owned(), ours: ours.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 fn nothing_else(bundle: &Bundle, written: &Members, documents: &Members) -> Result<(), Mismatch> {
@@ -368,6 +433,27 @@ impl fmt::Display for Verified {
             writeln!(f, "  {:<48} {:>14}", format!("{} ({}, {})", part.name, part.kind, part.share), part.amount.decimal_text())?;
         }
         writeln!(f, "avoided energy {} Wh ± {} Wh at {}, {}", self.avoided_energy_wh, self.uncertainty_wh, self.confidence, self.method)?;
+        for AdjustmentShown { name, wh_per_day, signers, .. } in &self.adjustments {
+            writeln!(f, "  adjusted for {name}: {wh_per_day} Wh a day, signed by {}", signers.join(" and "))?;
+        }
+        if !self.adjustments.is_empty() {
+            writeln!(f, "  of the avoided energy the adjustments are {} Wh", self.adjustments_wh)?;
+        }
+        if let Some(yielded) = &self.yielded {
+            write_yield(f, yielded)?;
+        }
+        if let Some(Drawn { draws, p10, p90, by_mean_shape }) = &self.drawn {
+            writeln!(
+                f,
+                "  value expected over {draws} draws, 80 % of them between {} and {}; by mean shape {}",
+                p10.round_dp(2),
+                p90.round_dp(2),
+                by_mean_shape.round_dp(2)
+            )?;
+        }
+        if let Some(trust) = &self.trust {
+            write_trust(f, trust)?;
+        }
         writeln!(
             f,
             "from {} of {} days, {} meters, {} counter readings, {} of them decoded again from their registers",
@@ -376,4 +462,24 @@ impl fmt::Display for Verified {
         writeln!(f, "{}", self.baseline)?;
         write!(f, "sha256 {}", self.sha256)
     }
+}
+
+fn write_yield(f: &mut fmt::Formatter<'_>, yielded: &Yield) -> fmt::Result {
+    write!(f, "  {}.{:03} kg grew", yielded.grown_g / 1_000, yielded.grown_g % 1_000)?;
+    if let Some(per_kg) = &yielded.per_kg {
+        write!(f, ": {} Wh a kilogram expected, {} used, {} avoided", per_kg.expected_wh, per_kg.used_wh, per_kg.avoided_wh)?;
+    }
+    if let Some(why) = &yielded.not_claimed {
+        write!(f, "; no saving is claimed by the kilogram: {why}")?;
+    }
+    writeln!(f)
+}
+
+fn write_trust(f: &mut fmt::Formatter<'_>, trust: &Trust) -> fmt::Result {
+    let hundred = |ppm: u32| format!("{}.{:02}", ppm / 10_000, ppm / 100 % 100);
+    let parts: Vec<String> = trust.parts.iter().map(|part| format!("{} {}", part.name, hundred(part.score_ppm))).collect();
+    let held = if trust.capped { ", held down by what fails" } else { "" };
+    writeln!(f, "trust {} of 100 on {} by {}{held}: {}", hundred(trust.score_ppm), trust.date, trust.version, parts.join(", "))?;
+    let named = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    writeln!(f, "  {} categories pass; conditional: {}; that fail: {}", trust.passed, named(&trust.conditional), named(&trust.failed))
 }

@@ -6,32 +6,48 @@ use calculator::baseline::{
     Baseline, EnergyDay, EnergyRow, EnergyUnit, TemperatureDay, TemperatureRow, TemperatureUnit, join, qualify, temperature_days,
 };
 use calculator::events::{Adjusted, Adjustment, Ledger, Standing};
-use calculator::model::{self, Fit};
+use calculator::model::cea::{CeaFit, RangeFinding};
+use calculator::model::{self, Fit, FittedDay};
 use calculator::savings::{self, Avoided};
-use calculator::tariff::{EnergySlot, Flat, Tariff, spread};
+use calculator::tariff::{EnergySlot, ExpectedValue, Flat, Tariff, spread};
 use calculator::uncertainty::OtherErrors;
+use calculator::verification::Past;
 use jiff::{Timestamp, ToSpan};
 use ledger::{Account, Transaction, flow};
-use settlement::{Contract, Figures, Invoice, Issue, Part, PriceTerms, PricedEnergy, Savings, Statement};
+use settlement::{Beside, Contract, Figures, Invoice, Issue, Part, PriceTerms, PricedEnergy, Savings, Statement, Trust, Worth, Yield};
 use units::{Energy, FacilityCalendar, Unit};
 
+use crate::bills;
 use crate::canonical::{canonical_json, sha256_hex};
+use crate::crop::Grown;
 use crate::days::{self, MeterDays};
+use crate::drawn;
 use crate::error::DeriveError;
 use crate::inputs::{BaselineInputs, Facility, Inputs, Reporting, Series};
 use crate::members;
+use crate::standing::{Examination, Looked};
 
 /// What was measured in a period, before it has a price.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// The days of each meter.
     pub days: Vec<MeterDays>,
-    /// The model of the baseline.
+    /// The model of the baseline by its weather.
     pub fit: Fit,
+    /// The model that knows what grew besides; only where produce may explain what is used.
+    pub driven: Option<CeaFit>,
     /// What was not used, as the model has it.
     pub avoided: Avoided,
     /// The same with the agreed adjustments.
     pub adjusted: Adjusted,
+    /// What grew, where somebody weighs it.
+    pub yielded: Option<Yield>,
+    /// Output outside of what the baseline has seen.
+    pub outside: Vec<RangeFinding>,
+    /// The categories of verification, where the inputs have a dossier.
+    pub standing: Option<Examination>,
+    /// The score of it, where the dossier has a day.
+    pub trust: Option<Trust>,
 }
 
 /// Everything that follows from [`Inputs`].
@@ -39,12 +55,18 @@ pub struct Measurement {
 pub struct Derived {
     /// The days of each meter.
     pub days: Vec<MeterDays>,
-    /// The model of the baseline.
+    /// The model of the baseline by its weather.
     pub fit: Fit,
+    /// The model that knows what grew besides; only where produce may explain what is used.
+    pub driven: Option<CeaFit>,
     /// What was not used, as the model has it.
     pub avoided: Avoided,
     /// The same with the agreed adjustments.
     pub adjusted: Adjusted,
+    /// The categories of verification, where the inputs have a dossier.
+    pub standing: Option<Examination>,
+    /// How its value was drawn; only under a rate, where the baseline has hours.
+    pub expected: Option<ExpectedValue>,
     /// Its value, and what of it is billed.
     pub statement: Statement,
     /// What is asked for.
@@ -80,7 +102,8 @@ pub fn measure(
     let calendar = calendar(facility)?;
     unique(baseline.energy.iter().map(|series| (&series.device, &series.point)))?;
     unique(reporting.meters.iter().map(|meter| (&meter.device, &meter.point)))?;
-    let fit = fit_baseline(facility, baseline, weather)?;
+    let qualified = qualified_baseline(facility, baseline, weather)?;
+    let fit = model::fit(&qualified, &baseline.search).map_err(DeriveError::Fit)?;
     let range = reporting.period.first()..reporting.period.end();
     let days = reporting.meters.iter().map(|meter| days::meter_days(meter, &calendar, range.clone())).collect::<Result<Vec<_>, _>>()?;
     let energy = days::energy_days(&days, &calendar)?;
@@ -90,9 +113,39 @@ pub fn measure(
     as_signed(ledger)?;
     let mut joined = join(&energy, &temperatures).map_err(DeriveError::Join)?;
     joined.retain(|day| !ledger.excludes(day.date));
-    let avoided = savings::avoided(&fit, &joined).map_err(DeriveError::Savings)?;
+    let grown = grown(reporting, baseline, &qualified)?;
+    let by_output = grown.as_ref().and_then(|grown| grown.avoided(&joined));
+    let avoided = by_output.unwrap_or_else(|| savings::avoided(&fit, &joined).map_err(DeriveError::Savings))?;
     let adjusted = ledger.adjust(&avoided, OtherErrors::default()).map_err(DeriveError::Adjusted)?;
-    Ok(Measurement { days, fit, avoided, adjusted })
+    let looked = Looked {
+        calendar: &calendar,
+        inputs: baseline,
+        weather,
+        baseline: &qualified,
+        fit: &fit,
+        avoided: &avoided,
+        adjusted: &adjusted,
+        ledger,
+        grown: grown.as_ref(),
+    };
+    let standing = reporting.dossier.as_ref().map(|dossier| Examination::of(dossier, &looked)).transpose()?;
+    let past = reporting.dossier.as_ref().map_or_else(Past::default, |dossier| dossier.past);
+    let trust = standing.as_ref().and_then(|standing| standing.trust(past));
+    let driven = grown.as_ref().and_then(Grown::model).cloned();
+    let outside = grown.as_ref().map_or_else(Vec::new, |grown| grown.findings(&joined));
+    let figures = savings_of(&avoided, &adjusted, method(&fit, driven.as_ref()));
+    let yielded = grown.as_ref().map(|grown| grown.yielded(&avoided, &figures));
+    Ok(Measurement { days, fit, driven, avoided, adjusted, yielded, outside, standing, trust })
+}
+
+/// What grew, where the inputs say.
+pub(crate) fn grown(reporting: &Reporting, inputs: &BaselineInputs, baseline: &Baseline) -> Result<Option<Grown>, DeriveError> {
+    reporting.crop.as_ref().map(|crop| Grown::of(crop, baseline, &inputs.search)).transpose()
+}
+
+/// The name of the model that the savings are of.
+fn method<'a>(fit: &'a Fit, driven: Option<&'a CeaFit>) -> &'a str {
+    driven.map_or(&fit.method, |driven| &driven.method)
 }
 
 /// Derives an invoice, and everything on the way to it, from its inputs.
@@ -107,22 +160,31 @@ pub fn derive(inputs: &Inputs) -> Result<Derived, DeriveError> {
     if terms.baseline != inputs.baseline.id {
         return Err(DeriveError::Baseline { contract: terms.id, expected: terms.baseline, found: inputs.baseline.id });
     }
-    let Measurement { days, fit, avoided, adjusted } = measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)?;
+    let measured = measure(&inputs.facility, &inputs.baseline, &inputs.weather, &inputs.reporting)?;
+    let Measurement { days, fit, driven, avoided, adjusted, yielded, outside, standing, trust } = measured;
     if !avoided.is_billable() {
         return Err(DeriveError::NotBillable { compared: avoided.days_compared, total: avoided.days_total });
     }
     if matches!(adjusted.standing, Standing::Rebaseline { .. }) {
         return Err(DeriveError::Rebaseline);
     }
+    if let Some(RangeFinding { mean, baseline: (low, high), .. }) = outside.into_iter().find(|finding| !finding.billable) {
+        return Err(DeriveError::Output { grown: mean, low, high });
+    }
+    let digests = members::digests(&members::of_inputs(inputs).map_err(DeriveError::Json)?);
+    let fitted = driven.as_ref().map_or(&fit.days, |driven| &driven.days);
+    let (worth, expected) = worth(inputs, &avoided, fitted, &digests)?;
+    let beside = Beside { trust, yielded, drawn: expected.as_ref().map(drawn::shown) };
     let statement = Statement::settle(
         &inputs.contract,
         Figures {
             id: inputs.issue.statement,
             period: inputs.reporting.period,
-            savings: savings_of(&avoided, &adjusted, &fit),
-            priced: priced(inputs, &avoided)?,
+            savings: savings_of(&avoided, &adjusted, method(&fit, driven.as_ref())),
+            worth,
             carried_in: inputs.issue.carried_in,
-            inputs: members::digests(&members::of_inputs(inputs).map_err(DeriveError::Json)?),
+            beside,
+            inputs: digests,
         },
     )
     .map_err(DeriveError::Settle)?;
@@ -130,7 +192,7 @@ pub fn derive(inputs: &Inputs) -> Result<Derived, DeriveError> {
     let issue = Issue { id: inputs.issue.invoice, number: inputs.issue.number.clone(), issued_at: inputs.issue.issued_at, issued_on };
     let invoice = Invoice::issue(&inputs.contract, &statement, issue).map_err(DeriveError::Invoice)?;
     let issue = posting(inputs, &invoice)?;
-    Ok(Derived { days, fit, avoided, adjusted, statement, invoice, issue })
+    Ok(Derived { days, fit, driven, avoided, adjusted, standing, expected, statement, invoice, issue })
 }
 
 impl Derived {
@@ -140,7 +202,7 @@ impl Derived {
     }
 }
 
-fn calendar(facility: &Facility) -> Result<FacilityCalendar, DeriveError> {
+pub(crate) fn calendar(facility: &Facility) -> Result<FacilityCalendar, DeriveError> {
     FacilityCalendar::named(&facility.zone).map_err(|err| DeriveError::Zone { zone: facility.zone.clone(), err })
 }
 
@@ -233,7 +295,7 @@ fn as_signed(ledger: &Ledger) -> Result<(), DeriveError> {
     Ok(())
 }
 
-fn savings_of(avoided: &Avoided, adjusted: &Adjusted, fit: &Fit) -> Savings {
+fn savings_of(avoided: &Avoided, adjusted: &Adjusted, method: &str) -> Savings {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence lies between 0 and 1")]
     let confidence_ppm = (avoided.confidence * 1e6).round() as u32;
     Savings {
@@ -245,7 +307,23 @@ fn savings_of(avoided: &Avoided, adjusted: &Adjusted, fit: &Fit) -> Savings {
         confidence_ppm,
         days_total: avoided.days_total,
         days_compared: avoided.days_compared,
-        method: fit.method.clone(),
+        method: method.to_owned(),
+    }
+}
+
+/// What the avoided energy is worth: by its price, or under a rate by two bills.
+fn worth(
+    inputs: &Inputs,
+    avoided: &Avoided,
+    fitted: &[FittedDay],
+    digests: &BTreeMap<String, String>,
+) -> Result<(Worth, Option<ExpectedValue>), DeriveError> {
+    match tariff(&inputs.contract, inputs.tariff.as_ref())? {
+        Tariff::Rate(rate) => match drawn::drawn(inputs, avoided, fitted, &rate, digests)? {
+            Some(expected) => Ok((Worth::Billed(bills::charges(expected.differences.clone())), Some(expected))),
+            None => Ok((bills::billed(inputs, avoided, &rate).map(Worth::Billed)?, None)),
+        },
+        priced_by => Ok((priced(inputs, avoided, &priced_by).map(Worth::Priced)?, None)),
     }
 }
 
@@ -253,9 +331,8 @@ fn savings_of(avoided: &Avoided, adjusted: &Adjusted, fit: &Fit) -> Savings {
 ///
 /// A flat price takes each day as it is. Under a tariff with hours a day's avoided energy is spread over its hours in
 /// proportion to what the meters counted in them.
-fn priced(inputs: &Inputs, avoided: &Avoided) -> Result<Vec<PricedEnergy>, DeriveError> {
+fn priced(inputs: &Inputs, avoided: &Avoided, tariff: &Tariff) -> Result<Vec<PricedEnergy>, DeriveError> {
     let calendar = calendar(&inputs.facility)?;
-    let tariff = tariff(&inputs.contract, inputs.tariff.as_ref())?;
     let mut slots = Vec::new();
     for day in &avoided.days {
         let wh = day.avoided_wh + inputs.reporting.adjustments.on(day.date);

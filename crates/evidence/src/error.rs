@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use calculator::baseline::{DaysError, Disqualified};
 use calculator::events::AdjustedError;
 use calculator::model::FitError;
+use calculator::model::cea::{CeaError, HarvestError};
 use calculator::savings::SavingsError;
-use calculator::tariff::{PriceError, TariffError};
+use calculator::tariff::{BillError, ExpectError, PriceError, ProfileError, ShapeError, TariffError};
+use calculator::verification::DossierError;
 use ids::{BaselineId, ContractId, FacilityId, Slug};
 use ledger::TransactionError;
 use settlement::{InvoiceError, SettleError};
@@ -133,6 +135,28 @@ pub enum DeriveError {
     /// Adjustments that cannot be made.
     #[error("the avoided energy cannot be adjusted")]
     Adjusted(#[source] AdjustedError),
+    /// A dossier that contradicts itself.
+    #[error("the dossier of the baseline contradicts itself")]
+    Dossier(#[source] DossierError),
+    /// Produce that cannot be.
+    #[error("the harvests make no production of days")]
+    Harvest(#[source] HarvestError),
+    /// A baseline that has no model with production in it.
+    #[error("the baseline has no model that knows what grew")]
+    Production(#[source] CeaError),
+    /// Far more or far less grew than in the baseline.
+    #[error(
+        "{grown:.1} kg a day grew, and between {low:.1} and {high:.1} in the baseline; so far outside nothing can be billed: agree upon a \
+         new baseline"
+    )]
+    Output {
+        /// The mean of the period.
+        grown: f64,
+        /// The baseline's least.
+        low: f64,
+        /// The baseline's greatest.
+        high: f64,
+    },
     /// So much was adjusted that the baseline says nothing any more.
     #[error("the adjustments are more than half of the savings; agree upon a new baseline")]
     Rebaseline,
@@ -160,6 +184,18 @@ pub enum DeriveError {
     /// The avoided energy cannot be priced.
     #[error("the avoided energy cannot be priced")]
     Price(#[source] PriceError),
+    /// The saving has no bills.
+    #[error("what was used and what would have been used cannot be billed under the rate of the contract")]
+    Bills(#[source] BillError),
+    /// Energy that is no load profile.
+    #[error("the hours of the period make no load profile")]
+    Profile(#[source] ProfileError),
+    /// A baseline whose hours show no shape.
+    #[error("the hours of the baseline show no shape of a day")]
+    Shape(#[source] ShapeError),
+    /// A value that cannot be drawn.
+    #[error("the value under the rate of the contract cannot be drawn")]
+    Expected(#[source] ExpectError),
     /// No statement.
     #[error("the figures make no statement")]
     Settle(#[source] SettleError),

@@ -166,6 +166,9 @@ pub(crate) fn inputs(days: i8, minutes: i64) -> Inputs {
                 meter(&calendar, (first, end), "annex", "abb-b23", 40, minutes),
             ],
             adjustments: Ledger::default(),
+            dossier: None,
+            crop: None,
+            draws: None,
         },
         issue: IssueInputs {
             statement: StatementId::from_parts(2, at(4)),

@@ -5,7 +5,9 @@ use std::fmt;
 use calculator::baseline::Commodity;
 use calculator::events::Ledger;
 use calculator::model::Search;
+use calculator::model::cea::Crop;
 use calculator::tariff::Tariff;
+use calculator::verification::Dossier;
 use ids::{BaselineId, FacilityId, InvoiceId, Slug, StatementId, TransactionId};
 use jiff::Timestamp;
 use money::Money;
@@ -95,6 +97,11 @@ pub struct SampleRow {
 }
 
 impl Series {
+    /// Watt-hours of one unit; not a number for what is no energy.
+    pub(crate) fn unit_wh(&self) -> f64 {
+        calculator::baseline::EnergyUnit::of_series(self.unit).map_or(f64::NAN, |unit| unit.to_wh(1.0))
+    }
+
     /// The value of a row as the calculator takes it; nothing for what may not be used.
     pub(crate) fn value(&self, row: &SampleRow) -> Option<f64> {
         let raw = row.raw.filter(|_| row.quality.is_usable())?;
@@ -103,7 +110,7 @@ impl Series {
 }
 
 /// The billed period.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reporting {
     /// Its days.
@@ -113,6 +120,17 @@ pub struct Reporting {
     /// Non-routine adjustments that the parties agreed upon; absent from the document when there are none.
     #[serde(default, skip_serializing_if = "Ledger::is_empty")]
     pub adjustments: Ledger,
+    /// What is known of the baseline besides its rows, with the day of the trust score; without it the statement has no score.
+    ///
+    /// Its own ledger stays empty: the adjustments are those above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dossier: Option<Box<Dossier>>,
+    /// Produce and what the contract says of it, where the facility weighs any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Crop>,
+    /// How often the value under a rate is drawn; without it hours are those of the measured days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<u32>,
 }
 
 /// A meter, and the rows of its billing counter.

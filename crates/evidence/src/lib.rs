@@ -10,14 +10,18 @@
 //! thing that does not match.
 
 mod archive;
+mod bills;
 mod bundle;
 mod canonical;
+mod crop;
 mod days;
 mod derive;
+mod drawn;
 mod error;
 mod inputs;
 mod members;
 mod rows;
+mod standing;
 
 #[cfg(feature = "audit")]
 mod audit;
@@ -32,9 +36,10 @@ pub use error::{BundleError, DeriveError};
 pub use inputs::{
     BaselineInputs, CounterRow, Facility, Inputs, IssueInputs, Meter, MeterProfile, Reporting, SampleRow, Series, Words, WordsError,
 };
+pub use standing::Examination;
 
 #[cfg(feature = "audit")]
-pub use audit::{DoubtedRow, Mismatch, Verified, audit, audit_bytes};
+pub use audit::{AdjustmentShown, DoubtedRow, Mismatch, Verified, audit, audit_bytes};
 #[cfg(feature = "audit")]
 pub use baseline::BaselineShown;
 
@@ -42,5 +47,7 @@ pub use baseline::BaselineShown;
 mod adjustment_tests;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod standing_tests;
 #[cfg(test)]
 mod tests;

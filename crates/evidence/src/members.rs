@@ -21,11 +21,23 @@ pub(crate) const INPUTS: &str = "inputs.json";
 pub(crate) const TARIFF: &str = "tariff.json";
 pub(crate) const WEATHER: &str = "rows/weather.csv";
 
+/// The model of the baseline by its weather, with every candidate.
+pub(crate) const FIT: &str = "derived/fit.json";
+/// The model that knows what grew; only where produce stands in it.
+const DRIVEN: &str = "derived/driven.json";
+/// The categories of verification and the trust score; only where somebody asked for one.
+const STANDING: &str = "derived/trust.json";
+/// The expected value with its shape and its draws; only where it was drawn.
+const PRICE: &str = "derived/price.json";
+
 /// The derived documents in the order of their causes: what does not match first explains what does not match later.
-pub(crate) const DERIVED: [&str; 6] = [
+pub(crate) const DERIVED: [&str; 9] = [
     "derived/days.json",
-    "derived/fit.json",
+    FIT,
+    DRIVEN,
     "derived/avoided.json",
+    STANDING,
+    PRICE,
     "derived/statement.json",
     "derived/invoice.json",
     "derived/postings.json",
@@ -33,7 +45,7 @@ pub(crate) const DERIVED: [&str; 6] = [
 
 /// Whether a document is large enough to be compressed in a bundle.
 pub(crate) fn is_compressed(name: &str) -> bool {
-    name.ends_with(".csv") || name == "derived/fit.json"
+    name.ends_with(".csv") || name == FIT || name == DRIVEN
 }
 
 /// `inputs.json`: everything but the rows and what has a document of its own.
@@ -56,7 +68,7 @@ struct Head {
     issue: IssueInputs,
 }
 
-fn baseline_rows(series: &Series) -> String {
+pub(crate) fn baseline_rows(series: &Series) -> String {
     format!("rows/baseline/{}.{}.csv", series.device, series.point)
 }
 
@@ -89,15 +101,25 @@ pub(crate) fn of_inputs(inputs: &Inputs) -> Result<Members, serde_json::Error> {
 }
 
 pub(crate) fn of_derived(derived: &Derived) -> Result<Members, serde_json::Error> {
-    let [days, fit, avoided, statement, invoice, postings] = DERIVED.map(str::to_owned);
-    Ok(Members::from([
+    let [days, fit, driven, avoided, standing, price, statement, invoice, postings] = DERIVED.map(str::to_owned);
+    let mut members = Members::from([
         (days, canonical_json(&derived.days)?),
         (fit, canonical_json(&derived.fit)?),
         (avoided, canonical_json(&derived.avoided)?),
         (statement, canonical_json(&derived.statement)?),
         (invoice, canonical_json(&derived.invoice)?),
         (postings, canonical_json(&derived.issue.iter().collect::<Vec<_>>())?),
-    ]))
+    ]);
+    if let Some(fit) = &derived.driven {
+        members.insert(driven, canonical_json(fit)?);
+    }
+    if let Some(found) = &derived.standing {
+        members.insert(standing, canonical_json(found)?);
+    }
+    if let Some(expected) = &derived.expected {
+        members.insert(price, canonical_json(expected)?);
+    }
+    Ok(members)
 }
 
 pub(crate) fn digests(members: &Members) -> BTreeMap<String, String> {

@@ -292,6 +292,15 @@ mod audit {
         );
     }
 
+    #[test]
+    fn a_bundle_of_another_edition_is_refused_by_its_name() {
+        let inputs = fixture::inputs(3, 60);
+        let mut derived = derive(&inputs).unwrap();
+        derived.fit.method = "caltrack-2.0-daily/1".to_owned();
+        let said = refused(encode(&inputs, &derived).unwrap());
+        assert!(said.starts_with("the bundle was fitted by caltrack-2.0-daily/1, this program fits by caltrack-2.0-daily/2"), "{said}");
+    }
+
     /// Repacking without a change is no forgery: hashes are of contents, not of compression.
     #[test]
     fn other_compression_of_the_same_rows_is_verified() {

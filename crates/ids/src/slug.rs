@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A short name: lower-case letters, digits and hyphens, 1 to 63 of them, not starting with a hyphen.
 ///
-/// It is safe in an MQTT topic level, a file name and a URL path without escaping.
+/// It is safe in an MQTT topic level, a file name and a URL path without escaping. A copy is one more owner of the same text: every
+/// reading carries the name of its device.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slug(Box<str>);
+pub struct Slug(Arc<str>);
 
 /// Why a text is not a [`Slug`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

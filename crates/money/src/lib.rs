@@ -11,5 +11,5 @@ mod split;
 
 pub use amount::{Money, MoneyError};
 pub use currency::{Currency, CurrencyError};
-pub use price::{Price, charge};
+pub use price::{Price, charge, rounded};
 pub use split::{Share, ShareError};

@@ -41,6 +41,17 @@ pub fn charge(energy_wh: i64, price: Price) -> Result<Money, MoneyError> {
     i64::try_from(nearest(product, divisor)).map(|minor| Money::new(minor, price.currency)).map_err(|_too_large| MoneyError::Overflow)
 }
 
+/// An exact amount of major units, rounded once.
+///
+/// * Units: half a minor unit goes to the even neighbour.
+/// * Errors: [`MoneyError::Overflow`].
+pub fn rounded(major: Decimal, currency: Currency) -> Result<Money, MoneyError> {
+    let major = major.normalize();
+    let minor = major.mantissa().checked_mul(10_i128.pow(currency.minor_digits())).ok_or(MoneyError::Overflow)?;
+    let minor = nearest(minor, 10_i128.pow(major.scale()));
+    i64::try_from(minor).map(|minor| Money::new(minor, currency)).map_err(|_too_large| MoneyError::Overflow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +69,14 @@ mod tests {
         assert_eq!((charge(1_000, even).unwrap().minor, charge(-1_000, even).unwrap().minor), (4, -4), "4.5 cents");
         assert_eq!(charge(1_000, Price::per_kwh(Decimal::new(125, 1), Currency::Jpy)).unwrap().minor, 12, "a yen has no cents");
         assert_eq!(charge(i64::MAX, Price::per_kwh(Decimal::MAX, Currency::Usd)), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn an_exact_amount_is_rounded_once_half_to_even() {
+        let of = |text: &str, currency| rounded(text.parse().unwrap(), currency).unwrap().minor;
+        assert_eq!((of("1.005", Currency::Usd), of("1.015", Currency::Usd), of("-1.005", Currency::Usd)), (100, 102, -100));
+        assert_eq!((of("12.3456789", Currency::Usd), of("12.5", Currency::Jpy), of("0", Currency::Usd)), (1_235, 12, 0));
+        assert_eq!(rounded(Decimal::MAX, Currency::Usd), Err(MoneyError::Overflow));
     }
 
     /// A decimal of 28 places is rounded on its way through a multiplication or a division: that would be a second rounding.

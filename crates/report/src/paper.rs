@@ -112,7 +112,9 @@ pub(crate) fn check_days(statement: &Statement, days: &[Day]) -> Result<(), Repo
     let expected = Energy::sum(days.iter().map(|day| day.counterfactual_wh)).map_err(beyond)?;
     let observed = Energy::sum(days.iter().map(|day| day.observed_wh)).map_err(beyond)?;
     let savings = statement.savings();
-    if days.is_empty() || (expected == savings.counterfactual_wh && observed == savings.observed_wh) {
+    // Days are as the model has them, and the agreed adjustments are in the total alone.
+    let by_the_model = savings.counterfactual_wh.checked_sub(savings.adjustments_wh).map_err(beyond)?;
+    if days.is_empty() || (expected == by_the_model && observed == savings.observed_wh) {
         Ok(())
     } else {
         Err(ReportError::Days { statement: statement.id(), expected, observed })

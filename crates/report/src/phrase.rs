@@ -23,6 +23,17 @@ pub(crate) fn percent(ppm: u32) -> String {
     Share::parts_per_million(ppm).map_or_else(|_beyond| format!("{ppm} parts per million"), |share| share.to_string())
 }
 
+/// Grams as exact kilograms: `1234.567`.
+pub(crate) fn kg(grams: i64) -> String {
+    kwh(Energy::wh(grams))
+}
+
+/// Parts per million of full trust as a score of a hundred: `87.31`.
+pub(crate) fn score(ppm: u32) -> String {
+    let hundredths = (ppm + 50) / 100;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
 /// A day as `1 July 2026`.
 pub(crate) fn day(date: Date) -> String {
     format!("{} {} {}", date.day(), month(date), date.year())
@@ -57,6 +68,15 @@ mod tests {
         assert_eq!(kwh(Energy::wh(7)), "0.007");
         assert_eq!(kwh(Energy::wh(i64::MIN)), "-9223372036854775.808");
         assert_eq!((short_kwh(2_500), short_kwh(20_000), short_kwh(0)), ("2.5".to_owned(), "20".to_owned(), "0".to_owned()));
+    }
+
+    #[test]
+    fn a_score_is_of_a_hundred_and_produce_is_exact() {
+        assert_eq!(
+            (score(1_000_000), score(400_000), score(873_149), score(50)),
+            ("100.00".into(), "40.00".into(), "87.31".into(), "0.01".into())
+        );
+        assert_eq!(kg(12_345_678), "12345.678");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The parts that several documents have.
 
-use settlement::Statement;
+use settlement::{Drawn, Statement, Trust, Yield};
 
 use crate::fonts::Style;
 use crate::paper::Day;
@@ -166,6 +166,20 @@ impl Sheet {
             savings.method,
         );
         nodes.push(self.paragraph(&text, BODY));
+        if savings.adjustments_wh != units::Energy::ZERO {
+            self.y += 4.0;
+            let text = format!(
+                "Both parties agreed upon adjustments for what changed in the facility and is not the retrofit's doing: {} kWh, part of \
+                 what was expected and of what was not used. The days below are without them.",
+                phrase::kwh(savings.adjustments_wh),
+            );
+            nodes.push(self.paragraph(&text, BODY));
+        }
+        let beside = [statement.yielded().map(grown), statement.drawn().map(expected), statement.trust().map(believed)];
+        for text in beside.into_iter().flatten() {
+            self.y += 4.0;
+            nodes.push(self.paragraph(&text, BODY));
+        }
         self.y += 12.0;
         if !days.is_empty() {
             nodes.push(self.chart(statement.period(), days));
@@ -173,4 +187,50 @@ impl Sheet {
         self.y += BETWEEN_SECTIONS;
         Node::Part(Role::Section, nodes)
     }
+}
+
+/// What grew, and the energy of a kilogram where the saving may be told by it.
+fn grown(yielded: &Yield) -> String {
+    let grown = phrase::kg(yielded.grown_g);
+    let per_kg = |wh: i64| phrase::kwh(units::Energy::wh(wh));
+    let mut text = format!("On these days {grown} kg of marketable produce grew, by the crop cycles of the harvests.");
+    if let Some(one) = &yielded.per_kg {
+        let (expected, used, avoided) = (per_kg(one.expected_wh), per_kg(one.used_wh), per_kg(one.avoided_wh));
+        let told = format!(" At this output a kilogram would have taken {expected} kWh and took {used} kWh: {avoided} kWh less.");
+        text.push_str(&told);
+    }
+    if let Some(why) = &yielded.not_claimed {
+        text.push_str(&format!(" No saving is claimed by the kilogram: {why}."));
+    }
+    text
+}
+
+/// How the value came about where it was drawn.
+fn expected(drawn: &Drawn) -> String {
+    format!(
+        "The value is the mean of {} bills of what would have been used, each with days and weeks as the baseline had them: eight of \
+         ten lie between {} and {}. By the mean shape of days, which sees no peaks, it would be {}.",
+        drawn.draws,
+        drawn.p10.round_dp(2),
+        drawn.p90.round_dp(2),
+        drawn.by_mean_shape.round_dp(2)
+    )
+}
+
+/// The trust score in a sentence.
+fn believed(trust: &Trust) -> String {
+    let mut text = format!(
+        "Trust score {} of 100, given on {} by {}: {} of the categories of verification pass",
+        phrase::score(trust.score_ppm),
+        phrase::day(trust.date),
+        trust.version,
+        trust.passed
+    );
+    for (names, what) in [(&trust.conditional, "under a condition"), (&trust.failed, "not, or nobody has shown them")] {
+        if !names.is_empty() {
+            text.push_str(&format!("; {what}: {}", names.join(", ")));
+        }
+    }
+    text.push_str(if trust.capped { ". What fails holds the score at 40 at most." } else { "." });
+    text
 }

@@ -1,7 +1,7 @@
 //! The statement of savings on paper.
 
 use money::Money;
-use settlement::Statement;
+use settlement::{Statement, Trust};
 
 use crate::draw::{Cover, pdf};
 use crate::paper::{ReportError, StatementPaper, check_days};
@@ -44,6 +44,7 @@ pub(crate) fn lay_out(paper: &StatementPaper<'_>) -> (Sheet, Vec<Node>) {
     tree.extend(sheet.opening("Statement of savings", [left, right], &sum));
     tree.push(sheet.measured(statement, paper.days));
     tree.push(value(&mut sheet, statement));
+    tree.extend(statement.trust().map(|trust| parts(&mut sheet, trust)));
     tree.push(inputs(&mut sheet, paper));
     sheet.margins(&format!("Statement of savings · {facility} · {period}"), &format!("{} · {issuer}", statement.id()));
     (sheet, tree)
@@ -88,6 +89,27 @@ fn value(sheet: &mut Sheet, statement: &Statement) -> Node {
     let table = sheet.table(&columns, &body, &[total]);
     sheet.y += BETWEEN_SECTIONS;
     Node::Part(Role::Section, vec![heading, table])
+}
+
+/// What the trust score is made of.
+fn parts(sheet: &mut Sheet, trust: &Trust) -> Node {
+    let columns =
+        [Column::new("Part", 0.46, Side::Left), Column::new("Score of 100", 0.27, Side::Right), Column::new("Weight", 0.27, Side::Right)];
+    let mut body: Vec<Row> = Vec::with_capacity(trust.parts.len());
+    for part in &trust.parts {
+        body.push(Row::new(Tone::Plain, [part.name.clone(), phrase::score(part.score_ppm), phrase::percent(part.weight_ppm)]));
+    }
+    let named = format!("Trust score, {}", trust.version);
+    let total = Row::new(Tone::Sum, [named, phrase::score(trust.score_ppm), String::new()]);
+    let heading = sheet.heading(2, "How far it may be believed", HEADING, 80.0);
+    sheet.y += 4.0;
+    let table = sheet.table(&columns, &body, &[total]);
+    sheet.y += 8.0;
+    let text = "The score is the weighted geometric mean of its parts, so that one bad part is not averaged away; it is computed again by \
+                the audit of the bundle of evidence.";
+    let text = sheet.paragraph(text, BODY);
+    sheet.y += BETWEEN_SECTIONS;
+    Node::Part(Role::Section, vec![heading, table, text])
 }
 
 /// Everything that the figures were computed from, by name and hash.

@@ -6,8 +6,8 @@ use money::{Currency, Money, Share};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use settlement::{
-    Contract, Fee, Figures, Invoice, InvoiceNumber, Issue, NegativeMonth, Party, PartyKind, Period, PriceTerms, PricedEnergy, Savings,
-    Statement, Terms,
+    Beside, Contract, Fee, Figures, Invoice, InvoiceNumber, Issue, NegativeMonth, Party, PartyKind, Period, PriceTerms, PricedEnergy,
+    Savings, Statement, Terms, Trust, TrustPart, Worth, Yield,
 };
 use sha2::{Digest as _, Sha256};
 use units::Energy;
@@ -24,13 +24,16 @@ struct Case {
     fees: Vec<Fee>,
     names: [String; 3],
     carried_in: i64,
+    trust: Option<Trust>,
+    grown_g: Option<i64>,
+    adjustments_wh: i64,
 }
 
 impl Case {
     fn july() -> Self {
         let names = ["Negawatt", "Summit Energy Partners", "North Hall Growers' Cooperative"].map(str::to_owned);
         let priced = vec![("flat".to_owned(), Decimal::new(1285, 4), total(&july()).2)];
-        Self { currency: Currency::Usd, priced, fees: Vec::new(), names, carried_in: 0 }
+        Self { currency: Currency::Usd, priced, fees: Vec::new(), names, carried_in: 0, trust: None, grown_g: None, adjustments_wh: 0 }
     }
 
     fn documents(&self) -> (Statement, Invoice) {
@@ -60,10 +63,12 @@ impl Case {
         };
         let contract = Contract::new(terms).unwrap();
         let (expected, observed, _) = total(&july());
-        let avoided: i64 = self.priced.iter().map(|(_, _, wh)| wh).sum();
+        let mut priced = self.priced.clone();
+        priced[0].2 += self.adjustments_wh;
+        let avoided: i64 = priced.iter().map(|(_, _, wh)| wh).sum();
         let savings = Savings {
             counterfactual_wh: Energy::wh(if avoided == expected - observed { expected } else { observed + avoided }),
-            adjustments_wh: Energy::ZERO,
+            adjustments_wh: Energy::wh(self.adjustments_wh),
             observed_wh: Energy::wh(observed),
             avoided_wh: Energy::wh(avoided),
             uncertainty_wh: Energy::wh(1_204_311),
@@ -72,13 +77,16 @@ impl Case {
             days_compared: 30,
             method: "caltrack-daily/2.0".to_owned(),
         };
-        let priced = self.priced.iter().cloned();
+        let yielded = self.grown_g.map(|grown_g| Yield::claimed(grown_g, &savings));
         let figures = Figures {
             id: StatementId::from_parts(1_785_542_400_000, [4; 10]),
             period: Period::new(date(2026, 7, 1), date(2026, 8, 1)).unwrap(),
             savings,
-            priced: priced.map(|(label, price_per_kwh, energy_wh)| PricedEnergy { label, price_per_kwh, energy_wh }).collect(),
+            worth: Worth::Priced(
+                priced.into_iter().map(|(label, price_per_kwh, energy_wh)| PricedEnergy { label, price_per_kwh, energy_wh }).collect(),
+            ),
             carried_in: Money::new(self.carried_in, self.currency),
+            beside: Beside { trust: self.trust.clone(), yielded, drawn: None },
             inputs: ["contract.json", "inputs.json", "rows/meters/main.e_imp.csv", "rows/weather.csv"]
                 .map(|name| (name.to_owned(), hex::encode(Sha256::digest(name))))
                 .into(),
@@ -302,6 +310,52 @@ fn a_statement_shows_its_shortfall_and_its_inputs() {
         assert!(read.contains(&expected), "{expected} is not in {read:#?}");
     }
     super::statement(statement_paper(&statement, &days)).unwrap();
+}
+
+#[test]
+fn trust_yield_and_adjustments_stand_on_both_papers() {
+    let mut case = Case::july();
+    let parts = [("data quality", 912_345, 600_000), ("metering", 500_000, 400_000)];
+    let part = |(name, score_ppm, weight_ppm): (&str, u32, u32)| TrustPart { name: name.to_owned(), score_ppm, weight_ppm };
+    let trust = Trust {
+        version: "negawatt.trust/1".to_owned(),
+        date: date(2026, 8, 3),
+        score_ppm: 400_000,
+        capped: true,
+        parts: parts.map(part).to_vec(),
+        passed: 12,
+        conditional: vec!["weather".to_owned(), "seasonality".to_owned()],
+        failed: vec!["bill reconciliation".to_owned()],
+        invoices: 6,
+        disputed: 0,
+    };
+    case.trust = Some(trust);
+    case.grown_g = Some(12_345_678);
+    case.adjustments_wh = 500_000;
+    let days = july();
+    let documents = case.documents();
+    let (on_statement, _) = statement::lay_out(&statement_paper(&documents.0, &days));
+    let (on_invoice, _) = invoice::lay_out(&paper(&documents, &days));
+    for sheet in [&on_statement, &on_invoice] {
+        let running = all(sheet).join(" ");
+        for expected in [
+            "12345.678 kg of marketable produce grew",
+            "would have taken 2.365 kWh and took 2.001 kWh: 0.364 kWh less",
+            "Trust score 40.00 of 100, given on 3 August 2026 by negawatt.trust/1: 12 of the categories of verification pass",
+            "under a condition: weather, seasonality; not, or nobody has shown them: bill reconciliation",
+            "Both parties agreed upon adjustments",
+        ] {
+            assert!(running.contains(expected), "{expected} is not in {running}");
+        }
+    }
+    assert!(all(&on_statement).contains(&"91.23"), "the parts stand on the statement");
+    super::statement(statement_paper(&documents.0, &days)).unwrap();
+    super::invoice(paper(&documents, &days)).unwrap();
+
+    case.grown_g = Some(0);
+    let (sheet, _) = statement::lay_out(&statement_paper(&case.documents().0, &days));
+    let running = all(&sheet).join(" ");
+    assert!(running.contains("No saving is claimed by the kilogram: nothing grew"), "{running}");
 }
 
 #[test]

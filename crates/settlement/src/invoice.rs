@@ -318,7 +318,7 @@ fn breakdown(contract: &Contract, statement: &Statement) -> Result<Vec<Line>, Mo
     let mut lines = statement.lines().to_vec();
     let mut add = |kind, description: String, amount: Money| {
         if amount.minor != 0 {
-            lines.push(Line { kind, description, energy_wh: None, price_per_kwh: None, amount });
+            lines.push(Line { kind, description, energy_wh: None, price_per_kwh: None, bills: None, amount });
         }
     };
     add(LineKind::CarriedIn, "Shortfall of earlier months".to_owned(), statement.carried_in());

@@ -9,7 +9,10 @@ use rust_decimal::Decimal;
 use units::Energy;
 
 use super::*;
-use crate::{ContractError, Fee, Figures, NegativeMonth, Party, PriceTerms, PricedEnergy, Savings, SettleError, Terms};
+use crate::{
+    Beside, BilledCharge, Bills, ContractError, Fee, Figures, NegativeMonth, Party, PriceTerms, PricedEnergy, Savings, SettleError, Terms,
+    Worth,
+};
 
 fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::Usd)
@@ -69,8 +72,9 @@ fn statement(contract: &Contract, avoided: i64, carried_in: i64) -> Statement {
         id: StatementId::from_parts(1, [4; 10]),
         period: Period::new(date(2026, 1, 1), date(2026, 2, 1)).unwrap(),
         savings,
-        priced: vec![PricedEnergy { label: "flat".to_owned(), price_per_kwh, energy_wh: avoided }],
+        worth: Worth::Priced(vec![PricedEnergy { label: "flat".to_owned(), price_per_kwh, energy_wh: avoided }]),
         carried_in: usd(carried_in),
+        beside: Beside::default(),
         inputs: BTreeMap::from([("energy".to_owned(), "00".to_owned())]),
     };
     Statement::settle(contract, figures).unwrap()
@@ -207,8 +211,9 @@ fn days_outside_the_contract_and_unpriced_energy_are_refused() {
         id: made.id(),
         period: made.period(),
         savings: made.savings().clone(),
-        priced: vec![PricedEnergy { label: String::new(), price_per_kwh: Decimal::ONE, energy_wh }],
+        worth: Worth::Priced(vec![PricedEnergy { label: String::new(), price_per_kwh: Decimal::ONE, energy_wh }]),
         carried_in: usd(0),
+        beside: Beside::default(),
         inputs: BTreeMap::new(),
     };
     assert!(matches!(Statement::settle(&contract, figures(5)), Err(SettleError::NotCovered { .. })));
@@ -224,6 +229,42 @@ fn days_outside_the_contract_and_unpriced_energy_are_refused() {
     let other = Figures { carried_in: Money::new(-1, Currency::Eur), ..figures(5) };
     assert!(matches!(Statement::settle(&good, other), Err(SettleError::Money(_))));
     assert!(matches!(Statement::settle(&good, figures(6)), Err(SettleError::Priced { priced: 6, avoided: 5 })));
+}
+
+/// Under a rate each line is a charge of one bill less that of another: rounded once, and read back as it was frozen.
+#[test]
+fn the_difference_of_two_bills_is_worth_its_charges() {
+    let contract = Contract::new(terms(600_000, &FIVE, NegativeMonth::CarryForward)).unwrap();
+    let made = statement(&contract, 1_000_000, 0);
+    let bills = |counterfactual: &str, measured: &str| Bills {
+        counterfactual: counterfactual.parse().unwrap(),
+        measured: measured.parse().unwrap(),
+    };
+    let charge = |label: &str, bills| BilledCharge { label: label.to_owned(), bills };
+    let figures = |charges| Figures {
+        id: made.id(),
+        period: made.period(),
+        savings: made.savings().clone(),
+        worth: Worth::Billed(charges),
+        carried_in: usd(0),
+        beside: Beside::default(),
+        inputs: BTreeMap::new(),
+    };
+    let charges = vec![charge("energy, on peak", bills("1234.565", "1111.11")), charge("capacity", bills("95.005", "95.01"))];
+    let billed = Statement::settle(&contract, figures(charges)).unwrap();
+    assert_eq!(billed.lines().iter().map(|line| line.amount.minor).collect::<Vec<_>>(), [12_346, 0], "half to even, once");
+    assert_eq!(billed.lines()[0].description, "Not charged by the supplier, energy, on peak: 1234.56 would have been, 1111.11 was");
+    assert_eq!((billed.value(), billed.billed()), (usd(12_346), usd(7_408)));
+    let mut document = serde_json::to_value(&billed).unwrap();
+    assert_eq!(serde_json::from_value::<Statement>(document.clone()).unwrap(), billed);
+    document["lines"][0]["bills"]["measured"] = "1110.11".into();
+    let refused = serde_json::from_value::<Statement>(document.clone()).unwrap_err().to_string();
+    assert!(refused.contains("is 123.46 USD, it should be 124.46 USD"), "{refused}");
+    document["lines"][1] = serde_json::to_value(&made.lines()[0]).unwrap();
+    let mixed = serde_json::from_value::<Statement>(document).unwrap_err().to_string();
+    assert!(mixed.contains("not as the others have") || mixed.contains("it should be"), "{mixed}");
+    let empty = Statement::settle(&contract, figures(Vec::new()));
+    assert!(matches!(empty, Err(SettleError::Priced { priced: 0, avoided: 1_000_000 })), "energy without a bill is worth nothing known");
 }
 
 /// Figures that add up and still cannot be: what is frozen obeys every law of its document, however it was read.
@@ -281,7 +322,10 @@ fn a_stored_document_that_breaks_a_law_is_refused_by_name() {
     let both = statement_refused(&|document| document["floored"] = usd_json(1));
     assert_eq!(both, "statement ID: the shortfall forgotten is 0.01 USD, it should be 0.00 USD");
     let unpriced = statement_refused(&|document| drop(document["lines"][0].as_object_mut().unwrap().remove("price_per_kwh")));
-    assert_eq!(unpriced, "statement ID: the line `Energy not used, flat` has no energy or no price");
+    assert_eq!(
+        unpriced,
+        "statement ID: the line `Energy not used, flat` has neither its energy and price nor its two bills, or not as the others have"
+    );
     let wider = statement_refused(&|document| document["savings"]["uncertainty_wh"] = (-10).into());
     assert_eq!(wider, "an uncertainty of -10 Wh at 900000 parts per million on 31 of 31 days cannot be");
 }

@@ -14,7 +14,9 @@
 //! **Frozen.** Issued documents have no setters, and reading one back checks that its figures add up.
 #![warn(clippy::float_arithmetic)]
 
+mod beside;
 mod contract;
+mod figures;
 mod invoice;
 mod line;
 mod number;
@@ -22,10 +24,12 @@ mod payout;
 mod period;
 mod statement;
 
+pub use beside::{Beside, Drawn, PerKilogram, Trust, TrustPart, Yield};
 pub use contract::{Contract, ContractError, Fee, NegativeMonth, Party, PartyKind, PriceTerms, Terms};
+pub use figures::{BilledCharge, Figures, PricedEnergy, Worth};
 pub use invoice::{Invoice, InvoiceError, Issue, Part};
-pub use line::{Line, LineKind};
+pub use line::{Bills, Line, LineKind};
 pub use number::{InvoiceNumber, NumberError};
 pub use payout::{Contradiction, Entry, Fact, Payout, PayoutState, Transition};
 pub use period::{Period, PeriodError};
-pub use statement::{Figures, PricedEnergy, Savings, SettleError, Statement};
+pub use statement::{Savings, SettleError, Statement};

@@ -36,6 +36,21 @@ pub struct Line {
     /// Major units per kilowatt-hour, where the line has a price; a decimal string on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_kwh: Option<Decimal>,
+    /// What the supplier would have billed and what it billed, where the line is the difference of two bills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bills: Option<Bills>,
     /// What it adds to the total.
     pub amount: Money,
+}
+
+/// A charge of two bills under one rate.
+///
+/// * Units: major units of the currency, exact; decimal strings on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bills {
+    /// What would have been charged.
+    pub counterfactual: Decimal,
+    /// What was charged.
+    pub measured: Decimal,
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use ids::{BaselineId, ContractId, FacilityId, StatementId};
-use money::{Currency, Money, MoneyError, Price, Share, charge};
-use rust_decimal::Decimal;
+use money::{Currency, Money, MoneyError, Price, Share, charge, rounded};
 use serde::{Deserialize, Serialize};
 use units::Energy;
 
+use crate::beside::{self, Beside, Drawn, Trust, Yield};
 use crate::contract::{Contract, NegativeMonth};
-use crate::line::{Line, LineKind};
+use crate::figures::{BilledCharge, Figures, PricedEnergy, Worth};
+use crate::line::{Bills, Line, LineKind};
 use crate::period::Period;
 
 /// What was measured.
@@ -43,38 +44,10 @@ fn is_zero(energy: &Energy) -> bool {
     *energy == Energy::ZERO
 }
 
-/// Avoided energy at one price.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PricedEnergy {
-    /// The price period, as the tariff names it.
-    pub label: String,
-    /// Major units per kilowatt-hour.
-    pub price_per_kwh: Decimal,
-    /// Wh; negative when more was used.
-    pub energy_wh: i64,
-}
-
-/// Everything that a statement says that the contract does not.
-#[derive(Clone, Debug)]
-pub struct Figures {
-    /// The statement's identifier.
-    pub id: StatementId,
-    /// The local days it covers.
-    pub period: Period,
-    /// What was measured.
-    pub savings: Savings,
-    /// The avoided energy by price; sums to `savings.avoided_wh`.
-    pub priced: Vec<PricedEnergy>,
-    /// The shortfall of earlier months; zero or negative.
-    pub carried_in: Money,
-    /// SHA-256 of everything it was computed from, by name.
-    pub inputs: BTreeMap<String, String>,
-}
-
 /// A period's savings and their value, frozen.
 ///
-/// * Law: each line is its energy at its price, rounded once, and the energies sum to what was avoided; `value = Σ lines`,
+/// * Law: each line is its energy at its price, rounded once, and the energies sum to what was avoided; or each line is a
+///   charge of one bill less that of another, rounded once; never both. `value = Σ lines`,
 ///   `billable = value + carried_in − carried_out + floored ≥ 0`, a shortfall is carried on or forgotten as a whole,
 ///   `billed = billed_share × billable`, rounded once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +65,12 @@ struct Paper {
     currency: Currency,
     period: Period,
     savings: Savings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<Trust>,
+    #[serde(rename = "yield", default, skip_serializing_if = "Option::is_none")]
+    yielded: Option<Yield>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drawn: Option<Drawn>,
     lines: Vec<Line>,
     value: Money,
     carried_in: Money,
@@ -144,8 +123,16 @@ pub enum SettleError {
         /// Days of the period.
         days_total: u32,
     },
+    /// A trust score or a yield that cannot be.
+    #[error("statement {statement}: {what}")]
+    Beside {
+        /// The statement.
+        statement: StatementId,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A line without what gives it its amount.
-    #[error("statement {statement}: the line `{line}` has no energy or no price")]
+    #[error("statement {statement}: the line `{line}` has neither its energy and price nor its two bills, or not as the others have")]
     Unpriced {
         /// The statement.
         statement: StatementId,
@@ -186,18 +173,27 @@ impl Paper {
     fn adds_up(&self) -> Result<(), SettleError> {
         plausible(&self.savings)?;
         let (statement, currency) = (self.id, self.currency);
+        beside::holds(statement, (self.trust.as_ref(), self.yielded.as_ref(), self.drawn.as_ref()), &self.savings)?;
         let check = |what: &dyn std::fmt::Display, found: Money, expected: Money| {
             if found == expected { Ok(()) } else { Err(SettleError::DoesNotAddUp { statement, what: what.to_string(), found, expected }) }
         };
+        let billed = self.lines.iter().any(|line| line.bills.is_some());
         let mut priced = 0_i64;
         for line in &self.lines {
             let unpriced = || SettleError::Unpriced { statement, line: line.description.clone() };
-            let energy_wh = line.energy_wh.ok_or_else(unpriced)?;
-            let price = Price::per_kwh(line.price_per_kwh.ok_or_else(unpriced)?, currency);
-            check(&format_args!("the line `{}`", line.description), line.amount, charge(energy_wh, price)?)?;
-            priced = priced.checked_add(energy_wh).ok_or(MoneyError::Overflow)?;
+            let amount = match (line.energy_wh, line.price_per_kwh, line.bills) {
+                (Some(energy_wh), Some(price), None) if !billed => {
+                    priced = priced.checked_add(energy_wh).ok_or(MoneyError::Overflow)?;
+                    charge(energy_wh, Price::per_kwh(price, currency))?
+                }
+                (None, None, Some(bills)) => bills.difference(currency)?,
+                _ => return Err(unpriced()),
+            };
+            check(&format_args!("the line `{}`", line.description), line.amount, amount)?;
         }
-        all_priced(priced, &self.savings)?;
+        if !billed {
+            all_priced(priced, &self.savings)?;
+        }
         check(&"the value", self.value, Money::sum(currency, self.lines.iter().map(|line| line.amount))?)?;
         let Balance { billable, short } = Balance::of(self.value, self.carried_in)?;
         check(&"the billable value", self.billable, billable)?;
@@ -217,24 +213,27 @@ impl Statement {
     /// * Errors: days outside the contract, figures that contradict one another, money that cannot be counted.
     pub fn settle(contract: &Contract, figures: Figures) -> Result<Self, SettleError> {
         let terms = contract.terms();
-        let Figures { id, period, savings, priced, carried_in, inputs } = figures;
+        let Figures { id, period, savings, worth, carried_in, beside: Beside { trust, yielded, drawn }, inputs } = figures;
         if !contract.covers(period) {
             return Err(SettleError::NotCovered { period, contract: terms.id });
         }
         plausible(&savings)?;
-        let sum = priced.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.energy_wh)).ok_or(MoneyError::Overflow)?;
-        all_priced(sum, &savings)?;
-        let mut lines = Vec::with_capacity(priced.len());
-        for line in priced {
-            let amount = charge(line.energy_wh, Price::per_kwh(line.price_per_kwh, terms.currency))?;
-            lines.push(Line {
-                kind: LineKind::Savings,
-                description: format!("Energy not used, {}", line.label),
-                energy_wh: Some(line.energy_wh),
-                price_per_kwh: Some(line.price_per_kwh),
-                amount,
-            });
-        }
+        beside::holds(id, (trust.as_ref(), yielded.as_ref(), drawn.as_ref()), &savings)?;
+        let lines = match worth {
+            Worth::Priced(priced) => {
+                let sum = priced.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.energy_wh)).ok_or(MoneyError::Overflow)?;
+                all_priced(sum, &savings)?;
+                priced.into_iter().map(|line| priced_line(line, terms.currency)).collect::<Result<Vec<_>, _>>()?
+            }
+            // Without a charge nothing was billed, and a statement of energy without a price is none.
+            Worth::Billed(charges) if charges.is_empty() => {
+                all_priced(0, &savings)?;
+                Vec::new()
+            }
+            Worth::Billed(charges) => {
+                charges.into_iter().map(|charge| billed_line(charge, terms.currency)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
         let zero = Money::zero(terms.currency);
         let value = Money::sum(terms.currency, lines.iter().map(|line| line.amount))?;
         let Balance { billable, short } = Balance::of(value, carried_in)?;
@@ -250,6 +249,9 @@ impl Statement {
             currency: terms.currency,
             period,
             savings,
+            trust,
+            yielded,
+            drawn,
             lines,
             value,
             carried_in,
@@ -304,6 +306,24 @@ impl Statement {
         &self.0.savings
     }
 
+    /// How far the savings may be believed; nothing on statements made before anybody asked.
+    #[must_use]
+    pub const fn trust(&self) -> Option<&Trust> {
+        self.0.trust.as_ref()
+    }
+
+    /// What grew; nothing where nobody weighs it.
+    #[must_use]
+    pub const fn yielded(&self) -> Option<&Yield> {
+        self.0.yielded.as_ref()
+    }
+
+    /// How the value was drawn; nothing where it was not.
+    #[must_use]
+    pub const fn drawn(&self) -> Option<&Drawn> {
+        self.0.drawn.as_ref()
+    }
+
     /// The avoided energy by price, each with its rounded amount.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
@@ -356,6 +376,36 @@ impl Statement {
     #[must_use]
     pub const fn inputs(&self) -> &BTreeMap<String, String> {
         &self.0.inputs
+    }
+}
+
+fn priced_line(line: PricedEnergy, currency: Currency) -> Result<Line, MoneyError> {
+    Ok(Line {
+        kind: LineKind::Savings,
+        description: format!("Energy not used, {}", line.label),
+        energy_wh: Some(line.energy_wh),
+        price_per_kwh: Some(line.price_per_kwh),
+        bills: None,
+        amount: charge(line.energy_wh, Price::per_kwh(line.price_per_kwh, currency))?,
+    })
+}
+
+fn billed_line(BilledCharge { label, bills }: BilledCharge, currency: Currency) -> Result<Line, MoneyError> {
+    let (would, was) = (bills.counterfactual.round_dp(2), bills.measured.round_dp(2));
+    Ok(Line {
+        kind: LineKind::Savings,
+        description: format!("Not charged by the supplier, {label}: {would} would have been, {was} was"),
+        energy_wh: None,
+        price_per_kwh: None,
+        bills: Some(bills),
+        amount: bills.difference(currency)?,
+    })
+}
+
+impl Bills {
+    /// What was not charged, rounded once.
+    fn difference(self, currency: Currency) -> Result<Money, MoneyError> {
+        rounded(self.counterfactual.checked_sub(self.measured).ok_or(MoneyError::Overflow)?, currency)
     }
 }
 

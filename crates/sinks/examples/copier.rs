@@ -25,7 +25,7 @@ fn batch(seq: u64) -> Result<Batch, Box<dyn std::error::Error>> {
     let first = i64::try_from(seq)? * ROWS;
     let row = |minute: i64| Row {
         device: device.clone(),
-        point: "v1".to_owned(),
+        point: "v1".into(),
         unit: Unit::Volt,
         exponent: -1,
         ts_ms: DAY + minute * 60_000,

@@ -110,7 +110,10 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), CursorError> {
     let failed = |what| move |err| CursorError::Io { what, path: path.to_owned(), err };
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
-    let temporary = path.with_extension("new");
+    // A name of its own for each: a command may ask for a rewind while the collector moves the cursor.
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
     let mut file = File::create(&temporary).map_err(failed("create"))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write"))?;
     std::fs::rename(&temporary, path).map_err(failed("rename"))?;

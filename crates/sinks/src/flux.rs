@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use influxdb2::api::buckets::ListBucketsRequest;
 use influxdb2::api::organization::ListOrganizationRequest;
-use influxdb2::models::{PostBucketRequest, Query, Status};
+use influxdb2::models::{HealthCheck, PostBucketRequest, Query, Status};
 use influxdb2::{Client, RequestError};
 use influxdb2_structmap::value::Value;
 
@@ -19,7 +19,7 @@ use crate::influx::{Influx, rfc3339};
 use crate::places::InfluxConfig;
 
 impl Influx {
-    fn client(&self) -> Result<Client, WriteError> {
+    pub(crate) fn client(&self) -> Result<Client, WriteError> {
         let InfluxConfig { url, org, token, .. } = &self.config;
         let token = token.as_ref().map_or("", config::Secret::expose);
         let http = influxdb2::ClientBuilder::new(url.clone(), org.clone(), token).build();
@@ -27,7 +27,7 @@ impl Influx {
     }
 
     /// Asks in a task of its own, and no longer than everything else may take.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         what: &str,
         question: impl Future<Output = Result<T, RequestError>> + Send + 'static,
@@ -53,29 +53,44 @@ impl Influx {
     ///
     /// * Errors: it is not, or the bucket is not and is not to be made.
     pub(crate) async fn prepare(&self) -> Result<(), WriteError> {
-        let InfluxConfig { url, org, bucket, create_bucket, .. } = self.config.clone();
-        let client = self.client()?;
-        let asked = client.clone();
-        let health = self.ask("its health", async move { asked.health().await }).await?;
-        if health.status != Status::Pass {
-            let said = health.message.unwrap_or_else(|| "it says that it is not well".to_owned());
-            return Err(WriteError::Busy { destination: url, status: "health".to_owned(), said, after: None });
-        }
-        let (asked, request) =
-            (client.clone(), ListBucketsRequest { name: Some(bucket.clone()), org: Some(org.clone()), ..ListBucketsRequest::default() });
-        // A server that has none of this name says so with 404, or with an empty list.
-        let found = match self.ask("its buckets", async move { asked.list_buckets(Some(request)).await }).await {
-            Ok(buckets) => buckets.buckets.iter().any(|known| known.name == bucket),
-            Err(WriteError::Denied { status, .. }) if status == "404" => false,
-            Err(err) => return Err(err),
-        };
-        if found {
+        self.well().await?;
+        if self.has_bucket().await? {
             return Ok(());
         }
-        let denied = |said: String| WriteError::Denied { destination: url.clone(), status: "404".to_owned(), said };
+        let InfluxConfig { url, bucket, create_bucket, .. } = &self.config;
         if !create_bucket {
-            return Err(denied(format!("there is no bucket `{bucket}`: make it, or set create_bucket = true")));
+            let said = format!("there is no bucket `{bucket}`: make it, or set create_bucket = true");
+            return Err(WriteError::Denied { destination: url.clone(), status: "404".to_owned(), said });
         }
+        self.make_bucket().await
+    }
+
+    /// * Errors: it does not answer, or says that it is not well.
+    pub(crate) async fn well(&self) -> Result<HealthCheck, WriteError> {
+        let client = self.client()?;
+        let health = self.ask("its health", async move { client.health().await }).await?;
+        if health.status != Status::Pass {
+            let said = health.message.unwrap_or_else(|| "it says that it is not well".to_owned());
+            return Err(WriteError::Busy { destination: self.config.url.clone(), status: "health".to_owned(), said, after: None });
+        }
+        Ok(health)
+    }
+
+    pub(crate) async fn has_bucket(&self) -> Result<bool, WriteError> {
+        let (client, InfluxConfig { org, bucket, .. }) = (self.client()?, self.config.clone());
+        let request = ListBucketsRequest { name: Some(bucket.clone()), org: Some(org), ..ListBucketsRequest::default() };
+        // A server that has none of this name says so with 404, or with an empty list.
+        match self.ask("its buckets", async move { client.list_buckets(Some(request)).await }).await {
+            Ok(buckets) => Ok(buckets.buckets.iter().any(|known| known.name == bucket)),
+            Err(WriteError::Denied { status, .. }) if status == "404" => Ok(false),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Makes a bucket that keeps what it gets.
+    pub(crate) async fn make_bucket(&self) -> Result<(), WriteError> {
+        let (client, InfluxConfig { url, org, bucket, .. }) = (self.client()?, self.config.clone());
+        let denied = |said: String| WriteError::Denied { destination: url.clone(), status: "404".to_owned(), said };
         let (asked, request) = (client.clone(), ListOrganizationRequest { org: Some(org.clone()), ..no_organization() });
         let found = self.ask("its organizations", async move { asked.list_organizations(request).await }).await?;
         let known = found.orgs.into_iter().find(|known| known.name == org).and_then(|known| known.id);
@@ -104,9 +119,13 @@ fn no_organization() -> ListOrganizationRequest {
     ListOrganizationRequest { descending: None, limit: None, offset: None, org: None, org_id: None, user_id: None }
 }
 
+/// A text in Flux.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"))
+}
+
 /// Flux: count, least, greatest and sum of each series, in whole numbers.
 fn day_query(bucket: &str, tenant: &str, facility: &str, day_ms: i64) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"));
     let (bucket, tenant, facility) = (quoted(bucket), quoted(tenant), quoted(facility));
     let (start, stop) = (rfc3339(day_ms), rfc3339(day_ms + DAY_MS));
     format!(

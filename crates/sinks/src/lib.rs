@@ -22,6 +22,8 @@ mod flux;
 mod influx;
 #[cfg(feature = "objects")]
 mod objects;
+#[cfg(feature = "influx2")]
+mod onboard;
 mod places;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -38,6 +40,8 @@ pub use digest::{DAY_MS, Digest, Digests};
 pub use influx::Influx;
 #[cfg(feature = "objects")]
 pub use objects::{Copied, ExportManifest, ExportedFile, Objects, ObjectsError};
+#[cfg(feature = "influx2")]
+pub use onboard::{FirstUser, Made, Onboarded, Step, onboard};
 pub use places::{InfluxConfig, ObjectsConfig, PostgresConfig, ReadApi};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;

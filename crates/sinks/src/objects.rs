@@ -205,7 +205,7 @@ mod tests {
         let origin = Origin { tenant: slug("acme"), facility: slug("hall"), gateway: slug("gw") };
         let row = |minute: i64| Row {
             device: slug("main"),
-            point: "v1".to_owned(),
+            point: "v1".into(),
             unit: Unit::Volt,
             exponent: -1,
             ts_ms: 1_767_225_600_000 + minute * 60_000,

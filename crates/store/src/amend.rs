@@ -1,7 +1,11 @@
 //! Changes that somebody answers for: amended readings and sealed ranges. Nothing is overwritten here either.
 
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
 use ids::Slug;
 use sha2::{Digest as _, Sha256};
+use units::{Quality, Reason};
 
 use crate::archive::{Archive, FlushError};
 use crate::audit::{Account, Action, AuditEntry};
@@ -16,7 +20,8 @@ use crate::wal::{RecordWriter, WalError};
 /// Readings that somebody or some method puts in the place of others, or where there are none.
 ///
 /// Each becomes the newest version of its time, as it is given: the quality has to say `edited`, `estimated` or
-/// `substituted`, so that it is never taken for what a meter said.
+/// `substituted`, so that it is never taken for what a meter said. Only a version that is stored can be put back as it is,
+/// which is how a change is taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amendment {
     pub tenant: Slug,
@@ -39,7 +44,21 @@ pub struct Seal {
     pub account: Account,
 }
 
-/// Why nothing was amended or sealed.
+/// What somebody has brought in from files, and answers for: written when its batches are committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    pub tenant: Slug,
+    pub facility: Slug,
+    /// Half-open, UTC milliseconds: from its first reading to behind its last one.
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub rows: u64,
+    /// SHA-256 over what the files say.
+    pub digest: [u8; 32],
+    pub account: Account,
+}
+
+/// Why nothing was amended, sealed or attested.
 #[derive(Debug, thiserror::Error)]
 pub enum AmendError {
     #[error("a change needs an actor and a reason")]
@@ -52,6 +71,8 @@ pub enum AmendError {
     Unmarked { device: Slug, point: String },
     #[error("{ts_ms} ms lies in a range that was billed (audit entry {entry}): name who approved the change")]
     Sealed { ts_ms: i64, entry: u64 },
+    #[error("{ts_ms} ms lies in a range whose readings were dropped (audit entry {entry}): bring them back from the archive first")]
+    Dropped { ts_ms: i64, entry: u64 },
     #[error("a part of this range is sealed already (audit entry {entry}): what follows from it is amended with an approval")]
     AlreadySealed { entry: u64 },
     #[error(transparent)]
@@ -99,6 +120,7 @@ impl Inner {
         for row in rows {
             ids.push(self.amendable(tenant, facility, row, account)?);
         }
+        self.refuse_unmarked(rows, &ids)?;
         let (first, last) = (rows.iter().map(|row| row.ts_ms).min(), rows.iter().map(|row| row.ts_ms).max());
         let (Some(from_ms), Some(last_ms)) = (first, last) else { return Err(AmendError::Nothing) };
         let bytes = RecordWriter::ROW_BYTES_MAX * rows.len() + AuditEntry::BYTES_MAX + account_bytes(account);
@@ -148,7 +170,7 @@ impl Inner {
     pub(crate) fn seal(&mut self, seal: &Seal) -> Result<AuditEntry, AmendError> {
         let Seal { tenant, facility, from_ms, to_ms, account } = seal;
         let (rows, digest) = self.archive.digest(tenant, facility, *from_ms, *to_ms)?;
-        self.wal.reserve(AuditEntry::BYTES_MAX + account_bytes(account))?;
+        self.reserve_entry(account)?;
         let entry = self.archive.state.next_entry(AuditEntry {
             number: 0,
             action: Action::Seal,
@@ -168,8 +190,29 @@ impl Inner {
         Ok(entry)
     }
 
+    pub(crate) fn attest(&mut self, imported: &Imported) -> Result<AuditEntry, AmendError> {
+        let Imported { tenant, facility, from_ms, to_ms, rows, digest, account } = imported.clone();
+        check(&account)?;
+        if from_ms >= to_ms {
+            return Err(AmendError::Nothing);
+        }
+        self.reserve_entry(&account)?;
+        let (number, action, sealed_lsn, before) = (0, Action::Import, 0, [0; 32]);
+        let entry = AuditEntry { number, action, account, tenant, facility, from_ms, to_ms, rows, digest, sealed_lsn, before };
+        let entry = self.archive.state.next_entry(entry);
+        let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffers));
+        writer.audit(&entry);
+        self.append_entry(writer, &entry)?;
+        Ok(entry)
+    }
+
+    /// Makes room in the log for an entry of the audit log.
+    pub(crate) fn reserve_entry(&mut self, account: &Account) -> Result<(), WalError> {
+        self.wal.reserve(AuditEntry::BYTES_MAX + account_bytes(account))
+    }
+
     /// Nothing fails before the log is written, and after it has failed the store is stopped.
-    fn append_entry(&mut self, writer: RecordWriter, entry: &AuditEntry) -> Result<(), WalError> {
+    pub(crate) fn append_entry(&mut self, writer: RecordWriter, entry: &AuditEntry) -> Result<(), WalError> {
         self.archive.state.add_entry(entry.clone());
         let (mut frame, rows) = writer.into_buffers();
         self.wal.append(&mut frame)?;
@@ -179,15 +222,12 @@ impl Inner {
 
     /// The series of a row that may be amended, with everything loaded that says which version it becomes.
     fn amendable(&mut self, tenant: &Slug, facility: &Slug, row: &Row, account: &Account) -> Result<SeriesId, AmendError> {
-        use units::Reason::{Edited, Estimated, Substituted};
         let Row { device, point, .. } = row;
         let Archive { state, flushed, .. } = &mut self.archive;
         let devices = state.catalogue.facility(tenant, facility);
         let id = devices.and_then(|devices| Catalogue::find(devices, device, point, row.unit, row.exponent));
-        let id = id.ok_or_else(|| AmendError::UnknownSeries { device: device.clone(), point: point.clone(), unit: row.unit.symbol() })?;
-        if ![Edited, Estimated, Substituted].iter().any(|reason| row.quality.has(*reason)) {
-            return Err(AmendError::Unmarked { device: device.clone(), point: point.clone() });
-        }
+        let id =
+            id.ok_or_else(|| AmendError::UnknownSeries { device: device.clone(), point: point.to_string(), unit: row.unit.symbol() })?;
         if jiff::Timestamp::from_millisecond(row.ts_ms).is_err() {
             return Err(CommitError::Time { ts_ms: row.ts_ms }.into());
         }
@@ -195,10 +235,33 @@ impl Inner {
         if let Some(seal) = sealed.filter(|_| account.approval.is_empty()) {
             return Err(AmendError::Sealed { ts_ms: row.ts_ms, entry: seal.entry });
         }
+        if let Some(entry) = state.dropped_by(tenant, facility, &(row.ts_ms..row.ts_ms.saturating_add(1))) {
+            return Err(AmendError::Dropped { ts_ms: row.ts_ms, entry });
+        }
         if flushed.may_have(id, row.ts_ms) {
             flushed.load(id, row.ts_ms)?;
         }
         Ok(id)
+    }
+
+    /// Refuses a row that could be taken for what a meter said, unless it is a version that is stored.
+    fn refuse_unmarked(&self, rows: &[Row], ids: &[SeriesId]) -> Result<(), AmendError> {
+        let mut spans: BTreeMap<SeriesId, Range<i64>> = BTreeMap::new();
+        let unmarked = || rows.iter().zip(ids).filter(|(row, _)| !is_marked(row.quality));
+        for (row, id) in unmarked() {
+            let span = spans.entry(*id).or_insert(row.ts_ms..row.ts_ms);
+            *span = span.start.min(row.ts_ms)..span.end.max(row.ts_ms.saturating_add(1));
+        }
+        let mut stored = HashSet::new();
+        for (id, span) in &spans {
+            let in_memory = self.archive.state.head.unflushed(*id).into_iter().filter(|sample| span.contains(&sample.ts_ms));
+            let samples = self.archive.flushed.scan(*id, span)?.into_iter().chain(in_memory);
+            stored.extend(samples.map(|sample| (*id, sample.ts_ms, sample.raw, sample.quality.bits(), sample.words)));
+        }
+        match unmarked().find(|(row, id)| !stored.contains(&(**id, row.ts_ms, row.raw, row.quality.bits(), row.words))) {
+            Some((row, _)) => Err(AmendError::Unmarked { device: row.device.clone(), point: row.point.to_string() }),
+            None => Ok(()),
+        }
     }
 
     fn next_version(&self, id: SeriesId, ts_ms: i64) -> u16 {
@@ -256,7 +319,12 @@ impl Digest {
     }
 }
 
-fn check(account: &Account) -> Result<(), AmendError> {
+/// Whether a quality says that no meter said so.
+fn is_marked(quality: Quality) -> bool {
+    [Reason::Edited, Reason::Estimated, Reason::Substituted].iter().any(|reason| quality.has(*reason))
+}
+
+pub(crate) fn check(account: &Account) -> Result<(), AmendError> {
     if account.actor.trim().is_empty() || account.reason.trim().is_empty() {
         return Err(AmendError::Unaccounted);
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::derived::DerivedRow;
 use crate::flushed::{Flushed, SegmentError};
 use crate::manifest::{Manifest, ManifestError, SegmentRow};
 use crate::row::Counters;
@@ -42,6 +43,8 @@ pub(crate) struct Archive {
     pub(crate) dir: PathBuf,
     pub(crate) state: State,
     pub(crate) flushed: Flushed,
+    /// The files of quarters.
+    pub(crate) derived: Vec<DerivedRow>,
     pub(crate) next_segment: i64,
     /// Everything up to this entry of the log is in segments and in the manifest.
     pub(crate) flushed_lsn: u64,
@@ -63,7 +66,7 @@ impl Archive {
         let state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
         let flushed = Flushed::new(dir, std::mem::take(&mut snapshot.segments));
         let (next_segment, flushed_lsn) = (snapshot.next_segment, snapshot.flushed_lsn);
-        let archive = Self { dir: dir.to_owned(), state, flushed, next_segment, flushed_lsn };
+        let archive = Self { dir: dir.to_owned(), state, flushed, derived: snapshot.derived, next_segment, flushed_lsn };
         Ok((archive, Published { manifest, flushed_lsn, counters: snapshot.counters }))
     }
 
@@ -75,17 +78,22 @@ impl Archive {
     }
 
     /// The manifest has what was frozen: it is no longer in memory.
-    pub(crate) fn flushed(&mut self, frozen: &Frozen, added: Vec<SegmentRow>) {
+    pub(crate) fn flushed(&mut self, frozen: &Frozen, added: Vec<SegmentRow>, removed: &HashSet<i64>) {
         self.flushed_lsn = frozen.lsn;
         self.state.flushed();
-        self.flushed.change(added, &HashSet::new());
+        self.flushed.change(added, removed);
     }
 
     /// Removes files that no manifest has ever named: what a flush that was cut off left behind.
     pub(crate) fn remove_strangers(&self, published: &mut Published) -> Result<(), OpenError> {
         published.remove_retired_files(&self.dir)?;
         let known: HashSet<&str> = self.flushed.segments().iter().map(|segment| segment.path.as_str()).collect();
-        let dir = self.dir.join("segments");
+        self.remove_strangers_of("segments", &known)?;
+        self.remove_strangers_of("derived", &self.derived.iter().map(|row| row.path.as_str()).collect())
+    }
+
+    fn remove_strangers_of(&self, place: &str, known: &HashSet<&str>) -> Result<(), OpenError> {
+        let dir = self.dir.join(place);
         let folder = |what| {
             let path = dir.clone();
             move |err| OpenError::Folder { what, path, err }
@@ -93,7 +101,7 @@ impl Archive {
         for entry in std::fs::read_dir(&dir).map_err(folder("list"))? {
             let entry = entry.map_err(folder("list"))?;
             let name = entry.file_name();
-            let is_known = name.to_str().is_some_and(|name| known.contains(format!("segments/{name}").as_str()));
+            let is_known = name.to_str().is_some_and(|name| known.contains(format!("{place}/{name}").as_str()));
             if !is_known {
                 std::fs::remove_file(entry.path()).map_err(folder("clean"))?;
             }

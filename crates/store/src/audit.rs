@@ -16,6 +16,10 @@ pub enum Action {
     Amend,
     /// A range was billed: from now on it changes only with an approval.
     Seal,
+    /// Readings were brought in from files, beside what gateways send.
+    Import,
+    /// Readings were dropped: they were kept for as long as was asked for.
+    Drop,
 }
 
 impl Action {
@@ -23,6 +27,8 @@ impl Action {
         match self {
             Self::Amend => 1,
             Self::Seal => 2,
+            Self::Import => 3,
+            Self::Drop => 4,
         }
     }
 
@@ -30,6 +36,8 @@ impl Action {
         match code {
             1 => Some(Self::Amend),
             2 => Some(Self::Seal),
+            3 => Some(Self::Import),
+            4 => Some(Self::Drop),
             _ => None,
         }
     }
@@ -61,11 +69,13 @@ pub struct AuditEntry {
     /// The times that it is about, half-open, UTC milliseconds.
     pub from_ms: i64,
     pub to_ms: i64,
-    /// Readings that were amended; of a seal, those that it covers.
+    /// Readings that were amended; of a seal, those that it covers; of an import, those that its files have; those that
+    /// were dropped, every version counted.
     pub rows: u64,
-    /// SHA-256 over these readings, as the log has them.
+    /// SHA-256 over these readings, as the log has them; of an import, over what its files say; of what was dropped, over
+    /// the hashes of its segments.
     pub digest: [u8; 32],
-    /// The last entry of the log that a seal covers; 0 otherwise.
+    /// The last entry of the log that a seal covers, or up to which readings were dropped; 0 otherwise.
     pub sealed_lsn: u64,
     /// Hash of the entry before; zeros before the first.
     pub before: [u8; 32],

@@ -5,8 +5,8 @@ mod dump;
 mod fsck;
 mod salvage;
 
-pub use backup::{BackupError, BackupReport, backup, restore};
-pub use dump::{DumpError, Format, dump};
+pub use backup::{BackupError, BackupReport, LastBackup, Moved, backup, last_backup, note_backup, restore};
+pub use dump::{DumpError, Format, dump, dump_buckets};
 pub use fsck::{Findings, Problem, fsck};
 pub use salvage::{Loss, LostSeries, SalvageError, Salvaged, salvage};
 
@@ -17,7 +17,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a file, in hexadecimal.
-fn sha256(path: &Path) -> io::Result<String> {
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let (mut hasher, mut chunk) = (Sha256::new(), vec![0; 256 << 10]);
     loop {

@@ -16,11 +16,13 @@ use crate::flush::{Place, discard, sync_segments, write};
 use crate::flushed::SegmentError;
 use crate::manifest::{Publication, SegmentRow};
 use crate::row::Sample;
-use crate::segment::{Encoder, Segment};
+use crate::segment::{Encoder, Packing, Segment, Sweep};
 use crate::series::{SeriesId, SeriesKey};
 
 /// So many segments of a level become one of the next.
 const FANOUT: usize = 8;
+/// All of a month.
+const LAST_LEVEL: u8 = 2;
 
 /// How eagerly segments are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +46,14 @@ pub(crate) struct Merge {
 impl Archive {
     /// The next merge, if any is due.
     pub(crate) fn next_merge(&mut self, eagerness: Eagerness) -> Option<Merge> {
-        let mut places: BTreeMap<Place, Vec<&SegmentRow>> = BTreeMap::new();
+        let mut places: BTreeMap<(&str, &str, &str), Vec<&SegmentRow>> = BTreeMap::new();
         for segment in self.flushed.segments() {
             let SegmentRow { tenant, facility, month, .. } = segment;
-            let place = Place { tenant: tenant.clone(), facility: facility.clone(), month: month.clone() };
-            places.entry(place).or_default().push(segment);
+            places.entry((tenant, facility, month)).or_default().push(segment);
         }
-        let (place, level, inputs) =
+        let ((tenant, facility, month), level, inputs) =
             places.into_iter().find_map(|(place, segments)| due(&segments, eagerness).map(|(level, inputs)| (place, level, inputs)))?;
+        let place = Place { tenant: tenant.to_owned(), facility: facility.to_owned(), month: month.to_owned() };
         let ids: BTreeSet<SeriesId> = inputs.iter().flat_map(|segment| segment.spans.iter().map(|span| span.series)).collect();
         let keys = ids.into_iter().filter_map(|id| Some((id, self.state.catalogue.get(id)?.clone()))).collect();
         let id = self.next_segment;
@@ -93,12 +95,12 @@ impl Published {
 fn due(segments: &[&SegmentRow], eagerness: Eagerness) -> Option<(u8, Vec<SegmentRow>)> {
     let owned = |segments: &[&SegmentRow]| segments.iter().map(|segment| (*segment).clone()).collect();
     if eagerness == Eagerness::Whole {
-        return (segments.len() > 1).then(|| (2, owned(segments)));
+        return (segments.len() > 1).then(|| (LAST_LEVEL, owned(segments)));
     }
     let of_level = |level: u8| segments.iter().filter(|segment| segment.level == level).copied().collect::<Vec<_>>();
     let (flushed, merged) = (of_level(0), of_level(1));
     if merged.len() >= FANOUT {
-        Some((2, owned(segments)))
+        Some((LAST_LEVEL, owned(segments)))
     } else if flushed.len() >= FANOUT {
         Some((1, owned(&flushed)))
     } else {
@@ -126,19 +128,21 @@ impl Merge {
         written
     }
 
-    /// One series in memory at a time; the files themselves are small.
+    /// One series in memory at a time, or a row group of each input; the files themselves are small.
     fn encode(&self, dir: &Path) -> Result<Encoder, FlushError> {
-        let inputs = self.inputs.iter().map(|row| open(dir, row).map(|segment| (row, segment))).collect::<Result<Vec<_>, _>>()?;
+        let segments = self.inputs.iter().map(|row| open(dir, row)).collect::<Result<Vec<_>, _>>()?;
+        let mut inputs: Vec<_> = self.inputs.iter().zip(segments.iter().map(Sweep::new)).collect();
         let ids: BTreeSet<SeriesId> = self.keys.keys().copied().collect();
         let failed = |err| FlushError::Encode { path: dir.join("segments"), err };
-        let mut encoder = Encoder::new(None).map_err(failed)?;
+        let packing = if self.level < LAST_LEVEL { Packing::Fast } else { Packing::Small };
+        let mut encoder = Encoder::new(None, packing).map_err(failed)?;
+        let mut samples: Vec<Sample> = Vec::new();
         for id in ids {
             let Some(key) = self.keys.get(&id) else { continue };
-            let mut samples: Vec<Sample> = Vec::new();
-            for (row, segment) in &inputs {
-                let Some(span) = row.spans.iter().find(|span| span.series == id) else { continue };
-                let read = segment.samples(span.rows(), None, |sample| samples.push(sample));
-                read.map_err(|err| SegmentError { path: dir.join(&row.path), err })?;
+            samples.clear();
+            for (row, sweep) in &mut inputs {
+                let Some(span) = row.span(id) else { continue };
+                sweep.append(span.rows(), None, &mut samples).map_err(|err| SegmentError { path: dir.join(&row.path), err })?;
             }
             // Already in order, unless something came late.
             samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
@@ -150,7 +154,7 @@ impl Merge {
 
 /// A segment whose bytes are those that were written: what is merged anew gets a new hash, and a damage that nobody
 /// noticed would become the truth.
-fn open(dir: &Path, row: &SegmentRow) -> Result<Segment<bytes::Bytes>, FlushError> {
+pub(crate) fn open(dir: &Path, row: &SegmentRow) -> Result<Segment<bytes::Bytes>, FlushError> {
     let path = dir.join(&row.path);
     let bytes = std::fs::read(&path).map_err(|err| FlushError::Segment { what: "read", path: path.clone(), err })?;
     if hex::encode(Sha256::digest(&bytes)) != row.sha256 {

@@ -5,10 +5,13 @@
 pub(crate) enum Step {
     Preallocate,
     Sync,
+    FolderSync,
     SegmentWritten,
     SegmentRenamed,
     ManifestPublished,
     LogTrimmed,
+    DerivedWritten,
+    DerivedPublished,
 }
 
 #[cfg(not(test))]

@@ -3,7 +3,7 @@
 //! What is moved is taken aside first and does not change any more: commits go on while it is encoded and written. Write to a temporary name, sync, rename, sync the folder, then one transaction: until the transaction the new files
 //! are strangers that the next start removes, and from it on they are the truth. The log is trimmed last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
@@ -13,14 +13,15 @@ use ids::Slug;
 use sha2::{Digest, Sha256};
 
 use crate::archive::{Archive, FlushError, Published};
+use crate::derived::month_of;
 use crate::fault::{self, Step};
 use crate::manifest::{ManifestError, Publication, SegmentRow};
-use crate::segment::Encoder;
+use crate::segment::{Encoder, Packing};
 use crate::state::Frozen;
 use crate::wal::WalError;
 
 /// Which readings a segment holds: those of one facility in one month of UTC.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     pub(crate) tenant: String,
     pub(crate) facility: String,
@@ -35,8 +36,9 @@ impl Archive {
         let encoders = frozen.encode(&self.dir)?;
         let (first, lsns) = self.reserve(encoders.len(), &frozen);
         let added = write_all(&self.dir, first, lsns, encoders)?;
-        published.flush(&self.dir, &frozen, self.next_segment, &added)?;
-        self.flushed(&frozen, added);
+        let removed = self.dropped_segments();
+        published.flush(&self.dir, &frozen, self.next_segment, &added, &removed)?;
+        self.flushed(&frozen, added, &removed);
         Ok(())
     }
 }
@@ -53,7 +55,7 @@ impl Frozen {
             let place = (&key.tenant, &key.facility, month.of(day));
             let encoder = match places.entry(place) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Encoder::new(Some(self.lsn))?),
+                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Encoder::new(Some(self.lsn), Packing::Fast)?),
             };
             encoder.push(id, key, samples)
         });
@@ -88,7 +90,14 @@ pub(crate) fn write_all(
 
 impl Published {
     /// Says in the manifest where everything that was frozen is.
-    pub(crate) fn flush(&mut self, dir: &Path, frozen: &Frozen, next_segment: i64, added: &[SegmentRow]) -> Result<(), FlushError> {
+    pub(crate) fn flush(
+        &mut self,
+        dir: &Path,
+        frozen: &Frozen,
+        next_segment: i64,
+        added: &[SegmentRow],
+        removed: &HashSet<i64>,
+    ) -> Result<(), FlushError> {
         let publication = Publication {
             flushed_lsn: frozen.lsn,
             next_segment,
@@ -100,7 +109,8 @@ impl Published {
             letters: frozen.letters.iter().collect(),
             audit: frozen.audit.iter().collect(),
             added: added.iter().collect(),
-            removed: Vec::new(),
+            removed: removed.iter().copied().collect(),
+            ..Publication::default()
         };
         if let Err(err) = self.manifest.publish(&publication) {
             return Err(self.not_published(dir, added, err));
@@ -209,8 +219,7 @@ impl MonthOf {
         if let Some((_, month)) = self.0.as_ref().filter(|(of, _)| *of == day) {
             return month.clone();
         }
-        let at = jiff::Timestamp::from_millisecond(i64::from(day) * crate::head::DAY_MS).unwrap_or_default();
-        let month = at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m").to_string();
+        let month = month_of(i64::from(day) * crate::head::DAY_MS);
         self.0 = Some((day, month.clone()));
         month
     }

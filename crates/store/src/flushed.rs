@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -60,6 +61,20 @@ pub(crate) struct Flushed {
     footers: Footers,
 }
 
+/// Places in two parts of about as many readings; `None` when there is one place, or one core.
+fn halves<'a, 'b>(places: &'a [&'b Place], rows: u64) -> Option<(&'a [&'b Place], &'a [&'b Place])> {
+    if places.len() < 2 || thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return None;
+    }
+    let mut seen = 0;
+    let before = places.iter().take_while(|place| {
+        seen += place.span.rows;
+        seen <= rows / 2
+    });
+    let at = before.count().clamp(1, places.len() - 1);
+    places.split_at_checked(at)
+}
+
 /// Footers of the segments that were read last. A segment never changes, and its footer is the same for every series.
 #[derive(Debug, Default)]
 struct Footers(Mutex<HashMap<i64, Arc<ParquetMetaData>>>);
@@ -80,12 +95,18 @@ impl Footers {
         footers.insert(segment, footer.clone());
     }
 
+    fn forget(&self, removed: &HashSet<i64>) {
+        self.lock().retain(|segment, _| !removed.contains(segment));
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<ParquetMetaData>>> {
         self.0.lock().expect("no thread panics while it holds the footers")
     }
 }
 
 impl Flushed {
+    /// Fewer readings are sooner decoded than given to two threads.
+    const HALVED_ROWS_MIN: u64 = 100_000;
     /// Loaded readings kept for comparison: about 130 MB.
     const LOADED_ROWS_MAX: usize = 4_000_000;
 
@@ -98,9 +119,7 @@ impl Flushed {
     /// Adds segments and removes others.
     pub(crate) fn change(&mut self, added: Vec<SegmentRow>, removed: &HashSet<i64>) {
         if !removed.is_empty() {
-            let kept = std::mem::take(&mut self.segments).into_iter().filter(|segment| !removed.contains(&segment.id)).collect();
-            *self = Self { dir: std::mem::take(&mut self.dir), ..Self::default() };
-            self.change(kept, &HashSet::new());
+            self.remove(removed);
         }
         for segment in added {
             self.paths.insert(segment.id, self.dir.join(&segment.path));
@@ -115,6 +134,26 @@ impl Flushed {
             }
             self.segments.push(segment);
         }
+    }
+
+    /// Commits wait meanwhile: only the series of these segments are touched.
+    fn remove(&mut self, removed: &HashSet<i64>) {
+        for segment in self.segments.extract_if(.., |segment| removed.contains(&segment.id)) {
+            self.paths.remove(&segment.id);
+            for span in &segment.spans {
+                let Some(place) = self.series.get_mut(span.series.index()) else { continue };
+                let Some(series) = place else { continue };
+                series.places.retain(|place| place.segment != segment.id);
+                match series.places.iter().map(|place| place.span.max_ts).max() {
+                    Some(newest) => series.newest = newest,
+                    None => *place = None,
+                }
+                if let Some(known) = self.loaded.remove(&(segment.id, span.series)) {
+                    self.loaded_rows -= known.len();
+                }
+            }
+        }
+        self.footers.forget(removed);
     }
 
     pub(crate) fn segments(&self) -> &[SegmentRow] {
@@ -200,16 +239,27 @@ impl Flushed {
         let mut places: Vec<&Place> = self.places(series).iter().filter(|place| place.touches(range)).collect();
         places.sort_by_key(|place| place.span.min_ts);
         let whole = places.iter().filter(|place| range.start <= place.span.min_ts && place.span.max_ts < range.end);
-        let mut found = Vec::with_capacity(whole.map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum());
-        let (mut ascending, mut last) = (true, None);
+        let rows: u64 = whole.map(|place| place.span.rows).sum();
+        let found = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
+        let half = halves(&places, rows);
+        let (Some((first, second)), true) = (half, rows >= Self::HALVED_ROWS_MIN) else { return self.append_all(&places, range, found) };
+        // Most of a year is decoding, and there is more than one core.
+        let rows_of = |places: &[&Place]| places.iter().map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum();
+        let (one, other) = thread::scope(|scope| {
+            let other = scope.spawn(|| self.append_all(second, range, Vec::with_capacity(rows_of(second))));
+            let one = self.append_all(first, range, found);
+            (one, other.join().expect("no thread panics while it reads a segment"))
+        });
+        let ((mut found, ascending), (rest, rest_ascends)) = (one?, other?);
+        let follows = found.last().zip(rest.first()).is_none_or(|(last, next)| last.ts_ms < next.ts_ms);
+        found.extend_from_slice(&rest);
+        Ok((found, ascending && rest_ascends && follows))
+    }
+
+    fn append_all(&self, places: &[&Place], range: &Range<i64>, mut found: Vec<Sample>) -> Result<(Vec<Sample>, bool), SegmentError> {
+        let mut ascending = true;
         for place in places {
-            self.read(place, |segment| {
-                segment.samples(place.span.rows(), Some(range), |sample| {
-                    ascending &= last < Some(sample.ts_ms);
-                    last = Some(sample.ts_ms);
-                    found.push(sample);
-                })
-            })?;
+            ascending &= self.read(place, |segment| segment.append(place.span.rows(), range, &mut found))?;
         }
         Ok((found, ascending))
     }
@@ -223,6 +273,32 @@ impl Flushed {
             self.read(place, |segment| segment.samples(place.span.rows(), None, |sample| found.push(sample)))?;
         }
         Ok(found)
+    }
+
+    /// A time in each segment that has the series: a segment is of one month.
+    pub(crate) fn first_times(&self, series: SeriesId) -> impl Iterator<Item = i64> {
+        self.places(series).iter().map(|place| place.span.min_ts)
+    }
+
+    /// Calls `visit` with the time of each reading in the range that came after an entry of the log.
+    pub(crate) fn times_since(
+        &self,
+        series: SeriesId,
+        range: &Range<i64>,
+        lsn: u64,
+        mut visit: impl FnMut(i64),
+    ) -> Result<(), SegmentError> {
+        let newer: HashSet<i64> = self.segments.iter().filter(|row| row.max_lsn > lsn).map(|row| row.id).collect();
+        for place in self.places(series).iter().filter(|place| newer.contains(&place.segment) && place.touches(range)) {
+            self.read(place, |segment| {
+                segment.samples(place.span.rows(), Some(range), |sample| {
+                    if sample.lsn > lsn {
+                        visit(sample.ts_ms);
+                    }
+                })
+            })?;
+        }
+        Ok(())
     }
 
     #[cfg(feature = "frames")]

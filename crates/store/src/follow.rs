@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::amend::SealedRange;
 use crate::flushed::SegmentError;
-use crate::reader::Reader;
+use crate::readers::Following;
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
 use crate::store::OpenError;
@@ -88,11 +88,11 @@ pub enum FollowError {
 
 /// Somebody who follows a store, beside the process that writes it.
 ///
-/// Readings that a seal holds back are left out, as [`Reader::scan`] leaves them out.
+/// Readings that a seal holds back are left out, as [`crate::Reader::scan`] leaves them out.
 #[derive(Debug)]
 pub struct Follower {
     dir: PathBuf,
-    reader: Reader,
+    following: Following,
     /// Series that came after the reader was opened.
     newer: Vec<SeriesKey>,
     tail: Option<Tail>,
@@ -105,14 +105,14 @@ impl Follower {
     ///
     /// * Errors: there is no store, or it is damaged.
     pub fn open(dir: &Path) -> Result<Self, FollowError> {
-        Ok(Self { dir: dir.to_owned(), reader: Reader::open(dir)?, newer: Vec::new(), tail: None, swept: None })
+        Ok(Self { dir: dir.to_owned(), following: Following::open(dir)?, newer: Vec::new(), tail: None, swept: None })
     }
 
     /// What a series is.
     #[must_use]
     pub fn key(&self, series: SeriesId) -> Option<&SeriesKey> {
-        let known = self.reader.series_count();
-        self.reader.key(series).or_else(|| self.newer.get(series.index().checked_sub(known + 1)?))
+        let known = self.following.reader.series_count();
+        self.following.reader.key(series).or_else(|| self.newer.get(series.index().checked_sub(known + 1)?))
     }
 
     /// What follows a position: about `rows_max` readings, a whole entry of the log at least.
@@ -137,7 +137,7 @@ impl Follower {
     }
 
     fn refresh(&mut self) -> Result<(), FollowError> {
-        self.reader = Reader::open(&self.dir)?;
+        self.following.refresh(&self.dir)?;
         self.newer.clear();
         self.swept = None;
         Ok(())
@@ -181,7 +181,7 @@ impl Follower {
     fn entry(&mut self, lsn: u64, payload: &[u8], rows: &mut Vec<(SeriesId, Sample)>) -> Result<(), FollowError> {
         let (mut brought, mut sealed) = (Vec::new(), false);
         let known = Record::decode_all(payload, |record| match record {
-            Record::Series { id, key } if id.index() == self.reader.series_count() + self.newer.len() + 1 => self.newer.push(key),
+            Record::Series { id, key } if id.index() == self.following.reader.series_count() + self.newer.len() + 1 => self.newer.push(key),
             Record::Rows(batch) => brought.extend(batch.rows),
             Record::Amended { rows } => brought.extend(rows),
             Record::Audit(_) => sealed = true,
@@ -194,7 +194,7 @@ impl Follower {
         for (series, sample) in brought {
             let sample = Sample { lsn, ..sample };
             let key = self.key(series).ok_or(FollowError::Unnamed { series })?;
-            if !held_back(self.reader.seals(&key.tenant, &key.facility), &sample) {
+            if !held_back(self.following.reader.seals(&key.tenant, &key.facility), &sample) {
                 rows.push((series, sample));
             }
         }
@@ -206,9 +206,9 @@ impl Follower {
             Some(sweep) => sweep,
             None => {
                 self.refresh()?;
-                let target = self.reader.flushed_lsn();
+                let target = self.following.reader.flushed_lsn();
                 if target <= position.lsn {
-                    let last = self.reader.last_lsn();
+                    let last = self.following.reader.last_lsn();
                     let ahead = position.lsn > last;
                     // A store that nobody has opened since it was brought back has no log.
                     let portion = Portion { next: *position, caught_up: true, ..Portion::default() };
@@ -217,16 +217,16 @@ impl Follower {
                 Sweep { target, series: SeriesId(1), after_ms: i64::MIN }
             }
         };
-        if self.reader.flushed_lsn() < sweep.target {
+        if self.following.reader.flushed_lsn() < sweep.target {
             self.refresh()?;
-            if self.reader.flushed_lsn() < sweep.target {
-                return Err(FollowError::Ahead { lsn: sweep.target, last: self.reader.flushed_lsn() });
+            if self.following.reader.flushed_lsn() < sweep.target {
+                return Err(FollowError::Ahead { lsn: sweep.target, last: self.following.reader.flushed_lsn() });
             }
         }
         let mut portion = Portion { next: Position { sweep: Some(sweep), ..*position }, ..Portion::default() };
         let mut at = sweep;
         while portion.rows.len() < rows_max {
-            if at.series.index() > self.reader.series_count() {
+            if at.series.index() > self.following.reader.series_count() {
                 portion.next = Position { lsn: sweep.target, sweep: None };
                 return Ok(portion);
             }
@@ -252,8 +252,8 @@ impl Follower {
             None => {
                 // Segments of the first versions do not say which entry a reading came with: they are before all others.
                 let of_sweep = |lsn: u64| (lsn > from_lsn || from_lsn == 0) && lsn <= at.target;
-                let mut samples = self.reader.flushed().scan_since(at.series, from_lsn)?;
-                let seals = self.reader.seals_of(at.series);
+                let mut samples = self.following.reader.flushed().scan_since(at.series, from_lsn)?;
+                let seals = self.following.reader.seals_of(at.series);
                 samples.retain(|sample| of_sweep(sample.lsn) && !held_back(seals, sample));
                 samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
                 (*at, samples)

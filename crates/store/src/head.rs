@@ -190,10 +190,35 @@ impl Head {
         all
     }
 
+    /// As [`Self::sorted`], of the one who writes: what is frozen too, and in no order.
+    pub(crate) fn unflushed(&self, id: SeriesId) -> Vec<Sample> {
+        let mut all = self.sorted(id);
+        if let Some(frozen) = &self.frozen {
+            frozen.append(id, &mut all);
+        }
+        all
+    }
+
     /// The numbers of the series that have readings here.
     #[cfg(feature = "frames")]
     pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> + '_ {
         self.series.iter().zip(0..).filter(|(series, _)| series.rows > 0).map(|(_, id)| SeriesId(id))
+    }
+
+    /// Of a reader: forgets the readings that came up to an entry of the log, because they are in segments now.
+    pub(crate) fn forget_through(&mut self, lsn: u64) {
+        self.put_gathered();
+        let gone = self.batches.partition_point(|(_, of)| *of <= lsn);
+        let Ok(first) = u32::try_from(gone) else { return };
+        self.batches.drain(..gone);
+        (self.rows, self.days) = (0, 0);
+        for series in &mut self.series {
+            series.days.iter_mut().for_each(|day| day.rows.forget_before(first));
+            series.days.retain(|day| !day.rows.is_empty());
+            series.rows = series.days.iter().map(|day| day.rows.len()).sum();
+            self.rows += series.rows;
+            self.days += series.days.len();
+        }
     }
 
     /// Takes every reading aside, for a flush. They are found as before, and what comes now is apart from them.

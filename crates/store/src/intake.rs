@@ -49,9 +49,10 @@ impl Inner {
         self.wal.reserve(bytes)?;
         let mut writer = RecordWriter::reuse(std::mem::take(&mut self.buffers));
         let committed = batches.iter().zip(resolved).map(|(batch, ids)| self.take(batch, &ids, &mut writer)).collect();
+        let lsn = self.wal.last_lsn() + 1;
         for letter in letters {
             writer.letter(letter);
-            self.archive.state.add_letter(letter.clone());
+            self.archive.state.add_letter(lsn, letter.clone());
         }
         let empty = writer.is_empty();
         let (mut frame, rows) = writer.into_buffers();
@@ -155,7 +156,7 @@ impl Inner {
         writer.rows(&head);
         if let Some(letter) = &batch.letter {
             writer.letter(letter);
-            self.archive.state.add_letter(letter.clone());
+            self.archive.state.add_letter(lsn, letter.clone());
         }
         Committed { accepted, duplicate: head.duplicate, conflict: head.conflict }
     }
@@ -193,7 +194,8 @@ impl Inner {
         let known = devices.and_then(|devices| Catalogue::find(devices, &row.device, &row.point, row.unit, row.exponent));
         known.unwrap_or_else(|| {
             let Row { device, point, unit, exponent, .. } = row.clone();
-            let (id, key) = (self.archive.state.catalogue.next_id(), SeriesKey { tenant, facility, device, point, unit, exponent });
+            let (id, key) =
+                (self.archive.state.catalogue.next_id(), SeriesKey { tenant, facility, device, point: point.to_string(), unit, exponent });
             writer.series(id, &key);
             self.archive.state.catalogue.add(id, key);
             id

@@ -34,6 +34,11 @@ impl Keeper {
         });
     }
 
+    /// Merges what is due, unless somebody is at it.
+    pub(crate) fn merge_beside(&self) {
+        merge_beside(&self.shared, &self.merger);
+    }
+
     /// Waits for both to end.
     pub(crate) fn wait(&self) {
         for place in [&self.flusher, self.merger.as_ref()] {

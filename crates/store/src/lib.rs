@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! commit -> log (fdatasync) -> memory -> Parquet segments per facility and month
-//!                                        manifest (SQLite): which segments, series, spools, counters
+//!                     |                  manifest (SQLite): which segments, series, spools, counters
+//!                     `-> quarters of an hour beside them, to be made anew at any time
 //! ```
 //!
 //! * A commit that has returned is never lost, and nothing in it is counted twice: whole batches are known by their
@@ -20,17 +21,22 @@ mod audit;
 mod care;
 mod compact;
 mod complete;
+pub mod counter;
+mod derived;
 mod fault;
 mod flush;
 mod flushed;
 mod follow;
 #[cfg(feature = "frames")]
 mod frames;
+pub mod grid;
 mod head;
 mod intake;
 mod keeper;
 mod manifest;
 mod reader;
+mod readers;
+mod retention;
 mod room;
 mod row;
 mod segment;
@@ -44,14 +50,15 @@ mod tests;
 mod varint;
 mod wal;
 
-pub use amend::{AmendError, Amendment, Seal, SealedRange};
+pub use amend::{AmendError, Amendment, Imported, Seal, SealedRange};
 pub use archive::FlushError;
 pub use audit::{Account, Action, AuditEntry, broken_at};
 pub use care::{
-    BackupError, BackupReport, DumpError, Findings, Format, Loss, LostSeries, Problem, SalvageError, Salvaged, backup, dump, fsck, restore,
-    salvage,
+    BackupError, BackupReport, DumpError, Findings, Format, LastBackup, Loss, LostSeries, Moved, Problem, SalvageError, Salvaged, backup,
+    dump, dump_buckets, fsck, last_backup, note_backup, restore, salvage,
 };
 pub use complete::Completeness;
+pub use derived::{Bucket, Passing, Resolution};
 pub use flushed::SegmentError;
 pub use follow::{FollowError, Follower, Portion, Position, Sweep};
 #[cfg(feature = "frames")]
@@ -59,6 +66,8 @@ pub use frames::{FrameError, Summary, Values};
 pub use intake::CommitError;
 pub use manifest::ManifestError;
 pub use reader::{Reader, SegmentFile, Totals};
+pub use readers::Readers;
+pub use retention::{Dropped, Fate, Letting, OldMonth, RetentionError};
 pub use room::free_ratio;
 pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Row, Sample, Words};
 pub use seq::AckState;

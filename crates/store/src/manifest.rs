@@ -4,24 +4,34 @@
 //! connection has its own thread and needs no runtime.
 
 mod audit;
+mod companion;
+mod derived;
+mod spans;
 mod tables;
 mod wait;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::audit::AuditEntry;
+use crate::derived::DerivedRow;
+use crate::flush::Place;
 use crate::row::{Counters, DeadLetter, Origin};
 use crate::segment::Span;
 use crate::series::{SeriesId, SeriesKey};
-use wait::wait;
 
+pub(crate) use companion::{COMPANIONS, Companion};
 pub(crate) use tables::ProfileRow;
+pub(crate) use wait::wait;
 
-/// The version of the folder's layout.
-const FORMAT: i64 = 1;
+/// The version of the folder's layout. The first had a row for each series of a segment; who writes takes it over.
+const FORMAT: i64 = 2;
+
+/// What stays of SQLite's own log after it was taken over: a flush of many series may make it longer.
+const LOG_BYTES_MAX: &str = "1048576";
 
 /// Why the manifest could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +75,18 @@ pub(crate) struct SegmentRow {
     pub(crate) spans: Vec<Span>,
 }
 
+impl SegmentRow {
+    /// Where a series lies in it. They ascend.
+    pub(crate) fn span(&self, id: SeriesId) -> Option<&Span> {
+        let at = self.spans.binary_search_by_key(&id, |span| span.series).ok()?;
+        self.spans.get(at)
+    }
+
+    pub(crate) fn is_of(&self, place: &Place) -> bool {
+        self.tenant == place.tenant && self.facility == place.facility && self.month == place.month
+    }
+}
+
 /// Ranges of one spool.
 pub(crate) type Received = (u32, [u8; 16], Vec<(u64, u64)>);
 
@@ -80,6 +102,17 @@ pub(crate) struct Snapshot {
     pub(crate) profiles: Vec<ProfileRow>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) segments: Vec<SegmentRow>,
+    pub(crate) derived: Vec<DerivedRow>,
+}
+
+/// What a reader did not know, and the log does not say.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) flushed_lsn: u64,
+    pub(crate) added: Vec<SegmentRow>,
+    pub(crate) removed: HashSet<i64>,
+    /// All of them.
+    pub(crate) derived: Vec<DerivedRow>,
 }
 
 /// What a flush or a compaction changes, all or nothing.
@@ -96,6 +129,10 @@ pub(crate) struct Publication<'a> {
     pub(crate) audit: Vec<&'a AuditEntry>,
     pub(crate) added: Vec<&'a SegmentRow>,
     pub(crate) removed: Vec<i64>,
+    /// Each takes the place of the one of its facility and month.
+    pub(crate) derived: Vec<&'a DerivedRow>,
+    /// Paths of files of quarters that are gone.
+    pub(crate) underived: Vec<&'a str>,
 }
 
 /// An open manifest.
@@ -108,7 +145,11 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Opens for the one writer, and makes the tables if there are none.
     pub(crate) fn open(path: &Path) -> Result<Self, ManifestError> {
-        let options = Self::options(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let options = Self::options(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("journal_size_limit", LOG_BYTES_MAX);
         let mut manifest = Self::connect(path, &options)?;
         wait(tables::create(&mut manifest.connection)).map_err(manifest.error("create tables in"))?;
         manifest.check_format()?;
@@ -138,7 +179,7 @@ impl Manifest {
 
     fn check_format(&mut self) -> Result<(), ManifestError> {
         match wait(tables::format(&mut self.connection)).map_err(self.error("read"))? {
-            FORMAT => Ok(()),
+            1 | FORMAT => Ok(()),
             found => Err(ManifestError::Format { path: self.path.clone(), found }),
         }
     }
@@ -152,6 +193,20 @@ impl Manifest {
         loaded.map_err(self.error("read"))?.map_err(|table| ManifestError::Corrupt { path: self.path.clone(), table })
     }
 
+    /// A number that is another one after the writer has changed anything.
+    pub(crate) fn version(&mut self) -> Result<i64, ManifestError> {
+        wait(tables::data_version(&mut self.connection)).map_err(self.error("read"))
+    }
+
+    /// What a reader needs who has these segments, read in one transaction.
+    pub(crate) fn changes(&mut self, known: &HashSet<i64>) -> Result<Changes, ManifestError> {
+        let read = wait(async {
+            let mut transaction = self.connection.begin().await?;
+            tables::changes(&mut transaction, known).await
+        });
+        read.map_err(self.error("read"))?.map_err(|table| ManifestError::Corrupt { path: self.path.clone(), table })
+    }
+
     /// Changes everything in one transaction.
     pub(crate) fn publish(&mut self, publication: &Publication<'_>) -> Result<(), ManifestError> {
         let published = wait(async {
@@ -160,6 +215,11 @@ impl Manifest {
             transaction.commit().await
         });
         published.map_err(self.error("write"))
+    }
+
+    /// Empties SQLite's own log. Where a reader is at it, what it reads stays until the next time.
+    pub(crate) fn settle(&mut self) -> Result<(), ManifestError> {
+        wait(tables::checkpoint(&mut self.connection)).map_err(self.error("settle"))
     }
 
     /// What SQLite finds wrong with the database; nothing, when it is whole.
@@ -178,6 +238,11 @@ impl Manifest {
         wait(tables::has_segment(&mut self.connection, id)).map_err(self.error("read"))
     }
 
+    /// Whether a file of quarters is part of the store.
+    pub(crate) fn has_derived(&mut self, path: &str) -> Result<bool, ManifestError> {
+        wait(derived::has(&mut self.connection, path)).map_err(self.error("read"))
+    }
+
     /// Files that were replaced and may be read by a reader that opened before.
     pub(crate) fn retired(&mut self) -> Result<Vec<String>, ManifestError> {
         wait(tables::retired(&mut self.connection)).map_err(self.error("read"))
@@ -191,4 +256,11 @@ impl Manifest {
     pub(crate) fn letters(&mut self, limit: u32) -> Result<Vec<DeadLetter>, ManifestError> {
         wait(tables::letters(&mut self.connection, limit)).map_err(self.error("read"))
     }
+}
+
+/// Makes a manifest what the first version would have written.
+#[cfg(test)]
+pub(crate) fn make_old(path: &Path) {
+    let mut manifest = Manifest::open(path).unwrap();
+    wait(spans::make_old(&mut manifest.connection)).unwrap();
 }

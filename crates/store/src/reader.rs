@@ -11,13 +11,14 @@ use crate::amend::{Digest, SealedRange};
 use crate::archive::apply;
 use crate::audit::AuditEntry;
 use crate::complete::newest;
+use crate::derived::{DerivedRow, Quarter, quarters};
 use crate::flushed::{Flushed, SegmentError};
-use crate::manifest::Manifest;
+use crate::manifest::{Changes, Manifest};
 use crate::row::{Counters, DeadLetter, ProfilePeriod, Sample};
 use crate::series::{SeriesId, SeriesInfo, SeriesKey};
 use crate::state::State;
 use crate::store::{OpenError, SpoolState};
-use crate::wal::{Reading, WalError, replay};
+use crate::wal::{Reading, Tail, WalError, replay};
 
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct SegmentFile {
 pub struct Reader {
     state: State,
     flushed: Flushed,
+    derived: Vec<DerivedRow>,
     letters: Vec<DeadLetter>,
     dir: PathBuf,
     flushed_lsn: u64,
@@ -58,11 +60,18 @@ impl Reader {
     /// A flush may take the log away while it is being read: then the manifest has what was in it, and is read again.
     const ATTEMPTS: u32 = 40;
     const PAUSE: Duration = Duration::from_millis(25);
+    pub(crate) const LETTERS_MAX: u32 = 1_000;
 
     /// Takes a snapshot.
     ///
     /// * Errors: there is no store; it is damaged.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_following(dir).map(|(reader, ..)| reader)
+    }
+
+    /// As [`Self::open`], with what [`Readers`](crate::Readers) need to bring it up to date: the manifest, its version before it was
+    /// read, and where the log ended.
+    pub(crate) fn open_following(dir: &Path) -> Result<(Self, Manifest, i64, Option<Tail>), OpenError> {
         let manifest_path = dir.join("manifest.sqlite");
         if !manifest_path.exists() {
             return Err(OpenError::Absent { dir: dir.to_owned() });
@@ -79,30 +88,56 @@ impl Reader {
         }
     }
 
-    fn snapshot(dir: &Path, manifest_path: &Path) -> Result<Self, OpenError> {
+    fn snapshot(dir: &Path, manifest_path: &Path) -> Result<(Self, Manifest, i64, Option<Tail>), OpenError> {
         let mut manifest = Manifest::open_beside(manifest_path)?;
+        let version = manifest.version()?;
         let mut snapshot = manifest.load()?;
-        let letters = manifest.letters(1_000)?;
+        let letters = manifest.letters(Self::LETTERS_MAX)?;
         let mut state = State::from_manifest(&mut snapshot).ok_or_else(|| OpenError::Contradiction { dir: dir.to_owned() })?;
-        let tail = replay(&dir.join("wal"), snapshot.flushed_lsn, Reading::Beside, |lsn, payload| {
-            Ok::<_, OpenError>(apply(&mut state, lsn, payload))
-        })?;
+        let wal_dir = dir.join("wal");
+        let replayed =
+            replay(&wal_dir, snapshot.flushed_lsn, Reading::Beside, |lsn, payload| Ok::<_, OpenError>(apply(&mut state, lsn, payload)))?;
         state.applied();
-        Ok(Self {
+        let tail = Tail::at_end(&wal_dir, &replayed)?;
+        let reader = Self {
             state,
             flushed: Flushed::new(dir, snapshot.segments),
+            derived: snapshot.derived,
             letters,
             dir: dir.to_owned(),
             flushed_lsn: snapshot.flushed_lsn,
-            last_lsn: tail.next_lsn - 1,
-        })
+            last_lsn: replayed.next_lsn - 1,
+        };
+        Ok((reader, manifest, version, tail))
+    }
+
+    /// Takes in an entry of the log that follows on the last. [`Self::followed`] ends it.
+    pub(crate) fn follow(&mut self, lsn: u64, payload: &[u8]) -> bool {
+        self.last_lsn = lsn;
+        apply(&mut self.state, lsn, payload)
+    }
+
+    pub(crate) fn followed(&mut self) {
+        self.state.applied();
+    }
+
+    /// Takes in what the manifest says, of a log that it has read that far.
+    pub(crate) fn change(&mut self, changes: Changes, letters: Vec<DeadLetter>) {
+        self.flushed.change(changes.added, &changes.removed);
+        self.derived = changes.derived;
+        self.letters = letters;
+        if changes.flushed_lsn > self.flushed_lsn {
+            self.flushed_lsn = changes.flushed_lsn;
+            self.state.forget_through(changes.flushed_lsn);
+        }
     }
 
     /// The series of a facility, by number.
     #[must_use]
     pub fn series(&self, tenant: &Slug, facility: &Slug) -> Vec<SeriesInfo> {
         let of_facility = |key: &SeriesKey| key.tenant == *tenant && key.facility == *facility;
-        self.all_series().into_iter().filter(|info| of_facility(&info.key)).collect()
+        let found = self.state.catalogue.iter().filter(|(_, key)| of_facility(key));
+        found.map(|(id, key)| SeriesInfo { id, key: key.clone() }).collect()
     }
 
     /// Every series, by number.
@@ -267,7 +302,37 @@ impl Reader {
         &self.flushed
     }
 
-    #[cfg(feature = "frames")]
+    /// Whether readings of a facility were dropped in a range.
+    pub(crate) fn was_dropped(&self, tenant: &Slug, facility: &Slug, range: &Range<i64>) -> bool {
+        self.state.dropped_by(tenant, facility, range).is_some()
+    }
+
+    /// Readings that the audit log says are dropped, and that the next flush takes away.
+    pub(crate) fn about_to_go(&self) -> u64 {
+        let goes = |row: &&crate::manifest::SegmentRow| self.state.has_dropped_month(&row.tenant, &row.facility, &row.month, row.max_lsn);
+        self.flushed.segments().iter().filter(goes).map(|row| row.rows).sum()
+    }
+
+    /// The quarters of what is in segments up to an entry of the log: what a file as of it says.
+    pub(crate) fn quarters_through(&self, series: SeriesId, range: Range<i64>, lsn: u64) -> Result<Vec<Quarter>, SegmentError> {
+        let mut samples = self.flushed.scan(series, &range)?;
+        let seals = self.seals_of(series);
+        samples.retain(|sample| sample.lsn <= lsn && !seals.iter().any(|seal| seal.holds_back(sample)));
+        samples.sort_by_key(|sample| (sample.ts_ms, sample.version));
+        newest(&mut samples);
+        Ok(quarters(&samples))
+    }
+
+    /// The files of quarters.
+    pub(crate) fn derived(&self) -> &[DerivedRow] {
+        &self.derived
+    }
+
+    /// Up to which entry of the log readings of a series may have been dropped, somewhere in a range.
+    pub(crate) fn dropped_lsn(&self, key: &SeriesKey, range: &Range<i64>) -> u64 {
+        self.state.dropped_lsn(key, range)
+    }
+
     pub(crate) fn head(&self) -> &crate::head::Head {
         &self.state.head
     }

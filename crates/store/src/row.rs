@@ -1,5 +1,7 @@
 //! What is committed, and what comes back.
 
+use std::sync::Arc;
+
 use ids::Slug;
 use units::{Quality, Unit};
 
@@ -50,7 +52,8 @@ impl Words {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub device: Slug,
-    pub point: String,
+    /// Shared by readings of one series, where whoever makes them can: there are many more readings than names.
+    pub point: Arc<str>,
     pub unit: Unit,
     pub exponent: i8,
     pub ts_ms: i64,

@@ -74,7 +74,7 @@ impl Catalogue {
     pub(crate) fn guess(&self, before: SeriesId, row: &Row) -> Option<SeriesId> {
         let id = *self.followers.get(before.index())?;
         let key = self.get(id)?;
-        (key.point == row.point && key.device == row.device && key.unit == row.unit && key.exponent == row.exponent).then_some(id)
+        (*key.point == *row.point && key.device == row.device && key.unit == row.unit && key.exponent == row.exponent).then_some(id)
     }
 
     /// Remembers what came after `before`: both are of one facility.

@@ -1,18 +1,21 @@
 //! What the threads of the writing process share, and who waits for whom.
 //!
 //! A commit needs `inner` alone, and nobody keeps that while he writes a segment or the manifest. Whoever needs more
-//! than one of the locks takes them in this order: `flushing` or `merging`, `published`, `inner`.
+//! than one of the locks takes them in this order: `merging`, `flushing`, `published`, `inner`.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::amend::{AmendError, Seal};
 use crate::archive::{Archive, FlushError, Published};
 use crate::audit::AuditEntry;
+use crate::care::sha256;
 use crate::compact::Eagerness;
+use crate::derived::{Derivation, DerivedRow};
 use crate::fault::{self, Step};
-use crate::flush::write_all;
+use crate::flush::{Place, write_all};
 use crate::intake::CommitError;
 use crate::state::Frozen;
 use crate::store::Options;
@@ -49,6 +52,9 @@ struct Waiting {
 }
 
 impl Shared {
+    /// Files of quarters that are made before the next merges: the first time there may be years of them.
+    const DERIVED_MAX: u32 = 64;
+
     pub(crate) fn new(inner: Inner, published: Published) -> Self {
         let dir = inner.archive.dir.clone();
         let (inner, published) = (Mutex::new(inner), Mutex::new(published));
@@ -61,6 +67,15 @@ impl Shared {
 
     pub(crate) fn published(&self) -> MutexGuard<'_, Published> {
         self.published.lock().expect("no thread panics while it holds the manifest")
+    }
+
+    /// Empties SQLite's own log, if it can be: the next start does without.
+    pub(crate) fn settle(&self) {
+        let Ok(mut published) = self.published.lock() else { return };
+        if let Err(err) = published.manifest.settle() {
+            let error: &(dyn std::error::Error + 'static) = &err;
+            tracing::warn!(error, "the manifest keeps SQLite's log beside it");
+        }
     }
 
     /// No flush and no merge begins from now on.
@@ -98,7 +113,7 @@ impl Shared {
         self.flush_all()
     }
 
-    fn flush_all(&self) -> Result<(), FlushError> {
+    pub(crate) fn flush_all(&self) -> Result<(), FlushError> {
         let target = self.lock().wal.last_lsn();
         // Twice when one that failed is made up for first.
         loop {
@@ -115,10 +130,12 @@ impl Shared {
         let (first, lsns) = self.lock().archive.reserve(encoders.len(), frozen);
         let added = write_all(&self.dir, first, lsns, encoders)?;
         let mut published = self.published();
-        let next_segment = self.lock().archive.next_segment;
-        published.flush(&self.dir, frozen, next_segment, &added)?;
+        let inner = self.lock();
+        let (next_segment, removed) = (inner.archive.next_segment, inner.archive.dropped_segments());
+        drop(inner);
+        published.flush(&self.dir, frozen, next_segment, &added, &removed)?;
         let mut inner = self.lock();
-        inner.archive.flushed(frozen, added);
+        inner.archive.flushed(frozen, added, &removed);
         inner.let_go(frozen.lsn)
     }
 
@@ -138,10 +155,13 @@ impl Shared {
         inner.seal(seal)
     }
 
-    /// Merges until nothing is due. Commits go on meanwhile.
+    /// Merges until nothing is due, and makes the files of quarters that are due. Commits go on meanwhile.
     pub(crate) fn merge(&self, eagerness: Eagerness) -> Result<(), FlushError> {
         let _one = self.merging.lock().expect("no thread panics while it merges");
         let mut replaced_before = None;
+        if eagerness == Eagerness::Whole {
+            self.forget_damaged();
+        }
         while !self.is_stopping() {
             let Some(merge) = self.lock().archive.next_merge(eagerness) else { break };
             if replaced_before.is_none() {
@@ -153,8 +173,74 @@ impl Shared {
             published.merge(&self.dir, &merge, &merged, next_segment)?;
             self.lock().archive.flushed.change(vec![merged], &merge.removed().collect());
         }
+        let derived = self.derive(eagerness, &mut replaced_before);
         // A reader that opened before this round still has the files that it replaced, and not those of an earlier one.
-        self.published().remove_retired(&self.dir, &replaced_before.unwrap_or_default())
+        self.published().remove_retired(&self.dir, &replaced_before.unwrap_or_default())?;
+        derived
+    }
+
+    /// Forgets files of quarters that are not what was written and can be made anew.
+    pub(crate) fn forget_damaged(&self) {
+        let inner = self.lock();
+        let (rows, audit) = (inner.archive.derived.clone(), inner.archive.state.audit().to_vec());
+        drop(inner);
+        let is_whole = |row: &DerivedRow| sha256(&self.dir.join(&row.path)).is_ok_and(|found| found == row.sha256);
+        let damaged: HashSet<String> =
+            rows.into_iter().filter(|row| !is_whole(row) && !row.is_all_there_is(&audit)).map(|row| row.path).collect();
+        self.lock().archive.derived.retain(|row| !damaged.contains(&row.path));
+    }
+
+    /// Makes the files of quarters that are due. Where one cannot be made, the others are.
+    ///
+    /// * Errors: the first of them, when everything was to be done. Otherwise answers only take longer.
+    fn derive(&self, eagerness: Eagerness, replaced_before: &mut Option<Vec<String>>) -> Result<(), FlushError> {
+        let (mut given_up, mut first, mut made) = (HashSet::new(), Ok(()), 0);
+        while !self.is_stopping() && (eagerness == Eagerness::Whole || made < Self::DERIVED_MAX) {
+            let Some(derivation) = self.lock().archive.next_derivation(eagerness, &given_up) else { break };
+            made += 1;
+            if replaced_before.is_none() {
+                *replaced_before = Some(self.published().manifest.retired()?);
+            }
+            if let Err(err) = self.derive_one(&derivation) {
+                let error: &(dyn std::error::Error + 'static) = &err;
+                tracing::warn!(error, month = derivation.place.month, "quarters of an hour are put together when they are asked for");
+                given_up.insert(derivation.place);
+                if first.is_ok() && eagerness == Eagerness::Whole {
+                    first = Err(err);
+                }
+            }
+        }
+        first
+    }
+
+    /// Brings the file of a month up to date, and gives the entry of the log as of which it is.
+    pub(crate) fn derive_month(&self, place: Place) -> Result<u64, FlushError> {
+        let Some(derivation) = self.lock().archive.derivation_of(place.clone()) else {
+            let inner = self.lock();
+            let file = inner.archive.derived.iter().find(|row| row.is_of(&place.tenant, &place.facility, &place.month));
+            return Ok(file.map_or(0, |row| row.through_lsn));
+        };
+        self.derive_one(&derivation)?;
+        Ok(derivation.through_lsn())
+    }
+
+    /// As long as these are held, no segment comes or goes.
+    pub(crate) fn hold_segments(&self) -> (MutexGuard<'_, ()>, MutexGuard<'_, ()>) {
+        let merging = self.merging.lock().expect("no thread panics while it merges");
+        (merging, self.flushing.lock().expect("no thread panics while it flushes"))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn derive_one(&self, derivation: &Derivation) -> Result<(), FlushError> {
+        let row = derivation.run(&self.dir)?;
+        let mut published = self.published();
+        let next_segment = self.lock().archive.next_segment;
+        published.derive(&self.dir, &row, next_segment)?;
+        self.lock().archive.derived(row);
+        Ok(())
     }
 }
 
@@ -197,7 +283,7 @@ impl Inner {
     }
 
     /// What a flush has to move, if there is anything.
-    fn freeze(&mut self) -> Result<Option<Arc<Frozen>>, FlushError> {
+    pub(crate) fn freeze(&mut self) -> Result<Option<Arc<Frozen>>, FlushError> {
         if self.wal.stopped() {
             return Err(WalError::Stopped { path: self.wal.dir().to_owned() }.into());
         }
@@ -206,7 +292,7 @@ impl Inner {
     }
 
     /// Lets go of the log up to an entry.
-    fn let_go(&mut self, lsn: u64) -> Result<(), FlushError> {
+    pub(crate) fn let_go(&mut self, lsn: u64) -> Result<(), FlushError> {
         // What is sealed goes first: on a full disk a new file needs its space.
         self.wal.trim(lsn)?;
         // A file that commits go on in stays until the next flush.

@@ -1,18 +1,31 @@
 //! What is known after the manifest and the log have been read: the same for the writer and for a reader beside it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ids::Slug;
 
 use crate::amend::SealedRange;
 use crate::audit::{Action, AuditEntry};
+use crate::derived::month_range;
 use crate::head::{FrozenRows, Head};
 use crate::manifest::{ProfileRow, Received, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod, ProfileSeen, Sample};
 use crate::seq::SeqSet;
 use crate::series::{Catalogue, SeriesId, SeriesKey};
 use crate::wal::{Record, RowsHead};
+
+/// A range of a facility whose readings were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DroppedRange {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    /// Its entry in the audit log.
+    pub(crate) entry: u64,
+    /// What came up to this entry of the log was dropped.
+    pub(crate) lsn: u64,
+}
 
 type DeviceKey = (Slug, Slug, Slug);
 
@@ -23,13 +36,15 @@ pub(crate) struct State {
     pub(crate) head: Head,
     pub(crate) counters: Counters,
     /// Neither in the manifest nor on the way there.
-    letters: Vec<DeadLetter>,
+    /// With the entry of the log that each came with.
+    letters: Vec<(u64, DeadLetter)>,
     origins: Vec<Origin>,
     origin_ids: HashMap<Origin, u32>,
     received: HashMap<(u32, [u8; 16]), SeqSet>,
     profiles: HashMap<DeviceKey, BTreeMap<i64, ProfilePeriod>>,
     audit: Vec<AuditEntry>,
     seals: HashMap<(Slug, Slug), Vec<SealedRange>>,
+    dropped: HashMap<(Slug, Slug), Vec<DroppedRange>>,
     /// What a flush moves, or tries to.
     frozen: Option<Arc<Frozen>>,
     // What neither the manifest nor the flush knows yet.
@@ -94,7 +109,7 @@ impl State {
                 }
             }
             Record::Repeat { rows } => self.count_repeat(rows),
-            Record::Letter(letter) => self.add_letter(letter),
+            Record::Letter(letter) => self.add_letter(lsn, letter),
             Record::Audit(entry) => {
                 let follows = entry.number == self.audit.len() as u64 + 1 && entry.before == self.last_hash();
                 self.add_entry(entry);
@@ -134,9 +149,15 @@ impl State {
         self.counters.repeated_batches += 1;
     }
 
-    pub(crate) fn add_letter(&mut self, letter: DeadLetter) {
+    pub(crate) fn add_letter(&mut self, lsn: u64, letter: DeadLetter) {
         self.counters.dead_letter += letter.points;
-        self.letters.push(letter);
+        self.letters.push((lsn, letter));
+    }
+
+    /// Of a reader: what came up to an entry of the log is in segments and in the manifest now.
+    pub(crate) fn forget_through(&mut self, lsn: u64) {
+        self.head.forget_through(lsn);
+        self.letters.retain(|(of, _)| *of > lsn);
     }
 
     pub(crate) fn last_hash(&self) -> [u8; 32] {
@@ -149,10 +170,12 @@ impl State {
     }
 
     pub(crate) fn add_entry(&mut self, entry: AuditEntry) {
-        if entry.action == Action::Seal {
-            let AuditEntry { from_ms, to_ms, number, sealed_lsn, .. } = entry;
-            let place = (entry.tenant.clone(), entry.facility.clone());
-            self.seals.entry(place).or_default().push(SealedRange { from_ms, to_ms, entry: number, lsn: sealed_lsn });
+        let AuditEntry { from_ms, to_ms, number, sealed_lsn: lsn, .. } = entry;
+        let place = (entry.tenant.clone(), entry.facility.clone());
+        match entry.action {
+            Action::Seal => self.seals.entry(place).or_default().push(SealedRange { from_ms, to_ms, entry: number, lsn }),
+            Action::Drop => self.dropped.entry(place).or_default().push(DroppedRange { from_ms, to_ms, entry: number, lsn }),
+            Action::Amend | Action::Import => {}
         }
         self.audit.push(entry);
     }
@@ -164,6 +187,33 @@ impl State {
     /// What was sealed of a facility, oldest first.
     pub(crate) fn seals(&self, tenant: &Slug, facility: &Slug) -> &[SealedRange] {
         self.seals.get(&(tenant.clone(), facility.clone())).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Up to which entry of the log readings of a series may have been dropped, somewhere in a range; 0 for none.
+    pub(crate) fn dropped_lsn(&self, key: &SeriesKey, range: &Range<i64>) -> u64 {
+        self.dropped(&key.tenant, &key.facility, range).map(|dropped| dropped.lsn).max().unwrap_or(0)
+    }
+
+    /// The first entry of the audit log by which readings of a facility were dropped in a range.
+    pub(crate) fn dropped_by(&self, tenant: &Slug, facility: &Slug, range: &Range<i64>) -> Option<u64> {
+        self.dropped(tenant, facility, range).map(|dropped| dropped.entry).next()
+    }
+
+    pub(crate) fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
+    /// Whether everything of a month up to an entry of the log was dropped.
+    pub(crate) fn has_dropped_month(&self, tenant: &str, facility: &str, month: &str, max_lsn: u64) -> bool {
+        let Some(range) = month_range(month) else { return false };
+        let of_facility = |(key, _): &(&(Slug, Slug), &Vec<DroppedRange>)| key.0.as_str() == tenant && key.1.as_str() == facility;
+        let covers = |dropped: &DroppedRange| dropped.from_ms <= range.start && dropped.to_ms >= range.end && max_lsn <= dropped.lsn;
+        self.dropped.iter().filter(of_facility).any(|(_, dropped)| dropped.iter().any(covers))
+    }
+
+    fn dropped<'a>(&'a self, tenant: &Slug, facility: &Slug, range: &'a Range<i64>) -> impl Iterator<Item = &'a DroppedRange> {
+        let dropped = self.dropped.get(&(tenant.clone(), facility.clone())).map(Vec::as_slice).unwrap_or_default();
+        dropped.iter().filter(|dropped| dropped.from_ms < range.end && dropped.to_ms > range.start)
     }
 
     pub(crate) fn origin_id(&self, origin: &Origin) -> Option<u32> {
@@ -219,7 +269,7 @@ impl State {
 
     /// Dead letters that the manifest may not have, oldest first.
     pub(crate) fn letters(&self) -> impl DoubleEndedIterator<Item = &DeadLetter> {
-        self.frozen.iter().flat_map(|frozen| &frozen.letters).chain(&self.letters)
+        self.frozen.iter().flat_map(|frozen| &frozen.letters).chain(self.letters.iter().map(|(_, letter)| letter))
     }
 
     /// What a flush has to move: what is left of the last one that failed, or else everything as of now.
@@ -239,7 +289,7 @@ impl State {
             origins: (1..).zip(&self.origins).skip(self.origins_saved).map(|(id, origin)| (id, origin.clone())).collect(),
             received: self.received_changed.iter().map(|spool| (spool.0, spool.1, ranges(spool))).collect(),
             profiles: std::mem::take(&mut self.profiles_changed),
-            letters: std::mem::take(&mut self.letters),
+            letters: std::mem::take(&mut self.letters).into_iter().map(|(_, letter)| letter).collect(),
             audit: self.audit.iter().skip(self.audit_saved).cloned().collect(),
         });
         self.received_changed.clear();

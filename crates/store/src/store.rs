@@ -4,13 +4,14 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 
-use crate::amend::{AmendError, Amendment, Seal};
+use crate::amend::{AmendError, Amendment, Imported, Seal};
 use crate::archive::{Archive, FlushError, apply};
 use crate::audit::AuditEntry;
 use crate::compact::Eagerness;
 use crate::intake::{CommitError, bytes_max, fitting, letter_bytes_max};
 use crate::keeper::Keeper;
 use crate::manifest::ManifestError;
+use crate::retention::{Dropped, Letting, RetentionError};
 use crate::row::{Batch, Committed, Counters, DeadLetter, Origin};
 use crate::seq::AckState;
 use crate::shared::{Inner, Shared};
@@ -102,7 +103,7 @@ impl Store {
             move |err| OpenError::Folder { what, path, err }
         };
         let wal_dir = dir.join("wal");
-        for path in [dir, &wal_dir, &dir.join("segments")] {
+        for path in [dir, &wal_dir, &dir.join("segments"), &dir.join("derived")] {
             std::fs::create_dir_all(path).map_err(folder("create", path))?;
         }
         let lock = take_lock(dir)?;
@@ -119,8 +120,13 @@ impl Store {
         archive.state.applied();
         let wal = Wal::resume(&wal_dir, tail, options.wal_file_bytes)?;
         archive.remove_strangers(&mut published)?;
+        let lost = archive.forget_lost(&mut published)?;
         let shared = Arc::new(Shared::new(Inner::new(options, archive, wal), published));
-        Ok(Self { keeper: Keeper::new(shared.clone()), shared, dir: dir.to_owned(), _lock: lock })
+        let keeper = Keeper::new(shared.clone());
+        if lost {
+            keeper.merge_beside();
+        }
+        Ok(Self { keeper, shared, dir: dir.to_owned(), _lock: lock })
     }
 
     /// Commits batches: when this returns, they are on the disk.
@@ -164,6 +170,11 @@ impl Store {
         self.shared.seal(seal)
     }
 
+    /// Says in the audit log what was brought in from files. Durable when this returns; the readings are committed before.
+    pub fn attest(&self, imported: &Imported) -> Result<AuditEntry, AmendError> {
+        self.lock().attest(imported)
+    }
+
     /// What may be acknowledged to a gateway. Nothing is, after a write has failed.
     pub fn ack_state(&self, origin: &Origin, spool_id: [u8; 16]) -> AckState {
         let inner = self.lock();
@@ -181,16 +192,30 @@ impl Store {
         spools.map(|(origin, spool_id, set)| SpoolState { origin: origin.clone(), spool_id, ack: set.ack_state() }).collect()
     }
 
+    /// Whether a write has failed in whatever thread: nothing more is taken until a restart has read back what there is.
+    pub fn has_stopped(&self) -> bool {
+        self.lock().wal.stopped()
+    }
+
     /// Moves what is in memory to segments.
     pub fn flush(&self) -> Result<(), FlushError> {
         self.shared.flush()?;
         self.shared.merge(Eagerness::WhenDue)
     }
 
-    /// Merges the segments of each facility and month into one, and removes what an earlier call replaced.
+    /// Merges the segments of each facility and month into one, brings the files of quarters up to date, and removes what
+    /// an earlier call replaced.
     pub fn compact(&self) -> Result<(), FlushError> {
         self.shared.flush()?;
-        self.shared.merge(Eagerness::Whole)
+        self.shared.merge(Eagerness::Whole)?;
+        Ok(self.shared.published().manifest.settle()?)
+    }
+
+    /// Drops months of a facility that are older than what is kept. Their quarters of an hour stay.
+    ///
+    /// * Errors: a month needs an archive, and none is named; nothing of it is dropped then, nor of the others.
+    pub fn let_go_of(&self, letting: &Letting) -> Result<Dropped, RetentionError> {
+        self.shared.let_go_of(letting)
     }
 
     /// The conservation law, since the store was made.
@@ -251,6 +276,15 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock()
+    }
+}
+
+impl Drop for Store {
+    /// A reader beside may be the last to leave the manifest, and readers do not put away SQLite's log.
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.keeper.wait();
+        self.shared.settle();
     }
 }
 

@@ -4,9 +4,12 @@ mod amend;
 mod beside;
 mod care;
 mod crash;
+mod derived;
 mod follow;
 mod laws;
+mod readers;
 mod reading;
+mod retention;
 mod salvage;
 
 use std::path::Path;
@@ -30,7 +33,7 @@ pub(crate) fn origin() -> Origin {
 pub(crate) fn row(device: &str, ts_ms: i64, raw: i64) -> Row {
     Row {
         device: slug(device),
-        point: "e_imp".to_owned(),
+        point: "e_imp".into(),
         unit: Unit::KilowattHour,
         exponent: -2,
         ts_ms,

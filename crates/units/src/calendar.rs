@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Error, Timestamp, ToSpan};
+use jiff::{Error, SignedDuration, Timestamp, ToSpan};
+
+const DAY_SECONDS: i64 = 86_400;
 
 /// The days of a facility, in the facility's own zone.
 ///
@@ -64,6 +66,31 @@ impl FacilityCalendar {
     pub fn seconds(&self, day: Date) -> Result<i64, Error> {
         let bounds = self.bounds(day)?;
         Ok(bounds.end.as_second() - bounds.start.as_second())
+    }
+
+    /// The days from the first to before the last that are shorter or longer than 24 hours, with their seconds.
+    ///
+    /// The changes of the clocks are gone through and not the days, of which a year has many. Days beyond what time stamps
+    /// reach are none.
+    #[must_use]
+    pub fn changes(&self, days: &Range<Date>) -> Vec<(Date, i64)> {
+        let nearby = SignedDuration::from_hours(48);
+        let from = self.start_of(days.start).ok().and_then(|start| start.checked_sub(nearby).ok()).unwrap_or(Timestamp::MIN);
+        let until = self.start_of(days.end).ok().and_then(|end| end.checked_add(nearby).ok()).unwrap_or(Timestamp::MAX);
+        let mut found: Vec<(Date, i64)> = Vec::new();
+        let mut next = days.start;
+        for change in self.zone.following(from).take_while(|change| change.timestamp() <= until) {
+            // What is changed is the day before the change or the one after it; a change may also skip a day.
+            let after = self.day_of(change.timestamp());
+            let before = change.timestamp().checked_sub(SignedDuration::from_secs(1)).map_or(after, |at| self.day_of(at));
+            let first = before.min(after).yesterday().unwrap_or(Date::MIN).max(next);
+            let last = before.max(after).tomorrow().unwrap_or(Date::MAX);
+            for day in first.series(1.day()).take_while(|day| *day <= last && *day < days.end) {
+                found.extend(self.seconds(day).ok().filter(|seconds| *seconds != DAY_SECONDS).map(|seconds| (day, seconds)));
+                next = day.tomorrow().unwrap_or(Date::MAX);
+            }
+        }
+        found
     }
 
     /// How many hours a local day has: 23, 24 or 25.
@@ -130,6 +157,20 @@ mod tests {
     ];
 
     proptest! {
+        #[test]
+        fn days_that_are_not_24_hours_are_found_by_the_changes(
+            zone in prop::sample::select(&ZONES[..]),
+            first in 0_i64..50_000,
+            days in 0_i64..900,
+        ) {
+            let calendar = FacilityCalendar::named(zone).unwrap();
+            let first = date(1900, 1, 1).checked_add(first.days()).unwrap();
+            let range = first..first.checked_add(days.days()).unwrap();
+            let measured = |day| (day, calendar.seconds(day).unwrap());
+            let expected: Vec<_> = FacilityCalendar::days(range.clone()).map(measured).filter(|(_, seconds)| *seconds != 86_400).collect();
+            prop_assert_eq!(calendar.changes(&range), expected);
+        }
+
         /// Days tile time: what is before a day's first instant is of an earlier day, and the next begins where it ends.
         #[test]
         fn days_tile_time_in_every_zone(zone in prop::sample::select(&ZONES[..]), day in 0_i64..50_000) {

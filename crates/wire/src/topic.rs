@@ -53,6 +53,12 @@ pub enum TopicError {
 
 /// What a collector subscribes to: the data topic of every gateway.
 pub const ALL_DATA: &str = "nw/1/+/+/+/data";
+/// What a collector of one facility subscribes to, or of all of a tenant.
+#[must_use]
+pub fn data_of(tenant: &Slug, facility: Option<&Slug>) -> String {
+    format!("nw/1/{tenant}/{}/+/data", facility.map_or("+", Slug::as_str))
+}
+
 /// The state topic of every gateway.
 pub const ALL_STATE: &str = "nw/1/+/+/+/state";
 /// The events of every gateway.

@@ -23,6 +23,14 @@ impl Connected<IncomingStream<'_, Door>> for Peer {
     }
 }
 
+/// 200 once the spool is open and the devices were polled; whatever becomes of the broker.
+pub(super) async fn started(State(local): State<Arc<Local>>) -> (StatusCode, &'static str) {
+    match local.status.snapshot().sweeps {
+        0 => (StatusCode::SERVICE_UNAVAILABLE, "no device was polled yet\n"),
+        _ => (StatusCode::OK, "started\n"),
+    }
+}
+
 /// 200 when readings are taken, kept and delivered; otherwise 503 with the reasons, one a line.
 pub(super) async fn ready(State(local): State<Arc<Local>>) -> (StatusCode, String) {
     let reasons = reasons(&local.status.snapshot());

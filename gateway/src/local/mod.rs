@@ -1,7 +1,7 @@
 //! What a gateway tells those who stand beside it, and what they may have it do.
 //!
 //! ```text
-//! /livez /readyz /metrics /version   for machines: no names, nothing changes anything
+//! /livez /startupz /readyz /metrics /version   for machines: no names, nothing changes anything
 //! /                                  for people: health, and a field for the pairing code
 //! everything else                    for paired browsers; each change is a POST with the key of its session
 //! ```
@@ -144,6 +144,7 @@ pub(crate) async fn answer(listener: TcpListener, local: Local, stop: Cancellati
 fn router(local: Arc<Local>) -> Router {
     let machines = Router::new()
         .route("/livez", get(async || "ok\n"))
+        .route("/startupz", get(health::started))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics_text))
         .route("/version", get(health::version));

@@ -169,6 +169,8 @@ async fn strangers_see_health_and_nothing_else() {
     }
     // For machines: no names.
     assert_eq!((stand.get("/livez").await.code, stand.get("/version").await.code), (200, 200));
+    let started = stand.get("/startupz").await;
+    assert_eq!((started.code, started.body.as_str()), (200, "started\n"), "it polls, though no broker is there");
     let ready = stand.get("/readyz").await;
     assert_eq!((ready.code, ready.body.as_str()), (503, "readings wait here: there is no working connection to the broker\n"));
     let metrics = stand.get("/metrics").await.body;

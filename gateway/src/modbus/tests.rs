@@ -81,7 +81,7 @@ async fn answer_well(peer: &mut DuplexStream) {
     peer.write_all(&rtu(&pdu(1, address, count))).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_late_serial_answer_of_the_same_length_is_never_taken_for_another() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -105,7 +105,7 @@ async fn a_late_serial_answer_of_the_same_length_is_never_taken_for_another() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_late_serial_answer_of_another_length_is_stepped_over() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -126,7 +126,7 @@ async fn a_late_serial_answer_of_another_length_is_stepped_over() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn noise_harms_at_most_its_own_exchange() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -146,7 +146,7 @@ async fn noise_harms_at_most_its_own_exchange() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_echo_of_a_request_is_not_its_answer() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -164,14 +164,15 @@ async fn the_echo_of_a_request_is_not_its_answer() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_late_tcp_answer_costs_the_connection_and_nothing_else() {
     let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
     let script = tokio::spawn(async move {
         let mut request = [0; 12];
         let mut first = peers.recv().await.unwrap();
         first.read_exact(&mut request).await.unwrap();
-        sleep(TIMEOUT * 2).await;
+        // After the first question was given up, and before the next is.
+        sleep(TIMEOUT * 3 / 2).await;
         // Nobody may be there any more to hear it.
         drop(first.write_all(&tcp([request[0], request[1]], &pdu(1, 0, 2))).await);
         let mut second = peers.recv().await.unwrap();
@@ -195,7 +196,7 @@ async fn a_late_tcp_answer_costs_the_connection_and_nothing_else() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_to_an_earlier_poll_is_old_even_to_the_same_question() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -216,7 +217,7 @@ async fn an_answer_to_an_earlier_poll_is_old_even_to_the_same_question() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_old_answer_of_another_length_than_asked_for_is_not_believed() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -237,7 +238,7 @@ async fn an_old_answer_of_another_length_than_asked_for_is_not_believed() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_devices_with_one_unit_id_are_an_error() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -256,7 +257,7 @@ async fn two_devices_with_one_unit_id_are_an_error() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn words_that_were_just_said_to_another_question_are_asked_for_again() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -276,7 +277,7 @@ async fn words_that_were_just_said_to_another_question_are_asked_for_again() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_damaged_answer_is_not_waited_for() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -378,7 +379,7 @@ mod strangers {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_number_is_not_used_again_on_the_next_connection() {
     let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
     let script = tokio::spawn(async move {
@@ -398,7 +399,7 @@ async fn a_number_is_not_used_again_on_the_next_connection() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn behind_a_converter_a_second_answer_spoils_the_first() {
     for converter in [true, false] {
         let (mut bus, mut peers) = bus(Endpoint::Tcp("meter:502".into()));
@@ -419,7 +420,7 @@ async fn behind_a_converter_a_second_answer_spoils_the_first() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wrong_answers_on_tcp_are_errors() {
     for (what, body) in [
         ("other unit", pdu(2, 0, 2)),
@@ -441,7 +442,7 @@ async fn wrong_answers_on_tcp_are_errors() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refusal_names_its_reason_and_leaves_the_line_in_order() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {
@@ -458,7 +459,7 @@ async fn a_refusal_names_its_reason_and_leaves_the_line_in_order() {
     script.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_truncated_serial_answer_is_an_error_at_every_length() {
     let whole = rtu(&pdu(1, 0, 2));
     for length in 0..whole.len() {
@@ -478,7 +479,7 @@ async fn a_truncated_serial_answer_is_an_error_at_every_length() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_line_that_never_falls_silent_is_an_error_and_not_a_hang() {
     let (mut bus, mut peers) = rtu_bus();
     let script = tokio::spawn(async move {

@@ -234,6 +234,7 @@ impl House {
             evidence: self.folder.join("evidence"),
             collector: Some(self.collector_url.clone()),
             status_page: api::StatusPage::Public,
+            otlp: None,
             stripe: Some(api::Stripe {
                 base_url: self.sim.base_url().to_string(),
                 secret_key: Secret::new(STRIPE_KEY),

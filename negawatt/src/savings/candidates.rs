@@ -103,7 +103,10 @@ fn of_row(row: &CandidateRow, all: &[CandidateRow]) -> Tried {
     let least = all.iter().filter(|other| other.selected).find_map(|other| other.bic);
     let reason = match (&row.reason, row.bic.zip(least)) {
         (Some(reason), _) => Some(plain(reason)),
-        (None, Some((bic, least))) if !row.selected => Some(format!("its information criterion is {:.1} higher", bic - least)),
+        (None, Some((bic, least))) if !row.selected && bic > least => {
+            Some(format!("its information criterion is {:.1} higher", bic - least))
+        }
+        (None, _) if !row.selected => Some("as good as the selected one, which comes first in order".to_owned()),
         _ => None,
     };
     let rest = |parameters: &Parameters| -> BTreeMap<String, Parameter> {

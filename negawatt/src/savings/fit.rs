@@ -42,6 +42,12 @@ pub(super) struct Named {
     /// The file of variables, where the method has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) drivers: Option<PathBuf>,
+    /// The file of harvests, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) harvests: Option<PathBuf>,
+    /// The file of bills, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bills: Option<PathBuf>,
 }
 
 /// Prints `negawatt.savings/1`, or the same for people. An answer without a model is an answer: its status says so.
@@ -53,7 +59,13 @@ pub(super) fn run(args: &Args, about: About) -> Result<ExitCode, Refused> {
     let answer = args.answer()?;
     match args.output {
         Output::Json => {
-            let files = Named { meter: args.meter.clone(), temperature: args.temperature.clone(), drivers: args.drivers.clone() };
+            let files = Named {
+                meter: args.meter.clone(),
+                temperature: args.temperature.clone(),
+                drivers: args.drivers.clone(),
+                harvests: args.harvests.clone(),
+                bills: args.bills.clone(),
+            };
             let mut text = serde_json::to_string(&Printed { answer: &answer, files }).map_err(|err| Refused::bug(&err))?;
             text.push('\n');
             say(&text);

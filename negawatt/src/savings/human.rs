@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use calculator::assessment::{Answer, AvoidedEnergy, Status};
-use calculator::baseline::Severity;
+use calculator::baseline::{Bound, Severity};
 
 use super::fit::About;
 
@@ -48,6 +48,12 @@ pub(super) fn answer(answer: &Answer, about: About) -> String {
     } else if about == About::Savings && assessment.model.is_some() {
         line("savings", "none: no day after the intervention has energy and weather");
     }
+    for tried in &assessment.gates {
+        let measured = tried.measured.map_or_else(|| "none".to_owned(), |measured| format!("{measured:.4}"));
+        let bound = if tried.bound == Bound::AtLeast { "at least" } else { "at most" };
+        let holds = if tried.holds { "holds" } else { "does not hold" };
+        line("gate", &format!("{}: {measured}, allowed {bound} {}: {holds}", tried.gate.name(), (tried.limit * 1e6).round() / 1e6));
+    }
     line("digest", &answer.digest);
     text
 }
@@ -71,6 +77,15 @@ fn comparison(avoided: &AvoidedEnergy, unit: &str) -> Vec<(&'static str, String)
         ("used", format!("{observed:.2} {unit}")),
         ("savings", format!("{savings:.2} {unit}{interval}")),
         ("published bands", format!("FSU {}, least squares {}", band(avoided.fsu_band), band(avoided.ols_band))),
-        ("compared", format!("{} of {} rows, {:.1} %", avoided.rows_compared, avoided.rows, avoided.coverage * 100.0)),
+        (
+            "compared",
+            format!(
+                "{} of {} rows, {:.1} %; {:.1} % of the energy is in the others",
+                avoided.rows_compared,
+                avoided.rows,
+                avoided.coverage * 100.0,
+                avoided.energy_masked.unwrap_or(0.0) * 100.0
+            ),
+        ),
     ]
 }

@@ -4,15 +4,19 @@
 //! refused ([`input`]). The computing is the calculator's.
 
 mod candidates;
+mod dossier;
 mod drivers;
 mod fit;
 mod human;
 mod input;
+mod portfolio;
 mod price;
 mod question;
 mod verify;
 
 use daemon::ExitCode;
+
+pub(crate) use dossier::audit;
 
 use crate::cli::Output;
 
@@ -33,16 +37,19 @@ enum Verb {
     Candidates(question::Args),
     /// Computes a kept answer again from its files and names the first thing that differs.
     Verify(verify::Args),
+    /// Thousands of meters at once, and what they come to: sums with their uncertainty, comparison groups, the best and the worst.
+    Portfolio(Box<portfolio::Args>),
     /// What a saving is worth: the bill of what would have been used less the bill of what was.
     Price(price::Args),
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
+pub(crate) fn run(args: &Args, quiet: bool) -> ExitCode {
     match &args.verb {
         Verb::Fit(args) => done(fit::run(args, fit::About::Baseline), args.output),
         Verb::Report(args) => done(fit::run(args, fit::About::Savings), args.output),
         Verb::Candidates(args) => done(candidates::run(args), args.output),
         Verb::Verify(args) => done(verify::run(args), args.output),
+        Verb::Portfolio(args) => done(portfolio::run(args, quiet), args.output),
         Verb::Price(args) => done(price::run(args), args.output),
     }
 }

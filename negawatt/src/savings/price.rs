@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use calculator::assessment::residuals;
 use calculator::baseline::EnergyUnit;
 use calculator::tariff::{
     Account, BILL_DRAWS, BillPeriod, DailyCounterfactual, Difference, ExpectedValue, Imported, Profile, Rate, Shape, Tariff, Valued,
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use super::input::{self, Refused};
 use super::question;
+use super::verify;
 use crate::cli::{Output, say};
 
 /// What the answer is called.
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// Intervals of the baseline, from which days learn their hours.
     #[arg(long, value_name = "FILE")]
     shape: Option<PathBuf>,
+    /// The baseline's answer, as `savings fit --output json` printed it: the errors of its days are drawn into the days.
+    #[arg(long, value_name = "ANSWER", requires = "shape")]
+    baseline: Option<PathBuf>,
     /// The unit of the rows: Wh, kWh or MWh.
     #[arg(long)]
     unit: String,
@@ -104,7 +109,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
             let intervals = profile(shape, args, &zone)?;
             let fitted = Shape::fit(&intervals, &zone, &[]).map_err(|err| unpriced(shape, &err))?;
             let days = days(args, &zone)?;
-            let given = DailyCounterfactual { days: &days, shape: &fitted, residuals_wh: &[] };
+            let errors = args.baseline.as_deref().map_or_else(|| Ok(Vec::new()), errors)?;
+            let given = DailyCounterfactual { days: &days, shape: &fitted, residuals_wh: &errors };
             let sides = ((given, &account), (&measured, &account));
             let expected = expected_value(&rate, &zone, &periods, sides.0, sides.1, args.draws, args.seed);
             Worth::Days(expected.map_err(|err| unpriced(&args.measured, &err))?)
@@ -210,6 +216,24 @@ fn days(args: &Args, zone: &TimeZone) -> Result<Vec<(Date, i64)>, Refused> {
         days.extend(wh.map(|wh| (day, wh)));
     }
     Ok(days)
+}
+
+/// What the model of a baseline leaves of each of its days, Wh.
+fn errors(answer: &Path) -> Result<Vec<i64>, Refused> {
+    let verify::Recomputed { asked, difference, code_version, .. } = verify::recompute(&verify::Args::of(answer.to_path_buf()))?;
+    let rule = "pricing: a counterfactual errs as the model of its baseline does";
+    let refused = |message: String| Refused::data(Some(answer.to_path_buf()), None, rule, message);
+    if let Some(difference) = difference {
+        verify::differs(answer, &difference, &code_version);
+        return Err(refused("does not follow from its files any more".to_owned()));
+    }
+    let days = residuals(&asked.question, &asked.meter, &asked.weather).map_err(|err| refused(daemon::chain(&err)))?;
+    if days.is_empty() {
+        return Err(refused("has no days whose errors could be drawn".to_owned()));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the error of a day is far below 2^63 Wh")]
+    let whole = |left: f64| asked.question.unit.to_wh(left).round() as i64;
+    Ok(days.iter().map(|(_, left)| whole(*left)).collect())
 }
 
 /// The bills: between the read dates, or the whole days of the profile by calendar months.

@@ -1,6 +1,6 @@
 //! `negawatt savings verify`: a kept answer computed again from its files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use calculator::assessment::{Answer, CODE_VERSION};
 use calculator::baseline::Commodity;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fit::Files;
 use super::input::Refused;
-use super::question::{self, What};
+use super::question::{self, Asked, What};
 use crate::cli::{Output, complain, say};
 
 /// The answer, and the files it was computed from.
@@ -29,35 +29,71 @@ pub(crate) struct Args {
     /// The days of variables; the file that the answer names, when not given.
     #[arg(long, value_name = "FILE")]
     drivers: Option<PathBuf>,
+    /// The harvests; the file that the answer names, when not given.
+    #[arg(long, value_name = "FILE")]
+    harvests: Option<PathBuf>,
+    /// The bills of the same energy; the file that the answer names, when not given.
+    #[arg(long, value_name = "FILE")]
+    bills: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(super) output: Output,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
+impl Args {
+    /// An answer with the files that it names.
+    pub(super) const fn of(answer: PathBuf) -> Self {
+        Self { answer, meter: None, temperature: None, drivers: None, harvests: None, bills: None, output: Output::Human }
+    }
+}
+
+/// A kept answer beside what its files say now.
+pub(super) struct Recomputed {
+    pub(super) asked: Asked,
+    /// The answer of today.
+    pub(super) answer: Answer,
+    /// By which edition of the code the kept one was computed.
+    pub(super) code_version: String,
+    pub(super) difference: Option<Difference>,
+}
+
+/// Reads a kept answer and computes it again.
+pub(super) fn recompute(args: &Args) -> Result<Recomputed, Refused> {
     let refused = |message: String| Refused::data(Some(args.answer.clone()), None, "an answer is one negawatt.savings/1 object", message);
     let text = std::fs::read_to_string(&args.answer).map_err(|err| refused(format!("could not be read: {err}")))?;
     let kept: Value = serde_json::from_str(&text).map_err(|err| refused(format!("is not JSON: {err}")))?;
     let answer: Answer = serde_json::from_value(kept.clone()).map_err(|err| refused(format!("is not an answer: {err}")))?;
     let files = Files::deserialize(&kept).map_err(|err| refused(format!("does not say its files: {err}")))?;
-    let again = asked_again(args, files, &answer).answer()?;
+    let question = asked_again(args, files, &answer);
+    let asked = question.ask()?;
+    let again = question.answered(&asked)?;
     let again_value = serde_json::to_value(&again).map_err(|err| Refused::bug(&err))?;
     let difference = first_difference("", &kept, &again_value);
+    Ok(Recomputed { asked, answer: again, code_version: answer.inputs.code_version, difference })
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Refused> {
+    let Recomputed { answer, code_version, difference, .. } = recompute(args)?;
     let object = match &difference {
-        None => serde_json::json!({ "schema": "negawatt.savings.verify/1", "result": "verified", "digest": again.digest }),
+        None => serde_json::json!({ "schema": "negawatt.savings.verify/1", "result": "verified", "digest": answer.digest }),
         Some(difference) => serde_json::json!({ "schema": "negawatt.savings.verify/1", "result": "refused", "differs": difference }),
     };
     match (args.output, &difference) {
         (Output::Json, _) => say(&format!("{object}\n")),
-        (Output::Human, None) => say(&format!("verified\ndigest {}\n", again.digest)),
+        (Output::Human, None) => say(&format!("verified\ndigest {}\n", answer.digest)),
         (Output::Human, Some(_)) => {}
     }
-    let Some(Difference { what, kept, again }) = difference else { return Ok(ExitCode::Ok) };
-    complain(&format!("error: {}: {what} is {kept} there, and {again} when it is computed again", args.answer.display()));
-    if answer.inputs.code_version != CODE_VERSION {
-        complain(&format!("help: it was computed by {}; this is {CODE_VERSION}", answer.inputs.code_version));
-    }
+    let Some(difference) = difference else { return Ok(ExitCode::Ok) };
+    differs(&args.answer, &difference, &code_version);
     Ok(ExitCode::DataRefused)
+}
+
+/// Says what differs.
+pub(super) fn differs(file: &Path, Difference { what, kept, again }: &Difference, code_version: &str) {
+    complain(&format!("error: {}: {what} is {kept} there, and {again} when it is computed again", file.display()));
+    if code_version != CODE_VERSION {
+        complain(&format!("help: it was computed by {code_version}; this is {CODE_VERSION}"));
+    }
 }
 
 /// The question that the answer says it answers.
@@ -77,11 +113,15 @@ fn asked_again(args: &Args, files: Files, answer: &Answer) -> question::Args {
         method: answer.assessment.method,
         mode: answer.assessment.mode,
         drivers: args.drivers.clone().or(files.files.drivers),
+        harvests: args.harvests.clone().or(files.files.harvests),
         measure: settings.measures.clone().unwrap_or_default(),
         multiplier: settings.meter.multiplier,
         register_digits: settings.meter.register_digits,
         rated_kw: settings.meter.rated_kw,
+        accuracy_class: settings.meter.accuracy_class,
+        bills: args.bills.clone().or(files.files.bills),
         station_km: settings.site.station_km,
+        other_climate_zone: settings.site.other_climate_zone,
         net_metering_changed: settings.site.net_metering_changed,
         ev_installed: settings.site.electric_vehicle_installed,
         productivity: settings.election == Some(Election::Productivity),
@@ -91,7 +131,7 @@ fn asked_again(args: &Args, files: Files, answer: &Answer) -> question::Args {
 
 /// One thing that an answer says and its files do not.
 #[derive(Debug, PartialEq, serde::Serialize)]
-struct Difference {
+pub(super) struct Difference {
     what: String,
     kept: Value,
     again: Value,

@@ -2,10 +2,13 @@
 //! faults-ingest` builds and starts it.
 //!
 //! Each run is a broker and a collector in processes of their own, gateways that keep what is not acknowledged, a client
-//! that writes line protocol, and faults drawn from the seed. What was offered is written down first; when all of it has
+//! that writes line protocol, another database that copies go to, and faults drawn from the seed. What was offered is written down first; when all of it has
 //! been acknowledged the store is read back and compared, point by point.
 
 mod clock;
+mod copy;
+mod damage;
+mod failing_disk;
 mod field;
 mod log_file;
 mod rig;
@@ -50,15 +53,15 @@ enum Role {
     #[command(hide = true)]
     Broker { listen: SocketAddr },
     #[command(hide = true)]
-    Collector { store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize },
+    Collector { store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize, copy: SocketAddr },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let ended = match args.role {
         Some(Role::Broker { listen }) => rig::be_broker(listen),
-        Some(Role::Collector { store, listen, broker_port, flush_rows }) => {
-            return rig::be_collector(store, listen, broker_port, flush_rows);
+        Some(Role::Collector { store, listen, broker_port, flush_rows, copy }) => {
+            return rig::be_collector(store, listen, broker_port, flush_rows, copy);
         }
         None => measure(&args),
     };
@@ -118,6 +121,13 @@ fn measure(args: &Args) -> Result<ExitCode> {
         "duplicate": sum(|outcome| outcome.duplicate),
         "dead_letter": sum(|outcome| outcome.dead_letter),
         "starts_refused_for_damage": sum(|outcome| outcome.damage_seen),
+        "copies_damaged": sum(|outcome| outcome.copies_damaged),
+        "copies": {
+            "readings": sum(|outcome| outcome.copied.readings),
+            "refused": sum(|outcome| outcome.copied.refused),
+            "writes_forgotten": sum(|outcome| outcome.copied.forgotten),
+            "whole": good.iter().filter(|outcome| outcome.copied.whole).count(),
+        },
         "faults": faults,
         "seconds": began.elapsed().as_secs(),
     });

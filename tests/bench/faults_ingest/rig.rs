@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 
 use collector::{Config, WriteConfig, WriteToken};
 use rustix::process::{Pid, Signal, kill_process};
+use sinks::{InfluxConfig, ReadApi, SinkConfig, TargetConfig};
 use tempfile::TempDir;
 
 use super::Result;
 use super::clock::JumpingClock;
+use super::copy;
+use super::failing_disk::{Failing, FailingDisk};
 
 /// The token of the client that writes lines.
 pub(crate) const TOKEN: &str = "line-writer";
+/// The sink.
+const COPY: &str = "copy";
 const POLL: Duration = Duration::from_millis(10);
 /// How long a collector may take to end when it is asked to.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -28,7 +33,7 @@ pub(crate) fn be_broker(listen: SocketAddr) -> Result<ExitCode> {
 }
 
 /// Runs the collector as its own program does.
-pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize) -> ExitCode {
+pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize, copy: SocketAddr) -> ExitCode {
     let slug = |text: &str| ids::Slug::parse(text).expect("a slug");
     let token = WriteToken {
         token: config::Secret::new(TOKEN),
@@ -42,6 +47,7 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
         ack_interval: Duration::from_millis(20),
         receive_maximum: 100,
         flush_rows,
+        sinks: vec![copier(copy)],
         write: WriteConfig { tokens: vec![token], ..WriteConfig::default() },
         ..Config::new(store, listen, ("127.0.0.1".to_owned(), broker_port))
     };
@@ -65,21 +71,47 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
     }
 }
 
+/// The copy in another database.
+fn copier(address: SocketAddr) -> SinkConfig {
+    let target = TargetConfig::Influx(InfluxConfig {
+        url: format!("http://{address}"),
+        org: "acme".to_owned(),
+        bucket: "energy".to_owned(),
+        token: None,
+        timeout: copy::TIMEOUT,
+        read_api: ReadApi::VictoriaMetrics,
+        create_bucket: false,
+    });
+    SinkConfig {
+        name: COPY.to_owned(),
+        tenant: None,
+        facilities: Vec::new(),
+        batch_rows: 200,
+        interval: Duration::from_millis(50),
+        reconcile_days: 0,
+        reconcile_at: Duration::ZERO,
+        target,
+    }
+}
+
 /// Both, and the folder of the store.
 #[derive(Debug)]
 pub(crate) struct Rig {
     folder: TempDir,
+    disk: FailingDisk,
     pub(crate) broker: SocketAddr,
     pub(crate) admin: SocketAddr,
     flush_rows: u64,
+    copy: SocketAddr,
     brokering: Option<Child>,
     collecting: Option<Child>,
 }
 
 impl Rig {
-    pub(crate) fn new(flush_rows: u64) -> Result<Self> {
+    pub(crate) fn new(flush_rows: u64, copy: SocketAddr) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut rig = Self { folder, broker: free()?, admin: free()?, flush_rows, brokering: None, collecting: None };
+        let disk = FailingDisk::build(folder.path())?;
+        let mut rig = Self { folder, disk, broker: free()?, admin: free()?, flush_rows, copy, brokering: None, collecting: None };
         rig.start_broker()?;
         rig.start_collector(false)?;
         Ok(rig)
@@ -111,6 +143,7 @@ impl Rig {
             self.admin.to_string(),
             self.broker.port().to_string(),
             self.flush_rows.to_string(),
+            self.copy.to_string(),
         ];
         let mut command = self.command("collector.log")?;
         if cramped {
@@ -120,6 +153,7 @@ impl Rig {
             shell.args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\""]).arg(program);
             command = shell;
         }
+        self.disk.under(&mut command);
         self.collecting = Some(command.args(args).spawn()?);
         Ok(())
     }
@@ -139,6 +173,11 @@ impl Rig {
         std::thread::sleep(pause);
         kill_process(Pid::from_child(child), Signal::CONT)?;
         Ok(())
+    }
+
+    /// Lets the disk of the collector fail for a while; the collector runs on, or ends by itself.
+    pub(crate) fn fail_disk(&self, how: Failing, pause: Duration) -> Result<()> {
+        self.disk.fail(how, pause)
     }
 
     /// Starts what has ended by itself.
@@ -171,6 +210,11 @@ impl Rig {
             kill_process(Pid::from_child(child), Signal::TERM)?;
         }
         Ok(self.collector_ends(DRAIN)?.is_some_and(|status| status.success()))
+    }
+
+    /// Has everything sent to the other database again, while the collector runs.
+    pub(crate) fn copy_again(&self) -> Result<()> {
+        Ok(sinks::ask_to_rewind(&self.store(), COPY, 0)?)
     }
 
     /// Sets the collector's clock forward or back.

@@ -8,6 +8,9 @@ use ids::IdSource;
 use store::Reader;
 
 use super::Result;
+use super::copy::{Copied, Copy};
+use super::damage;
+use super::failing_disk::Failing;
 use super::field::{self, Ledger, below, index};
 use super::log_file::LogFile;
 use super::rig::{self, Rig, http};
@@ -16,6 +19,9 @@ use super::senders::{self, Over};
 /// A run whose readings are not all acknowledged by then has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(20);
+/// A stop that everybody's keep-alive notices; one of so many draws of it, as it takes its time.
+const STOP: Duration = Duration::from_secs(60);
+const STOPS_ONE_IN: u64 = 8;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,23 +31,34 @@ pub(crate) enum Fault {
     KillBoth,
     Freeze,
     StealSession,
+    /// For a minute.
+    Stop,
     WriteError,
+    DiskFull,
+    SyncFails,
     TornTail,
     BitFlip,
+    SegmentFlip,
+    ManifestFlip,
     EmptyFile,
     ClockJump,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::KillCollector,
         Self::KillBroker,
         Self::KillBoth,
         Self::Freeze,
         Self::StealSession,
+        Self::Stop,
         Self::WriteError,
+        Self::DiskFull,
+        Self::SyncFails,
         Self::TornTail,
         Self::BitFlip,
+        Self::SegmentFlip,
+        Self::ManifestFlip,
         Self::EmptyFile,
         Self::ClockJump,
     ];
@@ -53,9 +70,14 @@ impl Fault {
             Self::KillBoth => "kill_both",
             Self::Freeze => "freeze",
             Self::StealSession => "steal_session",
+            Self::Stop => "stop_60_s",
             Self::WriteError => "write_error",
+            Self::DiskFull => "disk_full",
+            Self::SyncFails => "sync_fails",
             Self::TornTail => "torn_tail",
             Self::BitFlip => "bit_flip",
+            Self::SegmentFlip => "segment_flip",
+            Self::ManifestFlip => "manifest_flip",
             Self::EmptyFile => "empty_file",
             Self::ClockJump => "clock_jump",
         }
@@ -76,7 +98,10 @@ pub(crate) struct Outcome {
     pub(crate) dead_letter: u64,
     /// Starts that were refused because a bit of the log had turned.
     pub(crate) damage_seen: u64,
+    /// Copies in which a bit was turned, and noticed where it mattered.
+    pub(crate) copies_damaged: u64,
     damage_unseen: u64,
+    pub(crate) copied: Copied,
     acknowledged: bool,
     drained: bool,
     pub(crate) faults: Vec<Fault>,
@@ -84,9 +109,18 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Counts a copy that was damaged, and whether that was noticed.
+    fn looked(&mut self, noticed: Option<bool>) {
+        match noticed {
+            Some(true) => self.copies_damaged += 1,
+            Some(false) => self.damage_unseen += 1,
+            None => {}
+        }
+    }
+
     pub(crate) fn is_good(&self) -> bool {
         let whole = self.stored == self.offered && self.lost == 0 && self.false_duplicates == 0;
-        whole && self.balanced && self.acknowledged && self.drained && self.damage_unseen == 0
+        whole && self.balanced && self.acknowledged && self.drained && self.damage_unseen == 0 && self.copied.whole
     }
 }
 
@@ -96,7 +130,8 @@ pub(crate) fn run(seed: u64) -> Result<Outcome> {
     let mut ledger = Ledger::new();
     let gateways: Vec<_> = (1..=1 + below(&random, 3)).map(|number| field::gateway(&random, number, &mut ledger)).collect();
     let bodies = field::bodies(&random, &mut ledger);
-    let mut rig = Rig::new(100 + below(&random, 400))?;
+    let copy = Copy::start(random.next_u64(), &ledger)?;
+    let mut rig = Rig::new(100 + below(&random, 400), copy.address)?;
     let (broker, admin) = (rig.broker, rig.admin);
     let (over, waiting) = (Over::default(), AtomicU64::new(u64::try_from(gateways.len())? + 1));
     let mut outcome = Outcome { offered: u64::try_from(ledger.len())?, ..Outcome::default() };
@@ -118,10 +153,14 @@ pub(crate) fn run(seed: u64) -> Result<Outcome> {
         driven
     })?;
     settle(&mut rig, &mut outcome)?;
+    if copy.mend() {
+        rig.copy_again()?;
+    }
+    outcome.copied = copy.caught_up(|| rig.ensure())?;
     outcome.drained = rig.drain()?;
     compare(&rig, &ledger, &mut outcome)?;
     if !outcome.is_good() {
-        outcome.said = rig.said();
+        outcome.said = format!("{}\n{}", outcome.said, rig.said());
     }
     Ok(outcome)
 }
@@ -135,7 +174,7 @@ fn counted(waiting: &AtomicU64, ended: Result<bool>) -> Result<bool> {
 fn drive(rig: &mut Rig, random: &IdSource, waiting: &AtomicU64, outcome: &mut Outcome) -> Result<()> {
     for _fault in 0..2 + below(random, 4) {
         std::thread::sleep(Duration::from_millis(30 + below(random, 250)));
-        let fault = Fault::ALL.get(index(random, Fault::ALL.len())).copied().unwrap_or(Fault::KillCollector);
+        let fault = drawn(random);
         inject(fault, rig, random, outcome)?;
         rig.ensure()?;
         outcome.faults.push(fault);
@@ -148,12 +187,21 @@ fn drive(rig: &mut Rig, random: &IdSource, waiting: &AtomicU64, outcome: &mut Ou
     Ok(())
 }
 
+/// Each as often as any other, but for the one that takes a minute.
+fn drawn(random: &IdSource) -> Fault {
+    match Fault::ALL.get(index(random, Fault::ALL.len())).copied() {
+        Some(Fault::Stop) if below(random, STOPS_ONE_IN) > 0 => Fault::Freeze,
+        drawn => drawn.unwrap_or(Fault::KillCollector),
+    }
+}
+
 fn inject(fault: Fault, rig: &mut Rig, random: &IdSource, outcome: &mut Outcome) -> Result<()> {
     match fault {
         Fault::KillCollector => rig.kill_collector(),
         Fault::KillBroker => rig.kill_broker(),
         Fault::KillBoth => rig.kill_broker().and_then(|()| rig.kill_collector()),
         Fault::Freeze => rig.freeze_collector(Duration::from_millis(100 + below(random, 900))),
+        Fault::Stop => rig.freeze_collector(STOP),
         Fault::StealSession => senders::steal_session(rig.broker),
         Fault::WriteError => {
             rig.kill_collector()?;
@@ -162,6 +210,8 @@ fn inject(fault: Fault, rig: &mut Rig, random: &IdSource, outcome: &mut Outcome)
             rig.collector_ends(Duration::from_millis(500))?;
             rig.kill_collector()
         }
+        Fault::DiskFull => rig.fail_disk(Failing::Full, Duration::from_millis(200 + below(random, 1_300))),
+        Fault::SyncFails => rig.fail_disk(Failing::Syncs, Duration::from_millis(50 + below(random, 400))),
         Fault::TornTail => {
             rig.kill_collector()?;
             LogFile::newest(&rig.store())?.map_or(Ok(()), |file| file.tear(random.next_u64()))?;
@@ -178,6 +228,16 @@ fn inject(fault: Fault, rig: &mut Rig, random: &IdSource, outcome: &mut Outcome)
             }
             rig.kill_collector()?;
             flipped.turn()?;
+            Ok(())
+        }
+        Fault::SegmentFlip => {
+            rig.kill_collector()?;
+            outcome.looked(damage::segment(&rig.store(), random.next_u64())?);
+            Ok(())
+        }
+        Fault::ManifestFlip => {
+            rig.kill_collector()?;
+            outcome.looked(damage::manifest(&rig.store(), random.next_u64())?);
             Ok(())
         }
         Fault::EmptyFile => {
@@ -206,7 +266,15 @@ fn settle(rig: &mut Rig, outcome: &mut Outcome) -> Result<()> {
 
 /// Reads everything back.
 fn compare(rig: &Rig, ledger: &Ledger, outcome: &mut Outcome) -> Result<()> {
-    let reader = Reader::open(&rig.store())?;
+    let reader = match Reader::open(&rig.store()) {
+        Ok(reader) => reader,
+        // Nobody can read it: all is lost, and why is in the report.
+        Err(err) => {
+            outcome.lost = outcome.offered;
+            outcome.said = daemon::chain(&err);
+            return Ok(());
+        }
+    };
     let counters = reader.totals().counters;
     let (mut found, mut rows) = (BTreeSet::new(), 0_u64);
     for info in reader.all_series() {

@@ -3,6 +3,7 @@
 //! Both programs get the same files, one after the other, one thread each. A figure of ours is the median of many runs;
 //! the published program is run once for each method, because one of its fits takes half a minute.
 
+mod fleet;
 mod ours;
 mod reference;
 
@@ -22,7 +23,7 @@ struct Args {
     /// A Python that has eemeter; without one only ours is measured.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// The release binary, for its cold start.
+    /// The release binary, for its cold start and its portfolio.
     #[arg(long)]
     program: Option<PathBuf>,
     /// Meters of the portfolio.
@@ -51,12 +52,12 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
     let (billing_us, hourly_us) = (ours::billing_us(&args.fixtures)?, ours::hourly_us(&args.fixtures)?);
     let file_to_result_us = files.file_to_result_us()?;
     let bootstrap_ms = sample.bootstrap_ms()?;
-    let rss_mib = ours::resident_mib();
-    let core_seconds = sample.portfolio_seconds(args.meters)?;
-    let cold_start_ms = match &args.program {
-        Some(program) => Some(files.cold_start_ms(program)?),
-        None => None,
+    let (cold_start_ms, portfolio) = match &args.program {
+        Some(program) => (Some(files.cold_start_ms(program)?), fleet::measured(program, files.temperature(), sample.meter(), args.meters)?),
+        None => (None, Value::Null),
     };
+    // A worker's memory is that of the larger: this process, which has fitted hours and days, or one that took a portfolio.
+    let rss_mib = ours::resident_mib().into_iter().chain(portfolio["rss_mib"].as_f64()).reduce(f64::max);
     let reference = match &args.python {
         Some(python) => reference::run(python, &args.fixtures)?,
         None => Value::Null,
@@ -72,7 +73,7 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
         "hourly": beside("hourly", hourly_us),
         "file_to_result_us": file_to_result_us,
         "bootstrap_ms": bootstrap_ms,
-        "portfolio": { "meters": args.meters, "core_seconds": core_seconds },
+        "portfolio": portfolio,
         "rss_mib": rss_mib,
         "cold_start_ms": cold_start_ms,
         "reference": reference["versions"],

@@ -1,7 +1,6 @@
 //! Our figures.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Read as _;
@@ -40,6 +39,10 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn of(fixtures: &Path) -> Self {
         Self { meter: fixtures.join("il-electricity-cdd-hdd-daily.parquet"), temperature: fixtures.join("il_temperature_hourly.parquet") }
+    }
+
+    pub(crate) fn temperature(&self) -> &Path {
+        &self.temperature
     }
 
     pub(crate) fn read(&self) -> Outcome<Sample> {
@@ -140,6 +143,10 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    pub(crate) fn meter(&self) -> &[Row] {
+        self.meter.rows()
+    }
+
     /// All 2,014 candidates of a qualified year, and the winner again from its days.
     pub(crate) fn daily_us(&self) -> Outcome<f64> {
         let baseline = self.baseline()?;
@@ -172,21 +179,6 @@ impl Sample {
             HourlyResiduals { residuals_wh: &residuals, weights: &weights, reporting_hours: HOURS_OF_A_YEAR, levels: 3.0, day_levels: 9.0 };
         Ok(median_us(|| Ok(hourly_interval(&given, DRAWS, 1, CONFIDENCE)?.weeks))? / 1e3)
     }
-
-    /// So many meters of one station, each with its own scale, from rows in memory to the sealed answer.
-    pub(crate) fn portfolio_seconds(&self, meters: u32) -> Outcome<f64> {
-        let began = cpu_seconds();
-        let mut text = String::new();
-        for meter in 0..meters {
-            let scale = 1.0 + f64::from(meter) * 1e-5;
-            let rows = self.meter.rows().iter().map(|row| Row { value: row.value.map(|value| value * scale), ..*row }).collect();
-            let answer = Answer::to(&question(), &Series::new(rows)?, &self.weather)?;
-            text.clear();
-            write!(text, "{}", answer.digest)?;
-            black_box(&text);
-        }
-        Ok(((cpu_seconds() - began) * 100.0).round() / 100.0)
-    }
 }
 
 /// Seconds of this thread on a processor, which a busy machine does not stretch; the published program is timed alike.
@@ -197,7 +189,12 @@ fn cpu_seconds() -> f64 {
 
 /// The most memory this process ever had, MiB.
 pub(crate) fn resident_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    resident_mib_in("/proc/self/status")
+}
+
+/// The most memory that the process of this status ever had, MiB.
+pub(crate) fn resident_mib_in(status: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(status).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some((kib / 1024.0 * 10.0).round() / 10.0)

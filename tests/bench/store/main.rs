@@ -3,7 +3,6 @@
 //! Figures of the processor do not change much on a busy machine; how long a restart or a question takes is time on the
 //! wall, and what it computed stands beside it.
 
-mod fleet;
 mod restart;
 mod year;
 
@@ -14,18 +13,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use negawatt_tests::fleet::Fleet;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use store::{Options, Store};
-
-use self::fleet::Fleet;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Meters of the fleet whose minutes are committed: 10,000 points in one commit.
 const METERS: usize = 1_000;
-/// Minutes that are committed: 3 million points.
-const MINUTES: i64 = 300;
 const LOG_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Parser)]
@@ -37,6 +33,9 @@ struct Args {
     /// What decides every reading
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Minutes that are committed, of 10,000 points each
+    #[arg(long, default_value_t = 300)]
+    minutes: i64,
     /// How long the year is, in days
     #[arg(long, default_value_t = 365)]
     days: i64,
@@ -94,9 +93,9 @@ fn measure(args: &Args) -> Result<Value> {
     add(json!({ "schema": "negawatt.bench.store/1", "seed": args.seed }));
     if wanted(Only::Commits) {
         say("commits of 10,000 points, up to memory");
-        let durable = commits(&under("durable"), args.seed, usize::MAX / 8)?;
+        let durable = commits(&under("durable"), args, usize::MAX / 8)?;
         say("the same, with what segments cost");
-        let sustained = commits(&under("sustained"), args.seed, Options::default().flush_rows)?;
+        let sustained = commits(&under("sustained"), args, Options::default().flush_rows)?;
         add(json!({
             "durable_points_per_core_second": durable.points_per_cpu_second(),
             "durable_points_per_second": durable.points_per_second(),
@@ -149,12 +148,12 @@ impl Commits {
     }
 }
 
-fn commits(dir: &Path, seed: u64, flush_rows: usize) -> Result<Commits> {
+fn commits(dir: &Path, args: &Args, flush_rows: usize) -> Result<Commits> {
     let store = Store::open(dir, Options { flush_rows, wal_file_bytes: LOG_FILE_BYTES })?;
-    let mut fleet = Fleet::new(METERS, seed)?;
+    let mut fleet = Fleet::new(METERS, args.seed)?;
     let mut commits = Commits::default();
     let (cpu, mut generating) = (process_cpu(), Duration::ZERO);
-    for minute in 0..MINUTES {
+    for minute in 0..args.minutes {
         let began = thread_cpu();
         fleet.advance(minute);
         generating += thread_cpu() - began;

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use negawatt_tests::fleet::Fleet;
 use serde_json::{Value, json};
 use store::{Options, Store};
 
-use super::{LOG_FILE_BYTES, METERS, Result, fleet::Fleet, print, process_cpu, rounded};
+use super::{LOG_FILE_BYTES, METERS, Result, print, process_cpu, rounded};
 
 /// Nothing is moved to segments: the log is the longest that may be.
 fn options(points: u64) -> Options {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ids::Slug;
+use negawatt_tests::fleet::{Fleet, MINUTE_MS, START_MS};
 use serde_json::{Value, json};
 use store::{Options, Reader, Store};
 
-use super::fleet::{Fleet, MINUTE_MS, START_MS};
 use super::{LOG_FILE_BYTES, Result, milliseconds, process_cpu, rate, rounded, thread_cpu};
 
 /// Ten series each.

@@ -52,6 +52,22 @@ pub enum HarvestError {
         /// The weight as given.
         kg: f64,
     },
+    /// Its cycle is longer than any crop's.
+    #[error("the harvest of {on} begins on {from}; a cycle has at most {} days", super::crop::CYCLE_DAYS_MAX)]
+    Long {
+        /// Its first day.
+        from: Date,
+        /// Its last.
+        on: Date,
+    },
+    /// Harvests lie further apart than a facility stands.
+    #[error("the harvests span {first} to {last}; they may span {} days", super::crop::SPAN_DAYS_MAX)]
+    Span {
+        /// The first day of the first cycle.
+        first: Date,
+        /// The last day of the last.
+        last: Date,
+    },
     /// The curve is none.
     #[error("growth needs a midpoint between 0 and 1 and a steepness that is finite and not negative")]
     Growth,

@@ -8,6 +8,7 @@
 //!
 //! A ratio such as kWh per kg is never used: with a base load it falls when output rises, although nothing was saved.
 
+mod crop;
 mod crop_cycle;
 mod drivers;
 mod grid;
@@ -16,6 +17,7 @@ mod variables;
 
 use serde::{Deserialize, Serialize};
 
+pub use crop::Crop;
 pub use crop_cycle::{Growth, Harvest, HarvestError, grown};
 pub use drivers::{DriverRow, Drivers};
 pub use physics::{PRESSURE_KPA, dehumidification, humidity_ratio, indoor_light, lamp_energy, light_demand, sun_light};
@@ -181,8 +183,7 @@ pub fn fit_cea(
     let points = grid::best(&projected, &temperatures, &use_wh, search, commodity);
     let mut columns = declared;
     columns.extend(degree_day_columns(points, &temperatures));
-    let design = Orthogonal::new(&columns);
-    let solution = design.solve(&use_wh);
+    let (design, solution) = Orthogonal::solving(columns.clone(), &use_wh);
 
     let mut slopes = solution.iter().skip(names.len() + 1).copied();
     let term = |point: Option<u8>, slope: Option<f64>| point.zip(slope).map(|(point, beta)| Term { balance_f: f64::from(point), beta });

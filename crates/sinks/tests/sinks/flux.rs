@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sinks::{DAY_MS, Reconciled, Target, TargetConfig};
+use config::Secret;
+use sinks::{DAY_MS, FirstUser, InfluxConfig, Onboarded, ReadApi, Reconciled, SinkConfig, Step, Target, TargetConfig};
 use store::Reader;
 
 use crate::rig::{DAY, Elsewhen, Rig, influx};
-use crate::stub::{BUCKET, Fault, Stub};
+use crate::stub::{BUCKET, Fault, Stub, TOKEN};
 
 async fn reconcile(rig: &Rig, repair: bool) -> Result<Reconciled, String> {
     let (config, dir) = (rig.config.clone(), rig.folder.path().to_owned());
@@ -119,4 +120,82 @@ async fn a_bucket_is_made_when_the_server_is_well() {
     rig.caught_up().await;
     assert_eq!(stub.with(|held| held.buckets.clone()), [BUCKET]);
     assert_eq!(stub.raw(), rig.truth());
+}
+
+fn first() -> FirstUser {
+    FirstUser { name: "root".to_owned(), password: Secret::new("correct horse") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_just_installed_is_set_up_once() {
+    let stub = Stub::start().await;
+    stub.with(|held| (held.buckets, held.fresh) = (Vec::new(), true));
+    let mut rig = Rig::new(influx(&stub));
+    let TargetConfig::Influx(config) = &mut rig.config.target else { unreachable!("the rig has an influx") };
+    let token = config.token.take();
+    let onboard = async |sink: &SinkConfig, first: Option<&FirstUser>, check| sinks::onboard(sink, first, check).await;
+    let looked = onboard(&rig.config, Some(&first()), true).await;
+    let found = looked.onboarded.unwrap();
+    assert_eq!((found.setup, found.bucket, looked.token.is_none()), (Step::Missing, Step::Missing, true));
+    assert!(stub.with(|held| held.fresh), "it was only looked at");
+    let refused = onboard(&rig.config, None, false).await.onboarded.unwrap_err().to_string();
+    assert!(refused.contains("nobody has set it up"), "{refused}");
+    let weak = FirstUser { password: Secret::new("short"), ..first() };
+    let refused = onboard(&rig.config, Some(&weak), false).await.onboarded.unwrap_err().to_string();
+    assert!(refused.contains("at least 8 characters"), "{refused}");
+
+    let made = onboard(&rig.config, Some(&first()), false).await;
+    let Onboarded { server, version, setup, bucket, readings, .. } = &made.onboarded.unwrap();
+    assert_eq!((server.as_str(), version.as_deref(), setup, bucket, readings), ("influxdb", Some("v2.7.0"), &Step::Made, &Step::Made, &0));
+    assert_eq!((made.token.unwrap().expose(), stub.with(|held| held.buckets.clone())), (TOKEN, vec![BUCKET.to_owned()]));
+    let TargetConfig::Influx(config) = &mut rig.config.target else { unreachable!("the rig has an influx") };
+    config.token = token;
+    rig.commit("one", 0..250, 0);
+    rig.start();
+    rig.caught_up().await;
+    rig.stop().await;
+    let again = onboard(&rig.config, Some(&first()), false).await;
+    let found = again.onboarded.unwrap();
+    assert_eq!((found.setup, found.bucket, found.readings), (Step::There, Step::There, 250));
+    assert!(again.token.is_none(), "nobody new was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_first_user_is_given_whatever_fails_after_that() {
+    let stub = Stub::start().await;
+    stub.with(|held| (held.buckets, held.fresh, held.says) = (Vec::new(), true, Some("no annotations, at all\r\n".to_owned())));
+    let rig = Rig::new(influx(&stub));
+    let made = sinks::onboard(&rig.config, Some(&first()), false).await;
+    let failed = made.onboarded.unwrap_err().to_string();
+    assert!(failed.contains("annotations not found"), "{failed}");
+    assert_eq!(made.token.unwrap().expose(), TOKEN);
+    assert!(!stub.with(|held| held.fresh), "it was set up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_missing_is_made_and_what_is_wrong_is_told() {
+    let stub = Stub::start().await;
+    stub.with(|held| held.buckets = Vec::new());
+    let mut rig = Rig::new(influx(&stub));
+    let looked = sinks::onboard(&rig.config, None, true).await.onboarded.unwrap();
+    assert_eq!((looked.setup, looked.bucket, stub.with(|held| held.buckets.len())), (Step::There, Step::Missing, 0));
+    let made = sinks::onboard(&rig.config, None, false).await.onboarded.unwrap();
+    assert_eq!((made.bucket, stub.with(|held| held.buckets.clone())), (Step::Made, vec![BUCKET.to_owned()]));
+    stub.with(|held| held.well = false);
+    let said = sinks::onboard(&rig.config, None, false).await.onboarded.unwrap_err().to_string();
+    assert!(said.contains("503") || said.contains("health"), "{said}");
+    stub.with(|held| held.well = true);
+    let set = |rig: &mut Rig, change: fn(&mut InfluxConfig)| match &mut rig.config.target {
+        TargetConfig::Influx(config) => change(config),
+        _ => unreachable!("the rig has an influx"),
+    };
+    for (change, expected) in [
+        ((|config| config.token = Some(Secret::new("another"))) as fn(&mut InfluxConfig), "401"),
+        (|config| config.url = config.url.replace("http://", "https://"), "over plain HTTP"),
+        (|config| config.read_api = ReadApi::VictoriaMetrics, "it is not InfluxDB"),
+    ] {
+        set(&mut rig, change);
+        let said = sinks::onboard(&rig.config, None, false).await.onboarded.unwrap_err().to_string();
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
 }

@@ -4,6 +4,9 @@
 
 extern crate negawatt_sinks as sinks;
 
+#[cfg(feature = "postgres")]
+#[path = "../../../../tests/peers/database.rs"]
+mod database;
 #[cfg(feature = "influx2")]
 mod flux;
 mod influx;

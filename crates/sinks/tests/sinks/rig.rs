@@ -98,7 +98,7 @@ impl Rig {
         let slug = |text| Slug::parse(text).unwrap();
         let row = |minute: i64| Row {
             device: slug(device),
-            point: "v1".to_owned(),
+            point: "v1".into(),
             unit: Unit::Volt,
             exponent: -1,
             ts_ms: DAY + minute * 60_000,

@@ -68,6 +68,8 @@ pub(crate) struct Held {
     pub(crate) unanswered: usize,
     /// What it says of its health.
     pub(crate) well: bool,
+    /// Nobody is known to it yet, and no token.
+    pub(crate) fresh: bool,
     /// What it answers to a query instead, with 200.
     pub(crate) says: Option<String>,
 }
@@ -88,6 +90,7 @@ impl Stub {
             .route("/api/v2/query", post(query))
             .route("/api/v2/buckets", get(buckets).post(new_bucket))
             .route("/api/v2/orgs", get(orgs))
+            .route("/api/v2/setup", get(is_setup).post(set_up))
             .route("/health", get(health))
             .with_state(held.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -230,7 +233,45 @@ async fn delete(State(held): Shared, Query(asked): Asked, headers: HeaderMap, bo
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Answers the one question we ask, and no other.
+/// How many readings there are, in one row; none where there is none.
+fn count(held: &Held, flux: &str) -> Response {
+    let asked = format!(
+        "from(bucket: \"{BUCKET}\")\n  |> range(start: 0)\n  |> filter(fn: (r) => r._measurement == \"reading\" and r._field == \"quality\")\n  |> group()\n  |> count()"
+    );
+    assert_eq!(flux, asked);
+    let count = held.points.values().filter(|fields| fields.contains_key("quality")).count();
+    let row = format!(
+        "#datatype,string,long,long\r\n#group,false,false,false\r\n#default,_result,,\r\n,result,table,_value\r\n,,0,{count}\r\n\r\n"
+    );
+    if count == 0 { "\r\n".into_response() } else { row.into_response() }
+}
+
+async fn is_setup(State(held): Shared) -> Response {
+    json!({ "allowed": held.lock().unwrap().fresh }).to_string().into_response()
+}
+
+/// The first user is made once, and its token is the one that is known from then on.
+async fn set_up(State(held): Shared, body: Bytes) -> Response {
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    let text = |key: &str| told[key].as_str().unwrap().to_owned();
+    let mut held = held.lock().unwrap();
+    if !held.fresh {
+        return problem(422, "conflict", "onboarding has already been completed");
+    }
+    if text("password").len() < 8 {
+        return problem(400, "invalid", "passwords must be at least 8 characters long");
+    }
+    assert_eq!((text("username").as_str(), text("org").as_str()), ("root", ORG));
+    held.fresh = false;
+    let name = text("bucket");
+    held.buckets.push(name.clone());
+    let auth = json!({ "id": "0123456789abcde0", "token": TOKEN, "status": "active", "orgID": "0123456789abcdef", "permissions": [] });
+    let user = json!({ "id": "0123456789abcde1", "name": "root", "status": "active" });
+    let made = json!({ "user": user, "org": { "id": "0123456789abcdef", "name": ORG }, "bucket": bucket(&name), "auth": auth });
+    (StatusCode::CREATED, made.to_string()).into_response()
+}
+
+/// Answers the two questions we ask, and no other.
 async fn query(State(held): Shared, Query(asked): Asked, headers: HeaderMap, body: Bytes) -> Response {
     if let Some(answer) = stranger(&headers) {
         return answer;
@@ -238,15 +279,18 @@ async fn query(State(held): Shared, Query(asked): Asked, headers: HeaderMap, bod
     assert_eq!(asked["org"], ORG);
     let told: Value = serde_json::from_slice(&body).unwrap();
     let flux = told["query"].as_str().unwrap();
+    let held = held.lock().unwrap();
+    if let Some(says) = &held.says {
+        return says.clone().into_response();
+    }
+    if flux.ends_with("|> count()") {
+        return count(&held, flux);
+    }
     let between = |from: &str, to: &str| flux.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
     assert_eq!(between("from(bucket: \"", "\""), BUCKET);
     let at = |text: String| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let (start, stop) = (at(between("range(start: ", ",")), at(between("stop: ", ")")));
     let (tenant, facility) = (between("r.tenant == \"", "\""), between("r.facility == \"", "\""));
-    let held = held.lock().unwrap();
-    if let Some(says) = &held.says {
-        return says.clone().into_response();
-    }
     let mut tables: BTreeMap<&Tags, Vec<i64>> = BTreeMap::new();
     for ((tags, ts), fields) in &held.points {
         if tags["tenant"] == tenant && tags["facility"] == facility && (start..stop).contains(ts) {

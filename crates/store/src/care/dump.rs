@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use ids::Slug;
 use parquet::errors::ParquetError;
-use units::Measured;
+use units::{FacilityCalendar, Measured};
 
+use crate::derived::{Bucket, Resolution};
 use crate::flushed::SegmentError;
 use crate::reader::Reader;
 use crate::row::Sample;
-use crate::segment::Encoder;
+use crate::segment::{Encoder, Packing};
 use crate::series::SeriesKey;
 
 /// How readings are written.
@@ -46,7 +47,7 @@ pub fn dump(
     out: &mut impl Write,
 ) -> Result<u64, DumpError> {
     let mut rows = 0;
-    let mut encoder = (format == Format::Parquet).then(|| Encoder::new(None)).transpose()?;
+    let mut encoder = (format == Format::Parquet).then(|| Encoder::new(None, Packing::Small)).transpose()?;
     if format == Format::Csv {
         writeln!(out, "device,point,unit,ts,value,quality,version,seq,raw,exponent")?;
     }
@@ -71,13 +72,61 @@ pub fn dump(
     Ok(rows)
 }
 
+/// Writes what the readings of a facility come to in each bucket that begins in the range, series by series, as CSV with
+/// names first. Gives the number of buckets.
+///
+/// * Errors: a segment that cannot be read; whatever `out` fails with.
+pub fn dump_buckets(
+    reader: &Reader,
+    (tenant, facility): (&Slug, &Slug),
+    range: &Range<i64>,
+    (resolution, calendar): (Resolution, &FacilityCalendar),
+    out: &mut impl Write,
+) -> Result<u64, DumpError> {
+    writeln!(
+        out,
+        "device,point,unit,from,to,expected,readings,usable,estimated,edited,quality,smallest,largest,mean,first,last,passed,passed_to,breaks,\
+         sum_raw,exponent,lsn_from,lsn_to"
+    )?;
+    let mut rows = 0;
+    for info in reader.series(tenant, facility) {
+        let buckets = reader.buckets(info.id, range.clone(), resolution, calendar)?;
+        rows += buckets.len() as u64;
+        for bucket in &buckets {
+            bucket_csv(out, &info.key, bucket)?;
+        }
+    }
+    out.flush()?;
+    Ok(rows)
+}
+
+fn bucket_csv(out: &mut impl Write, key: &SeriesKey, bucket: &Bucket) -> io::Result<()> {
+    let SeriesKey { device, point, unit, exponent, .. } = key;
+    let at = |ms| jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string();
+    let decimal = |raw: Option<i64>| raw.map(|raw| Measured { raw, exponent: *exponent, unit: *unit }.decimal_text()).unwrap_or_default();
+    let count = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
+    let Bucket { readings, estimated, edited, quality, sum, lsn_from, lsn_to, passing, .. } = bucket;
+    let (from, to, expected, usable) = (at(bucket.from_ms), at(bucket.to_ms), count(bucket.expected), bucket.usable());
+    write!(out, "{device},{},{},{from},{to},{expected},{readings},{usable},{estimated},{edited},{quality},", quoted(point), unit.symbol())?;
+    let mean = bucket.mean(*unit, *exponent).map(Measured::decimal_text).unwrap_or_default();
+    let (first, last) = (decimal(bucket.first.map(|(_, raw)| raw)), decimal(bucket.last.map(|(_, raw)| raw)));
+    write!(out, "{},{},{mean},{first},{last},", decimal(bucket.smallest), decimal(bucket.largest))?;
+    let (passed, breaks) = (decimal(passing.and_then(|passing| passing.raw)), count(passing.map(|passing| passing.breaks)));
+    let passed_to = passing.map(|passing| at(passing.to_ms)).unwrap_or_default();
+    writeln!(out, "{passed},{passed_to},{breaks},{sum},{exponent},{lsn_from},{lsn_to}")
+}
+
+/// A point may be named by a third party.
+fn quoted(point: &str) -> String {
+    if point.contains([',', '"', '\n']) { format!("\"{}\"", point.replace('"', "\"\"")) } else { point.to_owned() }
+}
+
 fn csv(out: &mut impl Write, key: &SeriesKey, sample: &Sample) -> io::Result<()> {
     let SeriesKey { device, point, unit, exponent, .. } = key;
     let at = jiff::Timestamp::from_millisecond(sample.ts_ms).unwrap_or_default();
     let value = |raw| Measured { raw, exponent: *exponent, unit: *unit }.decimal_text();
     let (value, raw) = (sample.raw.map(value).unwrap_or_default(), sample.raw.map(|raw| raw.to_string()).unwrap_or_default());
-    // A point may be named by a third party.
-    let point = if point.contains([',', '"', '\n']) { format!("\"{}\"", point.replace('"', "\"\"")) } else { point.clone() };
+    let point = quoted(point);
     let Sample { quality, version, seq, .. } = sample;
     writeln!(out, "{device},{point},{},{at},{value},{quality},{version},{seq},{raw},{exponent}", unit.symbol())
 }

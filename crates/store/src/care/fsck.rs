@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::sha256;
 use crate::audit::{Action, AuditEntry, broken_at};
-use crate::manifest::{Manifest, SegmentRow};
+use crate::derived::{Table, month_range};
+use crate::manifest::{COMPANIONS, Companion, Manifest, ManifestError, SegmentRow};
 use crate::reader::Reader;
 use crate::segment::{Segment, Source, Span, name_of};
-use crate::series::SeriesId;
+use crate::series::{SeriesId, SeriesInfo};
 use crate::store::OpenError;
 
 /// Something that is not as it should be.
@@ -26,12 +27,16 @@ pub struct Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     pub segments: u64,
+    /// Files of quarters of an hour.
+    pub derived: u64,
     /// Readings, every version counted.
     pub rows: u64,
     /// Entries of the log that are not in segments yet.
     pub log_entries: u64,
     pub audit_entries: u64,
     pub seals: u64,
+    /// Databases of others in the folder, which go with every copy of the store.
+    pub companions: u64,
     pub problems: Vec<Problem>,
 }
 
@@ -51,6 +56,7 @@ pub fn fsck(dir: &Path) -> Result<Findings, OpenError> {
     for fault in Manifest::open_beside(&manifest)?.integrity()? {
         findings.problem(&manifest, format!("SQLite says: {fault}; restore it from a copy"));
     }
+    companions(dir, &mut findings)?;
     let catalogue: HashMap<SeriesId, Value> = reader.all_series().into_iter().map(|info| (info.id, name_of(&info.key))).collect();
     for segment in reader.flushed().segments() {
         findings.segments += 1;
@@ -60,11 +66,29 @@ pub fn fsck(dir: &Path) -> Result<Findings, OpenError> {
         }
     }
     strangers(dir, &reader, &mut findings);
+    derived(dir, &reader, &mut findings);
     versions(dir, &reader, &mut findings);
     findings.log_entries = reader.last_lsn().saturating_sub(reader.flushed_lsn());
     conservation(dir, &reader, &mut findings);
     audit(dir, &reader, &mut findings);
     Ok(findings)
+}
+
+/// Whether the databases of others can be read.
+fn companions(dir: &Path, findings: &mut Findings) -> Result<(), OpenError> {
+    for path in COMPANIONS.map(|name| dir.join(name)) {
+        let said = match Companion::open(&path).and_then(|found| found.map(|mut found| found.integrity()).transpose()) {
+            Ok(None) => continue,
+            Ok(Some(said)) => said,
+            Err(ManifestError::Database { err, .. }) => vec![err.to_string()],
+            Err(err) => return Err(err.into()),
+        };
+        findings.companions += 1;
+        for fault in said {
+            findings.problem(&path, format!("SQLite says: {fault}; bring it back from a copy of the store"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a segment is what the manifest says of it.
@@ -107,16 +131,66 @@ fn agrees(segment: &Segment<Source>, span: &Span) -> Result<bool, ParquetError> 
     Ok(sorted && ends == (Some(span.min_ts), Some(span.max_ts)) && rows.iter().all(|(id, _)| *id == span.series))
 }
 
+/// Each file of quarters is what was written, and says what the readings say.
+fn derived(dir: &Path, reader: &Reader, findings: &mut Findings) {
+    for row in reader.derived() {
+        findings.derived += 1;
+        let path = dir.join(&row.path);
+        let series: Vec<SeriesInfo> = reader
+            .all_series()
+            .into_iter()
+            .filter(|info| info.key.tenant.as_str() == row.tenant && info.key.facility.as_str() == row.facility)
+            .collect();
+        let Some(range) = month_range(&row.month) else {
+            findings.problem(&path, format!("is of no month: `{}`", row.month));
+            continue;
+        };
+        let dropped_lsn = series.iter().map(|info| reader.dropped_lsn(&info.key, &range)).max().unwrap_or(0);
+        let cure = if dropped_lsn > 0 {
+            "the readings were dropped: restore it from a copy"
+        } else {
+            "nothing is lost: its readings answer until it is made anew of them"
+        };
+        let table = match Table::open(&path, &row.sha256) {
+            Ok(table) => table,
+            Err(err) => {
+                findings.problem(&path, format!("cannot be read ({err}); {cure}"));
+                continue;
+            }
+        };
+        for info in series {
+            let said = table.quarters(info.id).map_err(|err| err.to_string());
+            let again = reader.quarters_through(info.id, range.clone(), row.through_lsn).map_err(|err| err.to_string());
+            let same = said.and_then(|said| {
+                // Of these there are no readings, or only what came late for them.
+                let (gone, said): (Vec<_>, Vec<_>) = said.into_iter().partition(|quarter| quarter.was_dropped(dropped_lsn));
+                let gone: HashSet<i64> = gone.into_iter().map(|quarter| quarter.start_ms).collect();
+                again.map(|mut again| {
+                    again.retain(|quarter| !gone.contains(&quarter.start_ms));
+                    said == again
+                })
+            });
+            match same {
+                Ok(true) => {}
+                Ok(false) => findings.problem(&path, format!("does not say of series {} what its readings say; {cure}", info.id.0)),
+                Err(err) => findings.problem(&path, format!("series {} cannot be compared with its readings ({err})", info.id.0)),
+            }
+        }
+    }
+}
+
 /// Files that the manifest does not know: the next start removes them, and until then they are in the way of nothing.
 fn strangers(dir: &Path, reader: &Reader, findings: &mut Findings) {
     let retired = Manifest::open_beside(&dir.join("manifest.sqlite")).and_then(|mut manifest| manifest.retired()).unwrap_or_default();
     let known: HashSet<&str> =
         reader.flushed().segments().iter().map(|segment| segment.path.as_str()).chain(retired.iter().map(String::as_str)).collect();
-    let entries = std::fs::read_dir(dir.join("segments")).into_iter().flatten().flatten();
-    for entry in entries {
-        let named = entry.file_name().to_str().is_some_and(|name| known.contains(format!("segments/{name}").as_str()));
-        if !named {
-            findings.problem(&entry.path(), "is not part of the store: the next start of the collector removes it");
+    let derived: HashSet<&str> = reader.derived().iter().map(|row| row.path.as_str()).collect();
+    for place in ["segments", "derived"] {
+        for entry in std::fs::read_dir(dir.join(place)).into_iter().flatten().flatten() {
+            let path = entry.file_name().to_str().map(|name| format!("{place}/{name}")).unwrap_or_default();
+            if !known.contains(path.as_str()) && !derived.contains(path.as_str()) {
+                findings.problem(&entry.path(), "is not part of the store: the next start of the collector removes it");
+            }
         }
     }
 }
@@ -139,13 +213,15 @@ fn versions(dir: &Path, reader: &Reader, findings: &mut Findings) {
     }
 }
 
-/// As many readings as were accepted and amended.
+/// As many readings as were accepted and amended, but for those that were dropped.
 fn conservation(dir: &Path, reader: &Reader, findings: &mut Findings) {
-    let amended: u64 = reader.audit().iter().filter(|entry| entry.action == Action::Amend).map(|entry| entry.rows).sum();
+    let sum = |action| reader.audit().iter().filter(|entry| entry.action == action).map(|entry| entry.rows).sum::<u64>();
+    let (amended, dropped) = (sum(Action::Amend), sum(Action::Drop).saturating_sub(reader.about_to_go()));
     let accepted = reader.totals().counters.accepted;
-    if findings.rows != accepted + amended {
+    if findings.rows + dropped != accepted + amended {
         let there = findings.rows;
-        findings.problem(dir, format!("{accepted} readings were accepted and {amended} amended, but {there} are there"));
+        let dropped = if dropped > 0 { format!(" and {dropped} dropped") } else { String::new() };
+        findings.problem(dir, format!("{accepted} readings were accepted and {amended} amended{dropped}, but {there} are there"));
     }
 }
 
@@ -174,6 +250,10 @@ fn audit(dir: &Path, reader: &Reader, findings: &mut Findings) {
     for entry in entries.iter().filter(|entry| entry.action == Action::Seal) {
         findings.seals += 1;
         let AuditEntry { tenant, facility, from_ms, to_ms, sealed_lsn, number, .. } = entry;
+        // Of what was dropped, the entry of its drop says the hashes.
+        if reader.was_dropped(tenant, facility, &(*from_ms..*to_ms)) {
+            continue;
+        }
         let found = reader.digest(tenant, facility, *from_ms..*to_ms, *sealed_lsn);
         if found.ok() != Some((entry.rows, entry.digest)) {
             findings.problem(dir, format!("what was sealed by entry {number} of the audit log is not what is there"));

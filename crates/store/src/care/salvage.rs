@@ -102,7 +102,7 @@ pub fn salvage(dir: &Path, copy: Option<&Path>, to: &Path) -> Result<Salvaged, S
             return Err(SalvageError::NotEmpty { path: path.to_owned() });
         }
     }
-    for folder in ["segments", "wal", "anchors", "quarantine"] {
+    for folder in ["segments", "derived", "wal", "anchors", "quarantine"] {
         let folder = part.join(folder);
         fs::create_dir_all(&folder).map_err(io_err("create", &folder))?;
     }
@@ -113,7 +113,7 @@ pub fn salvage(dir: &Path, copy: Option<&Path>, to: &Path) -> Result<Salvaged, S
     for entry in fs::read_dir(dir.join("anchors")).into_iter().flatten().flatten().filter(|entry| entry.file_name() != "next") {
         fs::copy(entry.path(), part.join("anchors").join(entry.file_name())).map_err(io_err("copy", &entry.path()))?;
     }
-    for place in ["manifest.sqlite", "segments", "anchors", "quarantine", "."] {
+    for place in ["manifest.sqlite", "segments", "derived", "anchors", "quarantine", "."] {
         sync(&part.join(place))?;
     }
     fs::rename(&part, to).map_err(io_err("rename", &part))?;
@@ -185,12 +185,35 @@ fn take_segments(dir: &Path, copy: Option<&Path>, part: &Path, salvaged: &mut Sa
             removed.push(row);
         }
     }
+    let mut underived = Vec::new();
+    for row in &snapshot.derived {
+        // Where the readings are there, quarters are made anew of those that are left.
+        if !row.is_all_there_is(&snapshot.audit) {
+            underived.push(row.path.as_str());
+            continue;
+        }
+        let mut places = [Some(dir), copy].into_iter().flatten().map(|folder| folder.join(&row.path));
+        match places.find(|place| sha256(place).is_ok_and(|found| found == row.sha256)) {
+            Some(source) => {
+                let target = part.join(&row.path);
+                fs::copy(&source, &target).map_err(io_err("copy", &source))?;
+                sync(&target)?;
+            }
+            None => {
+                let own = dir.join(&row.path);
+                salvaged.lost(&own, format!("was all that was left of {} in {}/{}", row.month, row.tenant, row.facility));
+                lay_aside(&own, part)?;
+                underived.push(row.path.as_str());
+            }
+        }
+    }
     snapshot.counters.accepted = snapshot.counters.accepted.saturating_sub(removed.iter().map(|row| row.rows).sum());
     let publication = Publication {
         flushed_lsn: snapshot.flushed_lsn,
         next_segment: snapshot.next_segment,
         counters: snapshot.counters,
         removed: removed.iter().map(|row| row.id).collect(),
+        underived,
         ..Publication::default()
     };
     Ok(Manifest::open(&path)?.publish(&publication)?)

@@ -145,6 +145,19 @@ impl DayRows {
         self.run.iter().chain(self.late.values())
     }
 
+    /// Forgets the readings of the batches before one, which is the first from now on.
+    pub(super) fn forget_before(&mut self, batch: u32) {
+        let stays = |packed: &mut Packed| match packed.batch.checked_sub(batch) {
+            Some(later) => {
+                packed.batch = later;
+                true
+            }
+            None => false,
+        };
+        self.run.retain_mut(stays);
+        self.late.retain(|_, packed| stays(packed));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.run.is_empty() && self.late.is_empty()
     }

@@ -36,6 +36,14 @@ impl FrozenRows {
         }
     }
 
+    /// Adds the readings of a series.
+    pub(super) fn append(&self, id: SeriesId, samples: &mut Vec<Sample>) {
+        let from = self.days.partition_point(|(other, ..)| *other < id);
+        for (_, day, rows) in self.days.iter().skip(from).take_while(|(other, ..)| *other == id) {
+            rows.append(*day, &self.batches, samples);
+        }
+    }
+
     /// The series that have any, ascending.
     pub(crate) fn ids(&self) -> Vec<SeriesId> {
         let mut ids: Vec<SeriesId> = self.days.iter().map(|(id, ..)| *id).collect();

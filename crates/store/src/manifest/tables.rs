@@ -1,12 +1,14 @@
 //! The statements.
 
+use std::collections::HashSet;
+
 use ids::Slug;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use units::Unit;
 
-use super::{Publication, Received, SegmentRow, Snapshot};
+use super::{Changes, Publication, Received, SegmentRow, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod};
-use crate::segment::Span;
 use crate::series::{SeriesId, SeriesKey};
 
 const SCHEMA: &str = "
@@ -20,13 +22,12 @@ CREATE TABLE IF NOT EXISTS received (origin INTEGER NOT NULL, spool BLOB NOT NUL
 CREATE TABLE IF NOT EXISTS profile (tenant TEXT NOT NULL, facility TEXT NOT NULL, device TEXT NOT NULL, from_ms INTEGER NOT NULL,
   profile TEXT NOT NULL, profile_hash BLOB NOT NULL, config_hash BLOB NOT NULL, PRIMARY KEY (tenant, facility, device, from_ms)) STRICT;
 CREATE TABLE IF NOT EXISTS segment (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, facility TEXT NOT NULL,
-  month TEXT NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS segment_series (segment INTEGER NOT NULL REFERENCES segment (id), series INTEGER NOT NULL, first_row INTEGER NOT NULL,
-  row_count INTEGER NOT NULL, min_ts INTEGER NOT NULL, max_ts INTEGER NOT NULL, PRIMARY KEY (segment, series)) STRICT, WITHOUT ROWID;
+  month TEXT NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, level INTEGER NOT NULL DEFAULT 0,
+  min_lsn INTEGER NOT NULL DEFAULT 0, max_lsn INTEGER NOT NULL DEFAULT 0, spans BLOB NOT NULL DEFAULT x'') STRICT;
 CREATE TABLE IF NOT EXISTS dead_letter (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL,
   points INTEGER NOT NULL, received_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS retired (path TEXT PRIMARY KEY) STRICT;
-INSERT OR IGNORE INTO meta VALUES ('format', 1);
+INSERT OR IGNORE INTO meta VALUES ('format', 2);
 ";
 
 /// A profile period with the device it is of.
@@ -38,36 +39,44 @@ pub(crate) struct ProfileRow {
     pub(crate) period: ProfilePeriod,
 }
 
-type Sqlite<'a> = &'a mut SqliteConnection;
+type Connected<'a> = &'a mut SqliteConnection;
+/// Series in one statement, of seven values each: SQLite takes 32,766 of them.
+const SERIES_AT_ONCE: usize = 500;
 /// The name of the table whose row cannot be understood.
 type Understood<T> = Result<T, &'static str>;
 
-/// Columns that a later version of the program added.
+/// Columns that the first versions of the program did not have.
 const SEGMENT_LEVELS: &str = "
 ALTER TABLE segment ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE segment ADD COLUMN min_lsn INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE segment ADD COLUMN max_lsn INTEGER NOT NULL DEFAULT 0;
 ";
 
-pub(super) async fn create(db: Sqlite<'_>) -> sqlx::Result<()> {
+pub(super) async fn create(db: Connected<'_>) -> sqlx::Result<()> {
     let mut transaction = sqlx::Connection::begin(db).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-    if !has_levels(&mut transaction).await? {
+    if !has_column(&mut transaction, "level").await? {
         sqlx::raw_sql(SEGMENT_LEVELS).execute(&mut *transaction).await?;
     }
+    if format(&mut transaction).await? == 1 {
+        super::spans::migrate(&mut transaction).await?;
+        sqlx::raw_sql("UPDATE meta SET value = 2 WHERE key = 'format'").execute(&mut *transaction).await?;
+    }
     sqlx::raw_sql(super::audit::SCHEMA).execute(&mut *transaction).await?;
+    sqlx::raw_sql(super::derived::SCHEMA).execute(&mut *transaction).await?;
     transaction.commit().await
 }
 
-async fn has_levels(db: Sqlite<'_>) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pragma_table_info('segment') WHERE name = 'level')").fetch_one(db).await
+/// Of the table of segments. A reader may come before the first writer of this version.
+async fn has_column(db: Connected<'_>, name: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pragma_table_info('segment') WHERE name = ?)").bind(name).fetch_one(db).await
 }
 
-pub(super) async fn format(db: Sqlite<'_>) -> sqlx::Result<i64> {
+pub(super) async fn format(db: Connected<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT value FROM meta WHERE key = 'format'").fetch_one(db).await
 }
 
-pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
+pub(super) async fn load(db: Connected<'_>) -> sqlx::Result<Understood<Snapshot>> {
     let mut snapshot = Snapshot { next_segment: 1, ..Snapshot::default() };
     for row in sqlx::query("SELECT key, value FROM meta").fetch_all(&mut *db).await? {
         let (key, value): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
@@ -122,19 +131,27 @@ pub(super) async fn load(db: Sqlite<'_>) -> sqlx::Result<Understood<Snapshot>> {
         Some(entries) => snapshot.audit = entries,
         None => return Ok(Err("audit")),
     }
-    segments(db, &mut snapshot).await?;
+    snapshot.derived = super::derived::load(&mut *db).await?;
+    match segments(db, i64::MIN).await? {
+        Some(segments) => snapshot.segments = segments,
+        None => return Ok(Err("segment")),
+    }
     Ok(Ok(snapshot))
 }
 
-async fn segments(db: Sqlite<'_>, snapshot: &mut Snapshot) -> sqlx::Result<()> {
-    // A reader may come before the first writer of this version.
-    let statement = if has_levels(&mut *db).await? {
-        "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, level, min_lsn, max_lsn FROM segment ORDER BY id"
-    } else {
-        "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, 0, 0, 0 FROM segment ORDER BY id"
-    };
-    for row in sqlx::query(statement).fetch_all(&mut *db).await? {
-        snapshot.segments.push(SegmentRow {
+/// The segments from a number on.
+async fn segments(db: Connected<'_>, from: i64) -> sqlx::Result<Option<Vec<SegmentRow>>> {
+    let levels = if has_column(&mut *db, "level").await? { "level, min_lsn, max_lsn" } else { "0, 0, 0" };
+    let has_spans = has_column(&mut *db, "spans").await?;
+    let spans = if has_spans { "spans" } else { "x''" };
+    let statement = format!(
+        "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, {levels}, {spans} FROM segment WHERE id >= ? ORDER BY id"
+    );
+    let mut segments = Vec::new();
+    for row in sqlx::query(sqlx::AssertSqlSafe(statement)).bind(from).fetch_all(&mut *db).await? {
+        let spans = if has_spans { super::spans::decode(row.try_get(11)?) } else { Some(Vec::new()) };
+        let Some(spans) = spans else { return Ok(None) };
+        segments.push(SegmentRow {
             id: row.try_get(0)?,
             path: row.try_get(1)?,
             tenant: row.try_get(2)?,
@@ -146,26 +163,19 @@ async fn segments(db: Sqlite<'_>, snapshot: &mut Snapshot) -> sqlx::Result<()> {
             level: row.try_get(8)?,
             min_lsn: row.try_get::<i64, _>(9)?.cast_unsigned(),
             max_lsn: row.try_get::<i64, _>(10)?.cast_unsigned(),
-            spans: Vec::new(),
+            spans,
         });
     }
-    let spans = "SELECT segment, series, first_row, row_count, min_ts, max_ts FROM segment_series ORDER BY segment, series";
-    for row in sqlx::query(spans).fetch_all(&mut *db).await? {
-        let segment: i64 = row.try_get(0)?;
-        let span = Span {
-            series: SeriesId(row.try_get(1)?),
-            first_row: row.try_get::<i64, _>(2)?.cast_unsigned(),
-            rows: row.try_get::<i64, _>(3)?.cast_unsigned(),
-            min_ts: row.try_get(4)?,
-            max_ts: row.try_get(5)?,
-        };
-        if let Ok(at) = snapshot.segments.binary_search_by_key(&segment, |row| row.id)
-            && let Some(row) = snapshot.segments.get_mut(at)
-        {
-            row.spans.push(span);
+    if !has_spans {
+        for (segment, span) in super::spans::load_rows(db).await? {
+            if let Ok(at) = segments.binary_search_by_key(&segment, |row| row.id)
+                && let Some(row) = segments.get_mut(at)
+            {
+                row.spans.push(span);
+            }
         }
     }
-    Ok(())
+    Ok(Some(segments))
 }
 
 fn series(row: &SqliteRow) -> sqlx::Result<Option<(SeriesId, SeriesKey)>> {
@@ -179,7 +189,7 @@ pub(super) fn slug(row: &SqliteRow, index: usize) -> sqlx::Result<Option<Slug>> 
     Ok(Slug::parse(row.try_get(index)?).ok())
 }
 
-pub(super) async fn publish(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx::Result<()> {
+pub(super) async fn publish(db: Connected<'_>, publication: &Publication<'_>) -> sqlx::Result<()> {
     let Counters { accepted, duplicate, conflict, dead_letter, batches, repeated_batches } = publication.counters;
     let numbers = [
         ("flushed_lsn", publication.flushed_lsn.cast_signed()),
@@ -194,18 +204,7 @@ pub(super) async fn publish(db: Sqlite<'_>, publication: &Publication<'_>) -> sq
     for (key, value) in numbers {
         sqlx::query("INSERT OR REPLACE INTO meta VALUES (?, ?)").bind(key).bind(value).execute(&mut *db).await?;
     }
-    for (id, key) in &publication.series {
-        sqlx::query("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(id.0)
-            .bind(key.tenant.as_str())
-            .bind(key.facility.as_str())
-            .bind(key.device.as_str())
-            .bind(&key.point)
-            .bind(key.unit.code())
-            .bind(key.exponent)
-            .execute(&mut *db)
-            .await?;
-    }
+    insert_series(&mut *db, &publication.series).await?;
     for (id, origin) in &publication.origins {
         sqlx::query("INSERT INTO origin VALUES (?, ?, ?, ?)")
             .bind(*id)
@@ -241,10 +240,25 @@ pub(super) async fn publish(db: Sqlite<'_>, publication: &Publication<'_>) -> sq
             .await?;
     }
     super::audit::append(&mut *db, &publication.audit).await?;
+    super::derived::replace(&mut *db, &publication.derived, &publication.underived).await?;
     replace_segments(db, publication).await
 }
 
-async fn replace_received(db: Sqlite<'_>, (origin, spool, ranges): &Received) -> sqlx::Result<()> {
+/// Many at once: the first flush of a fleet names thousands.
+async fn insert_series(db: Connected<'_>, series: &[(SeriesId, &SeriesKey)]) -> sqlx::Result<()> {
+    for some in series.chunks(SERIES_AT_ONCE) {
+        let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO series ");
+        statement.push_values(some, |mut row, (id, key)| {
+            row.push_bind(id.0).push_bind(key.tenant.as_str()).push_bind(key.facility.as_str()).push_bind(key.device.as_str());
+            row.push_bind(key.point.as_str()).push_bind(key.unit.code()).push_bind(key.exponent);
+        });
+        // The last statement of a flush has another length: none of them is worth keeping.
+        statement.build().persistent(some.len() == SERIES_AT_ONCE).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn replace_received(db: Connected<'_>, (origin, spool, ranges): &Received) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM received WHERE origin = ? AND spool = ?").bind(*origin).bind(spool.as_slice()).execute(&mut *db).await?;
     for (first, last) in ranges {
         sqlx::query("INSERT INTO received VALUES (?, ?, ?, ?)")
@@ -258,14 +272,13 @@ async fn replace_received(db: Sqlite<'_>, (origin, spool, ranges): &Received) ->
     Ok(())
 }
 
-async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx::Result<()> {
+async fn replace_segments(db: Connected<'_>, publication: &Publication<'_>) -> sqlx::Result<()> {
     for id in &publication.removed {
         sqlx::query("INSERT OR IGNORE INTO retired SELECT path FROM segment WHERE id = ?").bind(*id).execute(&mut *db).await?;
-        sqlx::query("DELETE FROM segment_series WHERE segment = ?").bind(*id).execute(&mut *db).await?;
         sqlx::query("DELETE FROM segment WHERE id = ?").bind(*id).execute(&mut *db).await?;
     }
     for segment in &publication.added {
-        sqlx::query("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        sqlx::query("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(segment.id)
             .bind(&segment.path)
             .bind(&segment.tenant)
@@ -277,44 +290,58 @@ async fn replace_segments(db: Sqlite<'_>, publication: &Publication<'_>) -> sqlx
             .bind(segment.level)
             .bind(segment.min_lsn.cast_signed())
             .bind(segment.max_lsn.cast_signed())
+            .bind(super::spans::encode(&segment.spans))
             .execute(&mut *db)
             .await?;
-        for span in &segment.spans {
-            sqlx::query("INSERT INTO segment_series VALUES (?, ?, ?, ?, ?, ?)")
-                .bind(segment.id)
-                .bind(span.series.0)
-                .bind(span.first_row.cast_signed())
-                .bind(span.rows.cast_signed())
-                .bind(span.min_ts)
-                .bind(span.max_ts)
-                .execute(&mut *db)
-                .await?;
-        }
     }
     Ok(())
 }
 
-pub(super) async fn integrity(db: Sqlite<'_>) -> sqlx::Result<Vec<String>> {
+pub(super) async fn changes(db: Connected<'_>, known: &HashSet<i64>) -> sqlx::Result<Understood<Changes>> {
+    let flushed_lsn: Option<i64> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'flushed_lsn'").fetch_optional(&mut *db).await?;
+    let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM segment ORDER BY id").fetch_all(&mut *db).await?;
+    let mut added = Vec::new();
+    if let Some(first) = ids.iter().find(|id| !known.contains(id)) {
+        let Some(segments) = segments(&mut *db, *first).await? else { return Ok(Err("segment")) };
+        added = segments;
+        added.retain(|row| !known.contains(&row.id));
+    }
+    let there: HashSet<i64> = ids.into_iter().collect();
+    let removed = known.difference(&there).copied().collect();
+    let derived = super::derived::load(db).await?;
+    Ok(Ok(Changes { flushed_lsn: flushed_lsn.unwrap_or(0).cast_unsigned(), added, removed, derived }))
+}
+
+/// A number that is another one after somebody else has changed the database.
+pub(super) async fn data_version(db: Connected<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(db).await
+}
+
+pub(super) async fn integrity(db: Connected<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("PRAGMA integrity_check").fetch_all(db).await
 }
 
-pub(super) async fn copy_to(db: Sqlite<'_>, path: &str) -> sqlx::Result<()> {
+pub(super) async fn checkpoint(db: Connected<'_>) -> sqlx::Result<()> {
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(db).await.map(|_| ())
+}
+
+pub(super) async fn copy_to(db: Connected<'_>, path: &str) -> sqlx::Result<()> {
     sqlx::query("VACUUM INTO ?").bind(path).execute(db).await.map(|_| ())
 }
 
-pub(super) async fn has_segment(db: Sqlite<'_>, id: i64) -> sqlx::Result<bool> {
+pub(super) async fn has_segment(db: Connected<'_>, id: i64) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?)").bind(id).fetch_one(db).await
 }
 
-pub(super) async fn retired(db: Sqlite<'_>) -> sqlx::Result<Vec<String>> {
+pub(super) async fn retired(db: Connected<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("SELECT path FROM retired").fetch_all(db).await
 }
 
-pub(super) async fn forget_retired(db: Sqlite<'_>, path: &str) -> sqlx::Result<()> {
+pub(super) async fn forget_retired(db: Connected<'_>, path: &str) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM retired WHERE path = ?").bind(path).execute(db).await.map(|_| ())
 }
 
-pub(super) async fn letters(db: Sqlite<'_>, limit: u32) -> sqlx::Result<Vec<DeadLetter>> {
+pub(super) async fn letters(db: Connected<'_>, limit: u32) -> sqlx::Result<Vec<DeadLetter>> {
     let rows = sqlx::query("SELECT topic, reason, payload, points, received_ms FROM dead_letter ORDER BY id DESC LIMIT ?")
         .bind(limit)
         .fetch_all(db)

@@ -1,5 +1,6 @@
 //! Some rows of one column chunk, page by page. Pages that hold none of them are passed over, and not unpacked.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +28,14 @@ impl Column {
         match self {
             Self::Same(value) => Some(*value),
             Self::Each(values) => values.get(row).copied(),
+        }
+    }
+
+    /// Each of some rows' values.
+    pub(crate) fn each(&self, rows: usize) -> Cow<'_, [i64]> {
+        match self {
+            Self::Same(value) => vec![*value; rows].into(),
+            Self::Each(values) => values.into(),
         }
     }
 

@@ -10,7 +10,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
-use super::{COLUMNS, Encoded, NAMES, Span, name_of};
+use super::{COLUMNS, Encoded, NAMES, Names, Span};
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
 
@@ -18,14 +18,23 @@ use crate::series::{SeriesId, SeriesKey};
 const GROUP_ROWS: usize = 32_768;
 const ZSTD_LEVEL: i32 = 3;
 
+/// How the pages of a file are packed, beyond their encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// LZ4, for a file that will soon be part of a larger one. A tenth larger than [`Self::Small`], and nothing has to be set up for it:
+    /// zstd begins anew with each column, for whoever writes and for whoever reads, and in small files that is most of the work.
+    Fast,
+    /// Zstandard, for a file that stays.
+    Small,
+}
+
 /// A file in the making.
 pub(crate) struct Encoder {
     writer: SerializedFileWriter<Vec<u8>>,
     group: Group,
     spans: Vec<Span>,
-    names: serde_json::Map<String, serde_json::Value>,
+    names: Names,
     first_row: u64,
-    /// The log entry that every row gets, when they come from memory.
     flushed_lsn: Option<u64>,
 }
 
@@ -36,9 +45,10 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(flushed_lsn: Option<u64>) -> Result<Self, ParquetError> {
-        let writer = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties()?))?;
-        Ok(Self { writer, group: Group::default(), spans: Vec::new(), names: serde_json::Map::new(), first_row: 0, flushed_lsn })
+    /// * Shape: `flushed_lsn` is the log entry that every row gets, when they come from memory.
+    pub(crate) fn new(flushed_lsn: Option<u64>, packing: Packing) -> Result<Self, ParquetError> {
+        let writer = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties(packing)?))?;
+        Ok(Self { writer, group: Group::default(), spans: Vec::new(), names: Names::default(), first_row: 0, flushed_lsn })
     }
 
     /// Adds readings of a series.
@@ -54,7 +64,7 @@ impl Encoder {
                     self.close_group()?;
                 }
                 self.spans.push(Span { series: id, first_row: self.first_row, rows, min_ts: first.ts_ms, max_ts: last.ts_ms });
-                self.names.insert(id.0.to_string(), name_of(key));
+                self.names.insert(id, key);
             }
         }
         self.first_row += rows;
@@ -71,8 +81,7 @@ impl Encoder {
 
     pub(crate) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.close_group()?;
-        let names = serde_json::to_string(&self.names).map_err(|err| ParquetError::External(Box::new(err)))?;
-        self.writer.append_key_value_metadata(KeyValue::new(NAMES.to_owned(), names));
+        self.writer.append_key_value_metadata(KeyValue::new(NAMES.to_owned(), self.names.into_text()));
         Ok(Encoded { bytes: self.writer.into_inner()?, spans: self.spans })
     }
 
@@ -168,11 +177,15 @@ fn schema() -> Result<Arc<Type>, ParquetError> {
     Type::group_type_builder("readings").with_fields(fields).build().map(Arc::new)
 }
 
-fn properties() -> Result<WriterProperties, ParquetError> {
+fn properties(packing: Packing) -> Result<WriterProperties, ParquetError> {
+    let compression = match packing {
+        Packing::Fast => Compression::LZ4_RAW,
+        Packing::Small => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
+    };
     Ok(WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("negawatt".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(compression)
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::DELTA_BINARY_PACKED)
         .set_column_encoding(ColumnPath::from("words"), Encoding::DELTA_BYTE_ARRAY)

@@ -6,32 +6,27 @@
 mod chunk;
 mod delta;
 mod encode;
+mod names;
 mod read;
 mod source;
+mod sweep;
 
-pub(crate) use encode::Encoder;
+pub(crate) use chunk::Part;
+pub(crate) use encode::{Encoder, Packing};
+pub(crate) use names::{NAMES, Names, name_of};
 pub(crate) use read::Segment;
-pub(crate) use source::Source;
+pub(crate) use source::{Ahead, Source};
+pub(crate) use sweep::Sweep;
 #[cfg(feature = "frames")]
 pub(crate) use {
     chunk::{Column, Sparse},
     read::Columns,
 };
 
-use crate::series::{SeriesId, SeriesKey};
+use crate::series::SeriesId;
 
 /// The columns, in order. The first versions wrote no `lsn`.
 pub(crate) const COLUMNS: [&str; 8] = ["series", "ts_ms", "raw", "quality", "words", "seq", "version", "lsn"];
-/// The key of the metadata under which the names of the series are.
-pub(crate) const NAMES: &str = "negawatt.series";
-
-/// A series as the metadata names it.
-pub(crate) fn name_of(key: &SeriesKey) -> serde_json::Value {
-    serde_json::json!({
-        "tenant": key.tenant, "facility": key.facility, "device": key.device, "point": key.point,
-        "unit": key.unit.symbol(), "exponent": key.exponent,
-    })
-}
 
 /// Where a series lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +56,7 @@ pub(crate) struct Encoded {
 mod tests {
     use super::*;
     use crate::row::{Sample, Words};
+    use crate::series::SeriesKey;
     use ids::Slug;
     use proptest::prelude::*;
     use units::{Quality, Unit};
@@ -83,10 +79,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn what_is_written_is_read(mut first in proptest::collection::vec(sample(), 1..60), second in proptest::collection::vec(sample(), 1..60)) {
+        fn what_is_written_is_read(packing in prop_oneof![Just(Packing::Fast), Just(Packing::Small)], mut first in proptest::collection::vec(sample(), 1..60), second in proptest::collection::vec(sample(), 1..60)) {
             first.sort_by_key(|sample| (sample.ts_ms, sample.version));
             let key = key();
-            let mut encoder = Encoder::new(None).unwrap();
+            let mut encoder = Encoder::new(None, packing).unwrap();
             let (half, rest) = first.split_at(first.len() / 2);
             for (id, samples) in [(3, half), (3, rest), (9, second.as_slice())] {
                 encoder.push(SeriesId(id), &key, samples).unwrap();
@@ -94,6 +90,7 @@ mod tests {
             prop_assert_eq!(encoder.rows(), (first.len() + second.len()) as u64);
             let encoded = encoder.finish().unwrap();
             let segment = Segment::open(bytes::Bytes::from(encoded.bytes)).unwrap();
+            let mut sweep = Sweep::new(&segment);
             for (span, (id, samples)) in encoded.spans.iter().zip([(3, first), (9, second)]) {
                 let known: Vec<_> = samples.iter().map(|sample| (sample.ts_ms, sample.raw, sample.version)).collect();
                 prop_assert_eq!(segment.known(span.rows()).unwrap(), known);
@@ -101,6 +98,9 @@ mod tests {
                 let mut found = Vec::new();
                 segment.samples(span.rows(), None, |sample| found.push(sample)).unwrap();
                 prop_assert_eq!(&found, &samples);
+                let mut swept = Vec::new();
+                sweep.append(span.rows(), None, &mut swept).unwrap();
+                prop_assert_eq!(&swept, &samples);
                 let expected: Vec<_> = samples.into_iter().map(|sample| (SeriesId(id), sample)).collect();
                 prop_assert_eq!(segment.rows(span.rows()).unwrap(), expected);
             }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_range_is_read_without_the_rest() {
         let samples = long();
-        let mut encoder = Encoder::new(None).unwrap();
+        let mut encoder = Encoder::new(None, Packing::Small).unwrap();
         encoder.push(SeriesId(1), &key(), &samples).unwrap();
         let encoded = encoder.finish().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_an_error_or_other_readings_and_never_a_panic() {
         let samples: Vec<Sample> = long().into_iter().take(700).collect();
-        let mut encoder = Encoder::new(None).unwrap();
+        let mut encoder = Encoder::new(None, Packing::Small).unwrap();
         encoder.push(SeriesId(1), &key(), &samples).unwrap();
         let encoded = encoder.finish().unwrap();
         let mut refused = 0;

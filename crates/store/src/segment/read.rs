@@ -10,12 +10,10 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaD
 use parquet::file::reader::ChunkReader;
 use units::Quality;
 
-use super::NAMES;
-#[cfg(feature = "frames")]
-use super::chunk::Sparse;
-use super::chunk::{Column, Part};
+use super::chunk::{Column, Part, Sparse};
+use super::names::{self, NAMES};
 use super::source::{Ahead, Source};
-use crate::row::Sample;
+use crate::row::{Sample, Words};
 use crate::series::SeriesId;
 
 const SERIES: usize = 0;
@@ -72,9 +70,18 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
 
     /// What the file calls its series, by their numbers.
     pub(crate) fn names(&self) -> serde_json::Map<String, serde_json::Value> {
+        names::read(self.said(NAMES))
+    }
+
+    /// What its metadata says under a key.
+    pub(crate) fn said(&self, key: &str) -> serde_json::Map<String, serde_json::Value> {
+        self.text(key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// As [`Self::said`], as it stands there.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         let metadata = self.footer.file_metadata().key_value_metadata();
-        let text = metadata.into_iter().flatten().find(|pair| pair.key == NAMES).and_then(|pair| pair.value.as_deref());
-        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        metadata.into_iter().flatten().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
     }
 
     /// Whole rows, with their series.
@@ -82,7 +89,8 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
         let mut found = Vec::with_capacity(usize::try_from(rows.end.saturating_sub(rows.start)).unwrap_or(0));
         self.parts(&rows, |part| {
             let (series, mut row) = (part.column(SERIES)?, 0);
-            samples(part, None, |sample| {
+            let Some(decoded) = Decoded::of(part, None)? else { return Ok(()) };
+            decoded.each(|sample| {
                 let id = series.at(row).and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
                 row += 1;
                 found.push((SeriesId(id.cast_unsigned()), sample));
@@ -93,7 +101,20 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
 
     /// Calls `visit` with each row. With a range, with those in it: the rows are of one series and ascend then.
     pub(crate) fn samples(&self, rows: Range<u64>, range: Option<&Range<i64>>, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
-        self.parts(&rows, |part| samples(part, range, &mut visit))
+        self.parts(&rows, |part| Decoded::of(part, range)?.map_or(Ok(()), |decoded| decoded.each(&mut visit)))
+    }
+
+    /// Adds the rows in a range to `found`: they are of one series and ascend. Says whether each is later than the one
+    /// before it.
+    pub(crate) fn append(&self, rows: Range<u64>, range: &Range<i64>, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
+        let mut ascending = true;
+        self.parts(&rows, |part| {
+            if let Some(decoded) = Decoded::of(part, Some(range))? {
+                ascending &= decoded.append(found)?;
+            }
+            Ok(())
+        })?;
+        Ok(ascending)
     }
 
     /// The times alone.
@@ -131,8 +152,21 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
         Ok(found)
     }
 
+    /// The rows of each row group.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<u64>> {
+        self.footer.row_groups().iter().scan(0_u64, |start, group| {
+            let from = *start;
+            *start += u64::try_from(group.num_rows()).unwrap_or(0);
+            Some(from..*start)
+        })
+    }
+
     /// Calls `visit` with the part of each row group that lies in `rows`.
-    fn parts(&self, rows: &Range<u64>, mut visit: impl FnMut(&Part<'_, R>) -> Result<(), ParquetError>) -> Result<(), ParquetError> {
+    pub(crate) fn parts(
+        &self,
+        rows: &Range<u64>,
+        mut visit: impl FnMut(&Part<'_, R>) -> Result<(), ParquetError>,
+    ) -> Result<(), ParquetError> {
         let (mut start, mut seen) = (0_u64, 0_u64);
         for group in self.footer.row_groups() {
             let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
@@ -171,41 +205,113 @@ fn impossible() -> ParquetError {
     ParquetError::General("has a number that cannot be".to_owned())
 }
 
-fn samples<R: ChunkReader>(part: &Part<'_, R>, range: Option<&Range<i64>>, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
-    let ts_ms = part.column(TS_MS)?;
-    let first = |bound: i64| match &ts_ms {
-        Column::Each(values) => values.partition_point(|ts_ms| *ts_ms < bound),
-        Column::Same(value) => {
-            if *value < bound {
-                part.rows.len()
-            } else {
-                0
+/// Rows of one part, column by column.
+#[derive(Debug)]
+struct Decoded {
+    times: Column,
+    /// The first of them that is wanted.
+    from: usize,
+    rows: usize,
+    raw: Sparse<i64>,
+    words: Sparse<Words>,
+    quality: Column,
+    seq: Column,
+    version: Column,
+    lsn: Column,
+}
+
+impl Decoded {
+    /// `None` when none of the rows is in the range. Nothing is decoded that is not wanted, but for the times.
+    fn of<R: ChunkReader>(part: &Part<'_, R>, range: Option<&Range<i64>>) -> Result<Option<Self>, ParquetError> {
+        let times = part.column(TS_MS)?;
+        let first = |bound: i64| match &times {
+            Column::Each(values) => values.partition_point(|ts_ms| *ts_ms < bound),
+            Column::Same(value) => {
+                if *value < bound {
+                    part.rows.len()
+                } else {
+                    0
+                }
             }
+        };
+        let within = range.map_or(0..part.rows.len(), |range| first(range.start)..first(range.end));
+        if within.is_empty() {
+            return Ok(None);
         }
-    };
-    let within = range.map_or(0..part.rows.len(), |range| first(range.start)..first(range.end));
-    if within.is_empty() {
-        return Ok(());
+        let (from, rows) = (within.start, within.len());
+        let part = Part { rows: part.rows.start + within.start..part.rows.start + within.end, ..*part };
+        let (raw, words) = (part.numbers(RAW)?, part.words(WORDS)?);
+        let (quality, seq, version) = (part.column(QUALITY)?, part.column(SEQ)?, part.column(VERSION)?);
+        let lsn = if part.columns() > LSN { part.column(LSN)? } else { Column::Same(0) };
+        Ok(Some(Self { times, from, rows, raw, words, quality, seq, version, lsn }))
     }
-    // Nothing is decoded of the others that is not wanted.
-    let part = Part { rows: part.rows.start + within.start..part.rows.start + within.end, ..*part };
-    let (raw, words) = (part.numbers(RAW)?, part.words(WORDS)?);
-    let (quality, seq, version) = (part.column(QUALITY)?, part.column(SEQ)?, part.column(VERSION)?);
-    let lsn = if part.columns() > LSN { part.column(LSN)? } else { Column::Same(0) };
-    let (mut raws, mut all_words, mut times) = (raw.rows(), words.rows(), ts_ms.from(within.start));
-    let (mut qualities, mut seqs, mut versions, mut lsns) = (quality.from(0), seq.from(0), version.from(0), lsn.from(0));
-    for _row in part.rows {
-        let (Some(ts_ms), Some(quality), Some(seq)) = (times.next(), qualities.next(), seqs.next()) else { return Err(impossible()) };
-        let (Some(version), Some(lsn)) = (versions.next(), lsns.next()) else { return Err(impossible()) };
-        visit(Sample {
-            ts_ms,
-            raw: raws.next(),
-            quality: Quality::from_bits(u16::try_from(quality).map_err(|_| impossible())?),
-            words: all_words.next(),
+
+    fn each(&self, mut visit: impl FnMut(Sample)) -> Result<(), ParquetError> {
+        let (mut raws, mut all_words, mut times) = (self.raw.rows(), self.words.rows(), self.times.from(self.from));
+        let (mut qualities, mut seqs) = (self.quality.from(0), self.seq.from(0));
+        let (mut versions, mut lsns) = (self.version.from(0), self.lsn.from(0));
+        for _row in 0..self.rows {
+            let (Some(ts_ms), Some(quality), Some(seq)) = (times.next(), qualities.next(), seqs.next()) else { return Err(impossible()) };
+            let (Some(version), Some(lsn)) = (versions.next(), lsns.next()) else { return Err(impossible()) };
+            visit(Sample {
+                ts_ms,
+                raw: raws.next(),
+                quality: Quality::from_bits(u16::try_from(quality).map_err(|_| impossible())?),
+                words: all_words.next(),
+                seq: seq.cast_unsigned(),
+                version: u16::try_from(version).map_err(|_| impossible())?,
+                lsn: lsn.cast_unsigned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds the rows, and says whether each is later than the one before it, the last of `found` included.
+    fn append(&self, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
+        let mut last = found.last().map(|sample| sample.ts_ms);
+        if self.append_plain(found).is_some() {
+            let times = self.times.each(self.rows);
+            let times = times.get(self.from..).unwrap_or_default();
+            let after = times.first().is_none_or(|first| last.is_none_or(|last| last < *first));
+            return Ok(
+                after && times.iter().zip(times.iter().skip(1)).take(self.rows - 1).fold(true, |so_far, (one, next)| so_far & (one < next))
+            );
+        }
+        let mut ascending = true;
+        self.each(|sample| {
+            ascending &= last < Some(sample.ts_ms);
+            last = Some(sample.ts_ms);
+            found.push(sample);
+        })?;
+        Ok(ascending)
+    }
+
+    /// Adds rows that all have a value and are of one quality and version, as almost all are: nothing has to be asked of each.
+    fn append_plain(&self, found: &mut Vec<Sample>) -> Option<()> {
+        let (Column::Each(times), Sparse::Everywhere(raws)) = (&self.times, &self.raw) else { return None };
+        let (Column::Same(quality), Column::Same(version)) = (&self.quality, &self.version) else { return None };
+        let (quality, version) = (Quality::from_bits(u16::try_from(*quality).ok()?), u16::try_from(*version).ok()?);
+        let (times, seqs, lsns) = (times.get(self.from..self.from + self.rows)?, self.seq.each(self.rows), self.lsn.each(self.rows));
+        if [raws.len(), seqs.len(), lsns.len()] != [self.rows; 3] {
+            return None;
+        }
+        let numbers = times.iter().zip(raws).zip(seqs.iter().zip(lsns.iter()));
+        let sample = |((ts_ms, raw), (seq, lsn)): ((&i64, &i64), (&i64, &i64)), words| Sample {
+            ts_ms: *ts_ms,
+            raw: Some(*raw),
+            quality,
+            words,
             seq: seq.cast_unsigned(),
-            version: u16::try_from(version).map_err(|_| impossible())?,
+            version,
             lsn: lsn.cast_unsigned(),
-        });
+        };
+        match &self.words {
+            Sparse::Nowhere => found.extend(numbers.map(|row| sample(row, None))),
+            Sparse::Everywhere(words) if words.len() == self.rows => {
+                found.extend(numbers.zip(words).map(|(row, words)| sample(row, Some(*words))));
+            }
+            _ => return None,
+        }
+        Some(())
     }
-    Ok(())
 }

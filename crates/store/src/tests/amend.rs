@@ -77,6 +77,25 @@ fn an_amendment_is_the_newest_version_and_is_answered_for() {
 }
 
 #[test]
+fn only_what_is_stored_can_be_put_back_without_a_mark() {
+    let dir = folder();
+    let store = open(dir.path());
+    store.commit(&[batch(1, vec![row("d0", 0, 1), row("d0", 60_000, 2)])]).unwrap();
+    store.flush().unwrap();
+    store.amend(&amendment(0, 5, "")).unwrap();
+    let back = |rows: Vec<crate::Row>| Amendment { rows, ..amendment(0, 0, "") };
+    for wrong in [row("d0", 0, 2), row("d0", 60_000, 1), Row { quality: Quality::GOOD, ..amendment(0, 5, "").rows[0].clone() }] {
+        let err = store.amend(&back(vec![row("d0", 0, 1), wrong])).unwrap_err();
+        assert!(matches!(err, AmendError::Unmarked { .. }), "{err}");
+    }
+    store.amend(&back(vec![row("d0", 0, 1), row("d0", 60_000, 2)])).unwrap();
+    let first = |reader: &Reader| reader.scan(SeriesId(1), 0..1).unwrap()[0];
+    let reader = Reader::open(dir.path()).unwrap();
+    let (now, was) = (first(&reader), reader.history(SeriesId(1), 0..1).unwrap()[0]);
+    assert_eq!((now.raw, now.quality, now.words, now.version), (was.raw, was.quality, was.words, 2));
+}
+
+#[test]
 fn what_was_billed_changes_only_with_an_approval() {
     let dir = folder();
     let store = open(dir.path());
@@ -134,7 +153,7 @@ fn a_change_that_nobody_answers_for_is_refused() {
     refused(|amendment| amendment.account.actor = " ".to_owned(), "actor and a reason");
     refused(|amendment| amendment.account.reason.clear(), "actor and a reason");
     refused(|amendment| amendment.rows.clear(), "nothing to change");
-    refused(|amendment| amendment.rows[0].point = "p".to_owned(), "no series `d0/p`");
+    refused(|amendment| amendment.rows[0].point = "p".into(), "no series `d0/p`");
     refused(|amendment| amendment.rows[0].quality = Quality::GOOD, "does not say that it is edited");
     refused(|amendment| amendment.rows[0].ts_ms = i64::MAX, "outside of the calendar");
     assert_eq!((store.head_rows(), Reader::open(dir.path()).unwrap().audit().len()), (1, 0));

@@ -41,6 +41,27 @@ fn commits_go_on_while_a_flush_writes_and_know_what_it_moves() {
 }
 
 #[test]
+fn what_a_flush_moves_can_be_put_back_as_it_was() {
+    let dir = folder();
+    let store = small(dir.path());
+    let manifest = store.hold_manifest();
+    store.commit(&[batch(1, minutes(0, 150, 0))]).unwrap();
+    let account =
+        crate::Account { actor: "anna".to_owned(), reason: "tried".to_owned(), document: String::new(), approval: String::new(), at_ms: 0 };
+    let amend = |row: Row| {
+        store.amend(&crate::Amendment { tenant: slug("acme"), facility: slug("hall"), rows: vec![row], account: account.clone() })
+    };
+    let read = minutes(3, 4, 0)[0].clone();
+    amend(Row { raw: Some(9), quality: Quality::GOOD.with(units::Reason::Edited), words: None, ..read.clone() }).unwrap();
+    amend(Row { raw: Some(4), ..read.clone() }).unwrap_err();
+    amend(read).unwrap();
+    drop(manifest);
+    store.settle();
+    let now = Reader::open(dir.path()).unwrap().scan(SeriesId(1), 180_000..240_000).unwrap();
+    assert_eq!((now[0].raw, now[0].quality, now[0].version), (Some(3), Quality::GOOD, 2));
+}
+
+#[test]
 fn a_flush_that_failed_is_made_up_for_whatever_came_since() {
     for step in [Step::SegmentWritten, Step::SegmentRenamed] {
         for restarted in [false, true] {

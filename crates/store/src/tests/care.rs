@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sqlx::ConnectOptions as _;
 use units::Reason;
 
 use super::*;
-use crate::{Account, Amendment, BackupError, Format, Seal, backup, dump, fsck, restore};
+use crate::manifest::wait;
+use crate::{Account, Amendment, BackupError, Format, LastBackup, Seal, backup, dump, fsck, last_backup, note_backup, restore};
 
 /// Readings of two series in segments and in the log, one of them contradicted, one amended, a range sealed.
 fn filled(dir: &Path) -> Store {
@@ -105,6 +107,88 @@ fn a_copy_costs_what_is_new_and_comes_back_whole() {
     assert_eq!(files, 1);
 }
 
+/// A journal as the collector keeps one, with so many entries more.
+fn journal(dir: &Path, entries: u32) -> u32 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("vee.sqlite")).create_if_missing(true);
+    let options = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+    let mut connection = wait(options.connect()).unwrap();
+    wait(sqlx::raw_sql("CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY, what TEXT NOT NULL)").execute(&mut connection))
+        .unwrap();
+    for _ in 0..entries {
+        wait(sqlx::query("INSERT INTO changes (what) VALUES ('estimated by linear/1')").execute(&mut connection)).unwrap();
+    }
+    wait(sqlx::query_scalar("SELECT count(*) FROM changes").fetch_one(&mut connection)).unwrap()
+}
+
+#[test]
+fn the_journal_beside_the_readings_goes_with_them() {
+    let (dir, copy, back) = (folder(), folder(), folder());
+    let store = filled(dir.path());
+    assert_eq!(backup(dir.path(), copy.path()).unwrap().journal_bytes, 0, "there is none yet");
+    assert_eq!(fsck(dir.path()).unwrap().companions, 0);
+    journal(dir.path(), 500);
+    let report = backup(dir.path(), copy.path()).unwrap();
+    assert!(report.journal_bytes > 4_096, "{report:?}");
+    // What comes later is not in it.
+    journal(dir.path(), 1);
+    let to = back.path().join("store");
+    assert_eq!(restore(copy.path(), &to).unwrap().companions, 1);
+    assert_eq!((journal(&to, 0), journal(dir.path(), 0)), (500, 501));
+    drop(store);
+
+    // One bit of it, and the copy is none.
+    let kept = copy.path().join(report.snapshot).join("vee.sqlite");
+    let mut bytes = std::fs::read(&kept).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 1;
+    std::fs::write(&kept, &bytes).unwrap();
+    let err = restore(copy.path(), &back.path().join("other")).unwrap_err();
+    assert!(matches!(err, BackupError::NotWhole { .. }) && err.to_string().contains("vee.sqlite"), "{err}");
+    // And in the store itself: a page that is none.
+    std::fs::remove_file(to.join("vee.sqlite-wal")).unwrap_or_default();
+    let mut bytes = std::fs::read(to.join("vee.sqlite")).unwrap();
+    bytes[4_096..4_160].fill(0xff);
+    std::fs::write(to.join("vee.sqlite"), &bytes).unwrap();
+    let problems = fsck(&to).unwrap().problems;
+    assert!(problems.iter().any(|problem| problem.path.ends_with("vee.sqlite")), "{problems:?}");
+}
+
+#[test]
+fn a_journal_that_is_written_all_the_while_is_copied_whole() {
+    let (dir, copy) = (folder(), folder());
+    drop(filled(dir.path()));
+    journal(dir.path(), 1);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                journal(dir.path(), 3);
+                std::thread::sleep(std::time::Duration::from_millis(250));
+            }
+        });
+        for _ in 0..5 {
+            let before = journal(dir.path(), 0);
+            backup(dir.path(), copy.path()).unwrap();
+            let back = folder();
+            assert_eq!(restore(copy.path(), &back.path().join("store")).unwrap().problems, []);
+            assert!(journal(&back.path().join("store"), 0) >= before);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_store_remembers_when_it_was_copied() {
+    let dir = folder();
+    assert_eq!(last_backup(dir.path()), None);
+    let last = LastBackup { at_ms: 1_790_000_000_123, snapshot: "snapshot-000007".to_owned(), to: "/mnt/copies/a b".into() };
+    note_backup(dir.path(), &last).unwrap();
+    assert_eq!(last_backup(dir.path()), Some(last.clone()));
+    std::fs::write(dir.path().join("last-backup.json"), "{").unwrap();
+    assert_eq!(last_backup(dir.path()), None);
+    assert!(note_backup(&dir.path().join("gone"), &last).is_err());
+}
+
 #[test]
 fn a_damaged_copy_is_not_brought_back() {
     let (dir, copy, back) = (folder(), folder(), folder());
@@ -151,7 +235,7 @@ fn readings_are_written_out_for_others() {
     let mut silent = row("d0", 60_000, 0);
     (silent.raw, silent.words, silent.quality) = (None, None, Quality::SILENT);
     store.commit(&[batch(7, vec![row("d0", 0, -12_345), silent])]).unwrap();
-    store.commit(&[batch(8, vec![crate::Row { point: "odd, name".to_owned(), ..row("d0", 0, 5) }, row("d0", 0, 6)])]).unwrap();
+    store.commit(&[batch(8, vec![crate::Row { point: "odd, name".into(), ..row("d0", 0, 5) }, row("d0", 0, 6)])]).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let (tenant, facility) = (slug("acme"), slug("hall"));
     let write = |format| {

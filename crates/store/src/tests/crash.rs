@@ -139,6 +139,45 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
 }
 
 #[test]
+fn a_log_file_whose_folder_is_not_synced_ends_what_may_be_written() {
+    let dir = folder();
+    let store = open(dir.path());
+    let rows = |seq: u64| (0..300).map(|minute| row("d0", minute * 60_000, i64::try_from(seq).unwrap())).collect::<Vec<_>>();
+    store.commit(&[batch(1, rows(1))]).unwrap();
+    fault::arm(Step::FolderSync, ErrorKind::Other);
+    assert!(!store.commit(&[batch(2, rows(2))]).unwrap_err().is_transient());
+    fault::disarm();
+    // The old file would take it; but it would come behind the beginning of the new one.
+    assert!(matches!(store.commit(&[batch(3, vec![row("d1", 0, 1)])]), Err(CommitError::Wal(WalError::Stopped { .. }))));
+    drop(store);
+    for seq in 2..4 {
+        let store = open(dir.path());
+        assert_eq!(store.ack_state(&origin(), SPOOL).contiguous_seq, seq - 1);
+        store.commit(&[batch(seq, rows(seq))]).unwrap();
+    }
+    assert_eq!(open(dir.path()).counters().accepted, 900);
+}
+
+#[test]
+fn a_log_file_that_was_begun_and_never_used_is_stepped_over() {
+    let dir = folder();
+    three_commits(dir.path());
+    let log = only_log(dir.path());
+    let header = |first: u64| [&std::fs::read(&log).unwrap()[..8], &first.to_le_bytes(), &[0; 64]].concat();
+    let unused = log.with_file_name("00000000000000000002.wal");
+    std::fs::write(&unused, header(2)).unwrap();
+    assert_eq!(Reader::open(dir.path()).unwrap().totals().counters.accepted, 3);
+    let store = open(dir.path());
+    assert!(!unused.exists());
+    store.commit(&[batch(4, vec![row("d0", 999_960_000, 4)])]).unwrap();
+    drop(store);
+    assert_eq!(open(dir.path()).counters().accepted, 4);
+    // With anything in it, it contradicts the other.
+    std::fs::write(&unused, [header(2), vec![1; 64]].concat()).unwrap();
+    assert!(matches!(Store::open(dir.path(), options()).unwrap_err(), OpenError::Wal(WalError::Damaged { .. })));
+}
+
+#[test]
 fn one_process_writes() {
     let dir = folder();
     let store = open(dir.path());
@@ -240,7 +279,7 @@ fn more_than_one_frame_of_readings_is_committed_in_several() {
     let long = "p".repeat(2_000);
     let rows = |seq: i64| {
         let long = &long;
-        let row = |number: i64| crate::Row { point: format!("{long}{number}"), ..row("d0", seq, 1) };
+        let row = |number: i64| crate::Row { point: format!("{long}{number}").into(), ..row("d0", seq, 1) };
         (0..3_000).map(row).collect::<Vec<_>>()
     };
     // About 6 MB each at most, as they are counted before they are written.

@@ -29,6 +29,7 @@ impl Wal {
         let Tail { mut files, next_lsn, end } = tail;
         let Some((last_first, path)) = files.pop() else {
             let (file, path, size) = create(dir, next_lsn, file_bytes)?;
+            sync_dir(dir)?;
             return Ok(Self {
                 dir: dir.to_owned(),
                 file,
@@ -99,6 +100,11 @@ impl Wal {
     /// Starts a new file, so that the older ones can be trimmed.
     pub(crate) fn roll(&mut self, bytes_min: u64) -> Result<(), WalError> {
         let (file, path, size) = create(&self.dir, self.next_lsn, self.file_bytes.max(bytes_min))?;
+        // The new file has its name now, whether that is on the disk or not: the old one must not go on beyond it.
+        self.stopped = true;
+        fault::hit(Step::FolderSync).map_err(WalError::unknown("sync", &self.dir))?;
+        sync_dir(&self.dir)?;
+        self.stopped = false;
         let old = std::mem::replace(&mut self.path, path);
         self.sealed.push((self.next_lsn, old));
         self.file = file;
@@ -155,7 +161,8 @@ impl Wal {
     }
 }
 
-/// Makes a file under another name first, so that a file with its real name always has a whole header.
+/// Makes a file under another name first, so that a file with its real name always has a whole header. The folder is to be
+/// synced then.
 fn create(dir: &Path, first_lsn: u64, bytes: u64) -> Result<(File, PathBuf, u64), WalError> {
     let temporary = dir.join("next.wal-new");
     let created = create_by_way_of(&temporary, dir, first_lsn, bytes);
@@ -179,7 +186,6 @@ fn create_by_way_of(temporary: &Path, dir: &Path, first_lsn: u64, bytes: u64) ->
     file.write_all_at(&header, 0).map_err(WalError::io("write", &path))?;
     file.sync_all().map_err(WalError::io("sync", &path))?;
     std::fs::rename(temporary, &path).map_err(WalError::io("rename", &path))?;
-    sync_dir(dir)?;
     Ok((file, path, bytes))
 }
 

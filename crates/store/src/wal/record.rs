@@ -28,7 +28,7 @@ use super::frame::HEADER_BYTES;
 use crate::audit::{Account, Action, AuditEntry};
 use crate::row::{DeadLetter, Origin, ProfilePeriod, Sample, Words};
 use crate::series::{SeriesId, SeriesKey};
-use crate::varint::{Input, zigzag};
+use crate::varint::{Input, put_varint, zigzag};
 
 const PROBE: u8 = 0;
 const SERIES: u8 = 1;
@@ -223,12 +223,8 @@ impl RecordWriter {
         self.bytes(&period.config_hash);
     }
 
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.buffer.push(value.to_le_bytes()[0] | 0x80);
-            value >>= 7;
-        }
-        self.buffer.push(value.to_le_bytes()[0]);
+    fn varint(&mut self, value: u64) {
+        put_varint(&mut self.buffer, value);
     }
 
     fn zigzag(&mut self, value: i64) {

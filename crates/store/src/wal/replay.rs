@@ -48,6 +48,11 @@ pub(crate) fn replay<E: From<WalError>>(
             return Err(WalError::Hole { expected: needed, found: first, path }.into());
         }
         let mut frames = Frames::open(&path, first)?;
+        if first < expected {
+            // An earlier version went on with the old file when the folder of a new one could not be synced.
+            unused(frames, reading)?;
+            continue;
+        }
         while let Some(payload) = frames.next()? {
             if payload.0 > after_lsn && !visit(payload.0, payload.1)? {
                 return Err(WalError::Unknown { path, offset: frames.start }.into());
@@ -67,6 +72,17 @@ pub(crate) fn replay<E: From<WalError>>(
         return Err(WalError::Hole { path, expected: after_lsn, found: tail.next_lsn }.into());
     }
     Ok(tail)
+}
+
+/// A file that was begun where another went on: nothing may be in it.
+fn unused(mut file: Frames, reading: Reading) -> Result<(), WalError> {
+    if file.next()?.is_some() || file.damaged {
+        return Err(WalError::Damaged { path: file.path, offset: FILE_HEADER_BYTES });
+    }
+    if reading == Reading::Owner {
+        std::fs::remove_file(&file.path).map_err(WalError::io("remove", &file.path))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn first_lsn_of(path: &Path) -> Option<u64> {

@@ -30,6 +30,28 @@ pub(crate) enum Next<'a> {
 }
 
 impl Tail {
+    /// The place where a replay came to the end of the log, if there is a log.
+    pub(crate) fn at_end(dir: &Path, replayed: &super::replay::Tail) -> Result<Option<Self>, WalError> {
+        let Some((_, path)) = replayed.files.last() else { return Ok(None) };
+        match File::open(path) {
+            Ok(file) => Ok(Some(Self {
+                dir: dir.to_owned(),
+                path: path.clone(),
+                file,
+                offset: replayed.end,
+                next_lsn: replayed.next_lsn,
+                payload: Vec::new(),
+            })),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(err) => Err(WalError::io("open", path)(err)),
+        }
+    }
+
+    /// Where it reads.
+    pub(crate) fn place(&self) -> (&Path, u64) {
+        (&self.path, self.offset)
+    }
+
     /// The place after the entry `lsn`, or `None` when the log no longer has it.
     pub(crate) fn after(dir: &Path, lsn: u64) -> Result<Option<Self>, WalError> {
         let Some(mut tail) = Self::file_with(dir, lsn.saturating_add(1))? else { return Ok(None) };

@@ -1,18 +1,18 @@
 //! A seeded fleet: facilities of ten meters with ten points each, one reading of each point a minute.
 
-use ids::Slug;
+use ids::{Slug, SlugError};
 use store::{Batch, Origin, Row, Words};
 use units::{Quality, Unit};
 
-use super::Result;
-
-const METERS: usize = 10;
+/// Meters of a facility.
+pub const METERS: usize = 10;
 /// 2025-01-01T00:00:00Z.
-pub(super) const START_MS: i64 = 1_735_689_600_000;
-pub(super) const MINUTE_MS: i64 = 60_000;
+pub const START_MS: i64 = 1_735_689_600_000;
+/// Milliseconds between two readings of a point.
+pub const MINUTE_MS: i64 = 60_000;
 
 /// Name, unit, exponent, middle, and how far it moves in a minute; the first is a counter.
-const POINTS: [(&str, Unit, i8, i64, i64); 10] = [
+pub const POINTS: [(&str, Unit, i8, i64, i64); 10] = [
     ("e_imp", Unit::KilowattHour, -2, 0, 40),
     ("p", Unit::Kilowatt, -2, 1_200, 60),
     ("u_1", Unit::Volt, -1, 2_301, 4),
@@ -27,15 +27,17 @@ const POINTS: [(&str, Unit, i8, i64, i64); 10] = [
 
 /// Numbers that a seed decides.
 #[derive(Debug)]
-pub(super) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// From 0 up to `below`.
-    pub(super) fn roll(&mut self, below: i64) -> i64 {
+    pub fn roll(&mut self, below: i64) -> i64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -45,14 +47,17 @@ impl Dice {
 
 /// One batch for each facility, moved on from minute to minute in place.
 #[derive(Debug)]
-pub(super) struct Fleet {
-    pub(super) batches: Vec<Batch>,
+pub struct Fleet {
+    /// One for each facility.
+    pub batches: Vec<Batch>,
     dice: Dice,
 }
 
 impl Fleet {
     /// `meters` meters, ten to a facility and the rest in the last one.
-    pub(super) fn new(meters: usize, seed: u64) -> Result<Self> {
+    ///
+    /// * Errors: there are more facilities than names.
+    pub fn new(meters: usize, seed: u64) -> Result<Self, SlugError> {
         let mut batches = Vec::new();
         for facility in 0..meters.div_ceil(METERS) {
             let here = METERS.min(meters - facility * METERS);
@@ -60,7 +65,7 @@ impl Fleet {
             for meter in 0..here {
                 let device = Slug::parse(&format!("meter-{meter:02}"))?;
                 for (point, unit, exponent, middle, _) in POINTS {
-                    let (device, point) = (device.clone(), point.to_owned());
+                    let (device, point) = (device.clone(), point.into());
                     rows.push(Row { device, point, unit, exponent, ts_ms: 0, raw: Some(middle), quality: Quality::GOOD, words: None });
                 }
             }
@@ -75,12 +80,13 @@ impl Fleet {
     }
 
     /// Readings of a minute.
-    pub(super) fn points(&self) -> u64 {
+    #[must_use]
+    pub fn points(&self) -> u64 {
         self.batches.iter().map(|batch| batch.rows.len() as u64).sum()
     }
 
     /// The readings of the next minute. What is billed comes with its registers.
-    pub(super) fn advance(&mut self, minute: i64) {
+    pub fn advance(&mut self, minute: i64) {
         for batch in &mut self.batches {
             batch.seq += 1;
             for (row, (_, _, _, middle, step)) in batch.rows.iter_mut().zip(POINTS.iter().cycle()) {

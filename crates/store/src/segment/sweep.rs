@@ -1,0 +1,58 @@
+//! A segment read from its first series to its last.
+//!
+//! Whoever reads one series unpacks the pages that it lies in, and with short series that is the same page again and again.
+
+use std::ops::Range;
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
+
+use super::{Ahead, Segment};
+use crate::row::Sample;
+
+/// Rows of a group that is unpacked as a whole. With longer series a group has few of them, and pages of their own.
+const ROWS_MAX: u64 = 40_000;
+
+/// Readings of series after series; each row group of short ones is unpacked once.
+#[derive(Debug)]
+pub(crate) struct Sweep<'a, R: ChunkReader> {
+    segment: &'a Segment<R>,
+    /// The rows that `samples` are.
+    unpacked: Range<u64>,
+    samples: Vec<Sample>,
+}
+
+impl<'a, R: ChunkReader + Ahead + 'static> Sweep<'a, R> {
+    pub(crate) fn new(segment: &'a Segment<R>) -> Self {
+        Self { segment, unpacked: 0..0, samples: Vec::new() }
+    }
+
+    /// Adds the readings of these rows to `found`; with a range, those in it. They are of one series.
+    ///
+    /// * Errors: the file is damaged.
+    pub(crate) fn append(&mut self, rows: Range<u64>, range: Option<&Range<i64>>, found: &mut Vec<Sample>) -> Result<(), ParquetError> {
+        let is_in = |group: &Range<u64>| group.start <= rows.start && rows.end <= group.end;
+        if !is_in(&self.unpacked) {
+            match self.segment.groups().find(is_in).filter(|group| group.end - group.start <= ROWS_MAX) {
+                None => return self.segment.samples(rows, range, |sample| found.push(sample)),
+                Some(group) => self.unpack(group)?,
+            }
+        }
+        let place = |row: u64| usize::try_from(row.saturating_sub(self.unpacked.start)).unwrap_or(usize::MAX);
+        let samples = self.samples.get(place(rows.start)..place(rows.end));
+        let samples = samples.ok_or_else(|| ParquetError::General("has fewer rows than it says".to_owned()))?;
+        match range {
+            None => found.extend_from_slice(samples),
+            Some(range) => found.extend(samples.iter().filter(|sample| range.contains(&sample.ts_ms))),
+        }
+        Ok(())
+    }
+
+    fn unpack(&mut self, group: Range<u64>) -> Result<(), ParquetError> {
+        self.unpacked = 0..0;
+        self.samples.clear();
+        self.segment.samples(group.clone(), None, |sample| self.samples.push(sample))?;
+        self.unpacked = group;
+        Ok(())
+    }
+}
