@@ -246,7 +246,7 @@ fn compact(dir: &Path, output: Output) -> Result<ExitCode, CareError> {
     drop(Reader::open(dir)?);
     let store = Store::open(dir, Options::default())?;
     store.compact()?;
-    let segments = store.segments();
+    let segments: usize = store.segments().into_iter().sum();
     match output {
         Output::Json => say(&format!("{}\n", json!({ "schema": "negawatt.store.compact/1", "segments": segments }))),
         Output::Human => say(&format!("the store has {segments} segments\n")),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use store::Store;
+use store::{Spent, Store, Upkeep};
 
 use crate::live::{Live, Times};
 use crate::quota::{Quotas, Used};
@@ -81,7 +81,14 @@ pub(super) fn render(live: &Live, receive_maximum: u16, store: &Store, quotas: &
     page.gauge("negawatt_ingest_blocked", "1 while readings cannot be stored.", u8::from(live.problem().is_some()));
     page.gauge("negawatt_wal_bytes", "Log that a restart would read.", store.wal_bytes());
     page.gauge("negawatt_head_points", "Points in memory.", store.head_rows());
-    page.gauge("negawatt_segments", "Segments.", store.segments());
+    page.head("negawatt_segments", "gauge", "Segments, by level: 0 from memory, 1 of several flushes, 2 of a whole month.");
+    for (level, count) in store.segments().into_iter().enumerate() {
+        page.sample(&format!("negawatt_segments{{level=\"{level}\"}}"), count);
+    }
+    let Upkeep { flushes, merges, derivations } = store.upkeep();
+    page.spent(("flush", "flushes"), "Moves of readings from memory to segments", flushes);
+    page.spent(("compaction", "compactions"), "Segments made of several", merges);
+    page.spent(("derivation", "derivations"), "Files of quarters of an hour brought up to date", derivations);
     // A disk that does not even say how full it is shows in `negawatt_ingest_blocked` soon.
     if let Ok(free) = store::free_ratio(store.dir()) {
         page.gauge("negawatt_disk_free_ratio", "Part of the store's disk that is free.", free);
@@ -153,6 +160,12 @@ impl Page {
         self.sample(&format!("{name}_bucket{{le=\"+Inf\"}}"), times.count());
         self.sample(&format!("{name}_sum"), Seconds(times.sum_micros()));
         self.sample(&format!("{name}_count"), times.count());
+    }
+
+    /// Work beside the commits: how often, and for how long.
+    fn spent(&mut self, (one, many): (&str, &str), help: &str, spent: Spent) {
+        self.counter(&format!("negawatt_{many}_total"), &format!("{help}, since this process started."), spent.times);
+        self.counter(&format!("negawatt_{one}_seconds_total"), "Time that these took.", Seconds::of(spent.time));
     }
 
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {

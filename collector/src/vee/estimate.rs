@@ -20,7 +20,6 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use store::Sample;
-use units::Reason;
 
 use super::counter::{self, Break, BreakKind, Nameplate};
 use super::grid::Grid;
@@ -264,7 +263,7 @@ impl Known {
             match sample.raw.filter(|_| sample.quality.is_usable() && !misread.contains(&place)) {
                 Some(raw) => {
                     known.usable.insert(slot, (sample.ts_ms, raw));
-                    if ![Reason::Estimated, Reason::Edited, Reason::Substituted].iter().any(|reason| sample.quality.has(*reason)) {
+                    if sample.quality.is_measured() {
                         known.measured.insert(slot, (sample.ts_ms, raw));
                     }
                 }

@@ -223,6 +223,17 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+
+    /// Waits until the page of metrics says all of this at once: a message that is repeated is still on its way for a moment.
+    pub(crate) fn says(&self, lines: &[&str]) {
+        let started = Instant::now();
+        loop {
+            let page = self.get("/metrics").1;
+            let Some(missing) = lines.iter().find(|line| !page.lines().any(|found| found == **line)) else { return };
+            assert!(started.elapsed() < PATIENCE, "no `{missing}` in\n{page}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 /// A gateway that keeps what is not acknowledged, and sends it again.

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use ids::Slug;
 use sha2::{Digest as _, Sha256};
-use units::{Quality, Reason};
 
 use crate::archive::{Archive, FlushError};
 use crate::audit::{Account, Action, AuditEntry};
@@ -247,7 +246,7 @@ impl Inner {
     /// Refuses a row that could be taken for what a meter said, unless it is a version that is stored.
     fn refuse_unmarked(&self, rows: &[Row], ids: &[SeriesId]) -> Result<(), AmendError> {
         let mut spans: BTreeMap<SeriesId, Range<i64>> = BTreeMap::new();
-        let unmarked = || rows.iter().zip(ids).filter(|(row, _)| !is_marked(row.quality));
+        let unmarked = || rows.iter().zip(ids).filter(|(row, _)| row.quality.is_measured());
         for (row, id) in unmarked() {
             let span = spans.entry(*id).or_insert(row.ts_ms..row.ts_ms);
             *span = span.start.min(row.ts_ms)..span.end.max(row.ts_ms.saturating_add(1));
@@ -317,11 +316,6 @@ impl Digest {
     pub(crate) fn finish(self) -> (u64, [u8; 32]) {
         (self.rows, self.hasher.finalize().into())
     }
-}
-
-/// Whether a quality says that no meter said so.
-fn is_marked(quality: Quality) -> bool {
-    [Reason::Edited, Reason::Estimated, Reason::Substituted].iter().any(|reason| quality.has(*reason))
 }
 
 pub(crate) fn check(account: &Account) -> Result<(), AmendError> {

@@ -112,17 +112,21 @@ impl Archive {
 
 impl Published {
     fn remove_retired_files(&mut self, dir: &Path) -> Result<(), OpenError> {
-        for path in self.manifest.retired()? {
-            let full = dir.join(&path);
-            match std::fs::remove_file(&full) {
-                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(OpenError::Folder { what: "remove", path: full, err });
-                }
-                _ => self.manifest.forget_retired(&path)?,
-            }
-        }
-        Ok(())
+        let retired = self.manifest.retired()?;
+        remove_files(dir, &retired).map_err(|(path, err)| OpenError::Folder { what: "remove", path, err })?;
+        Ok(self.manifest.forget_retired(&retired)?)
     }
+}
+
+/// Removes files that may be gone already.
+pub(crate) fn remove_files(dir: &Path, paths: &[String]) -> Result<(), (PathBuf, std::io::Error)> {
+    for path in paths.iter().map(|path| dir.join(path)) {
+        match std::fs::remove_file(&path) {
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err((path, err)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Applies the records of one frame.

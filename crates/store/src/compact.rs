@@ -11,7 +11,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::archive::{Archive, FlushError, Published};
+use crate::archive::{Archive, FlushError, Published, remove_files};
 use crate::flush::{Place, discard, sync_segments, write};
 use crate::flushed::SegmentError;
 use crate::manifest::{Publication, SegmentRow};
@@ -78,16 +78,8 @@ impl Published {
 
     /// Removes files of segments that were replaced. A reader that opened before then has lost them.
     pub(crate) fn remove_retired(&mut self, dir: &Path, paths: &[String]) -> Result<(), FlushError> {
-        for path in paths {
-            let full = dir.join(path);
-            match std::fs::remove_file(&full) {
-                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FlushError::Segment { what: "remove", path: full, err });
-                }
-                _ => self.manifest.forget_retired(path)?,
-            }
-        }
-        Ok(())
+        remove_files(dir, paths).map_err(|(path, err)| FlushError::Segment { what: "remove", path, err })?;
+        Ok(self.manifest.forget_retired(paths)?)
     }
 }
 

@@ -11,7 +11,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::manifest::SegmentRow;
 use crate::row::Sample;
-use crate::segment::{Segment, Source, Span};
+use crate::segment::{Neighbours, Segment, Source, Span};
 use crate::series::SeriesId;
 
 /// A segment could not be read.
@@ -59,6 +59,7 @@ pub(crate) struct Flushed {
     loaded: HashMap<(i64, SeriesId), Vec<Known>>,
     loaded_rows: usize,
     footers: Footers,
+    neighbours: Neighbours,
 }
 
 /// Places in two parts of about as many readings; `None` when there is one place, or one core.
@@ -154,6 +155,7 @@ impl Flushed {
             }
         }
         self.footers.forget(removed);
+        self.neighbours.forget(removed);
     }
 
     pub(crate) fn segments(&self) -> &[SegmentRow] {
@@ -259,7 +261,14 @@ impl Flushed {
     fn append_all(&self, places: &[&Place], range: &Range<i64>, mut found: Vec<Sample>) -> Result<(Vec<Sample>, bool), SegmentError> {
         let mut ascending = true;
         for place in places {
-            ascending &= self.read(place, |segment| segment.append(place.span.rows(), range, &mut found))?;
+            let rows = place.span.rows();
+            ascending &= match self.neighbours.known(place.segment, &rows) {
+                Some(unpacked) => unpacked.append(range, &mut found),
+                None => self.read(place, |segment| match self.neighbours.ask(place.segment, segment, &rows)? {
+                    Some(unpacked) => Ok(unpacked.append(range, &mut found)),
+                    None => segment.append(rows.clone(), range, &mut found),
+                })?,
+            };
         }
         Ok((found, ascending))
     }

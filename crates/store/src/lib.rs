@@ -47,6 +47,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod varint;
 mod wal;
 
@@ -73,4 +74,5 @@ pub use row::{Batch, Committed, Counters, DeadLetter, Origin, ProfilePeriod, Pro
 pub use seq::AckState;
 pub use series::{SeriesId, SeriesInfo, SeriesKey};
 pub use store::{OpenError, Options, SpoolState, Store};
+pub use upkeep::{Spent, Upkeep};
 pub use wal::WalError;

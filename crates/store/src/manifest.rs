@@ -145,9 +145,19 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Opens for the one writer, and makes the tables if there are none.
     pub(crate) fn open(path: &Path) -> Result<Self, ManifestError> {
+        Self::open_in(SqliteJournalMode::Wal, path)
+    }
+
+    /// Opens a copy that nobody else has open. It is one file, and stays one: a log of SQLite's own would go only when the
+    /// thread of the connection has come to its end, which may be after the copy was listed.
+    pub(crate) fn open_copy(path: &Path) -> Result<Self, ManifestError> {
+        Self::open_in(SqliteJournalMode::Delete, path)
+    }
+
+    fn open_in(mode: SqliteJournalMode, path: &Path) -> Result<Self, ManifestError> {
         let options = Self::options(path)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
+            .journal_mode(mode)
             .synchronous(SqliteSynchronous::Full)
             .pragma("journal_size_limit", LOG_BYTES_MAX);
         let mut manifest = Self::connect(path, &options)?;
@@ -248,8 +258,8 @@ impl Manifest {
         wait(tables::retired(&mut self.connection)).map_err(self.error("read"))
     }
 
-    pub(crate) fn forget_retired(&mut self, path: &str) -> Result<(), ManifestError> {
-        wait(tables::forget_retired(&mut self.connection, path)).map_err(self.error("write"))
+    pub(crate) fn forget_retired(&mut self, paths: &[String]) -> Result<(), ManifestError> {
+        wait(tables::forget_retired(&mut self.connection, paths)).map_err(self.error("write"))
     }
 
     /// The latest dead letters, newest first.

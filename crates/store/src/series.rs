@@ -87,9 +87,11 @@ impl Catalogue {
         }
     }
 
-    /// Adds the series with the next number. False when `id` is not that number.
+    /// Adds the series with the next number. False when `id` is not that number, or the series has one.
     pub(crate) fn add(&mut self, id: SeriesId, key: SeriesKey) -> bool {
-        if id != self.next_id() {
+        let devices = self.facility(&key.tenant, &key.facility);
+        let is_known = devices.is_some_and(|devices| Self::find(devices, &key.device, &key.point, key.unit, key.exponent).is_some());
+        if is_known || id != self.next_id() {
             return false;
         }
         self.facilities
@@ -117,5 +119,29 @@ impl Catalogue {
 
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_has_one_number_and_numbers_follow_each_other() {
+        let slug = |text| Slug::parse(text).unwrap();
+        let key = |exponent| SeriesKey {
+            tenant: slug("acme"),
+            facility: slug("hall"),
+            device: slug("d0"),
+            point: "p".to_owned(),
+            unit: Unit::Watt,
+            exponent,
+        };
+        let mut catalogue = Catalogue::default();
+        assert!(catalogue.add(SeriesId(1), key(0)));
+        assert!(!catalogue.add(SeriesId(2), key(0)), "it has a number");
+        assert!(!catalogue.add(SeriesId(3), key(1)), "the second is 2");
+        assert!(catalogue.add(SeriesId(2), key(1)));
+        assert_eq!(catalogue.len(), 2);
     }
 }

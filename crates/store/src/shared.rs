@@ -7,18 +7,20 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use crate::amend::{AmendError, Seal};
 use crate::archive::{Archive, FlushError, Published};
 use crate::audit::AuditEntry;
 use crate::care::sha256;
-use crate::compact::Eagerness;
+use crate::compact::{Eagerness, Merge};
 use crate::derived::{Derivation, DerivedRow};
 use crate::fault::{self, Step};
 use crate::flush::{Place, write_all};
 use crate::intake::CommitError;
 use crate::state::Frozen;
 use crate::store::Options;
+use crate::upkeep::Upkeep;
 use crate::wal::{Wal, WalError};
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub(crate) struct Inner {
     /// After a flush that failed: what must wait in memory or in the log before the next one is tried.
     flush_again: Waiting,
     pub(crate) buffers: (Vec<u8>, Vec<u8>),
+    pub(crate) upkeep: Upkeep,
 }
 
 /// What a flush would take away.
@@ -126,6 +129,13 @@ impl Shared {
     }
 
     fn write_out(&self, frozen: &Frozen) -> Result<(), FlushError> {
+        let began = Instant::now();
+        let written = self.write_out_now(frozen);
+        self.lock().upkeep.flushes.add(began);
+        written
+    }
+
+    fn write_out_now(&self, frozen: &Frozen) -> Result<(), FlushError> {
         let encoders = frozen.encode(&self.dir)?;
         let (first, lsns) = self.lock().archive.reserve(encoders.len(), frozen);
         let added = write_all(&self.dir, first, lsns, encoders)?;
@@ -161,22 +171,32 @@ impl Shared {
         let mut replaced_before = None;
         if eagerness == Eagerness::Whole {
             self.forget_damaged();
+            // Whether or not there is anything to merge, what an earlier round replaced goes.
+            replaced_before = Some(self.published().manifest.retired()?);
         }
         while !self.is_stopping() {
             let Some(merge) = self.lock().archive.next_merge(eagerness) else { break };
             if replaced_before.is_none() {
                 replaced_before = Some(self.published().manifest.retired()?);
             }
-            let merged = merge.run(&self.dir)?;
-            let mut published = self.published();
-            let next_segment = self.lock().archive.next_segment;
-            published.merge(&self.dir, &merge, &merged, next_segment)?;
-            self.lock().archive.flushed.change(vec![merged], &merge.removed().collect());
+            self.merge_one(&merge)?;
         }
         let derived = self.derive(eagerness, &mut replaced_before);
         // A reader that opened before this round still has the files that it replaced, and not those of an earlier one.
         self.published().remove_retired(&self.dir, &replaced_before.unwrap_or_default())?;
         derived
+    }
+
+    fn merge_one(&self, merge: &Merge) -> Result<(), FlushError> {
+        let began = Instant::now();
+        let merged = merge.run(&self.dir);
+        self.lock().upkeep.merges.add(began);
+        let merged = merged?;
+        let mut published = self.published();
+        let next_segment = self.lock().archive.next_segment;
+        published.merge(&self.dir, merge, &merged, next_segment)?;
+        self.lock().archive.flushed.change(vec![merged], &merge.removed().collect());
+        Ok(())
     }
 
     /// Forgets files of quarters that are not what was written and can be made anew.
@@ -235,7 +255,10 @@ impl Shared {
     }
 
     fn derive_one(&self, derivation: &Derivation) -> Result<(), FlushError> {
-        let row = derivation.run(&self.dir)?;
+        let began = Instant::now();
+        let made = derivation.run(&self.dir);
+        self.lock().upkeep.derivations.add(began);
+        let row = made?;
         let mut published = self.published();
         let next_segment = self.lock().archive.next_segment;
         published.derive(&self.dir, &row, next_segment)?;
@@ -251,7 +274,7 @@ impl Inner {
     const LOG_FILES_MAX: usize = 16;
 
     pub(crate) fn new(options: Options, archive: Archive, wal: Wal) -> Self {
-        Self { options, archive, wal, flush_again: Waiting::default(), buffers: (Vec::new(), Vec::new()) }
+        Self { options, archive, wal, flush_again: Waiting::default(), buffers: (Vec::new(), Vec::new()), upkeep: Upkeep::default() }
     }
 
     fn waiting(&self) -> Waiting {

@@ -15,6 +15,7 @@ use crate::retention::{Dropped, Letting, RetentionError};
 use crate::row::{Batch, Committed, Counters, DeadLetter, Origin};
 use crate::seq::AckState;
 use crate::shared::{Inner, Shared};
+use crate::upkeep::Upkeep;
 use crate::wal::{Reading, RecordWriter, Wal, WalError, replay};
 
 /// How a store is run.
@@ -238,9 +239,20 @@ impl Store {
         self.lock().wal.bytes()
     }
 
-    /// The number of segments.
-    pub fn segments(&self) -> usize {
-        self.lock().archive.flushed.segments().len()
+    /// The number of segments of each level: from memory, of several flushes, of a whole month.
+    pub fn segments(&self) -> [usize; 3] {
+        let mut levels = [0; 3];
+        for segment in self.lock().archive.flushed.segments() {
+            if let Some(level) = levels.get_mut(usize::from(segment.level)) {
+                *level += 1;
+            }
+        }
+        levels
+    }
+
+    /// What was done beside the commits since the store was opened.
+    pub fn upkeep(&self) -> Upkeep {
+        self.lock().upkeep
     }
 
     /// The latest dead letters, newest first.

@@ -129,6 +129,12 @@ impl Quality {
         !matches!(self.severity(), Severity::Bad)
     }
 
+    /// Whether it is what a device said: neither estimated nor edited nor taken from elsewhere.
+    #[must_use]
+    pub const fn is_measured(self) -> bool {
+        !(self.has(Reason::Estimated) || self.has(Reason::Edited) || self.has(Reason::Substituted))
+    }
+
     /// The sixteen bits.
     #[must_use]
     pub const fn bits(self) -> u16 {
@@ -177,6 +183,10 @@ mod tests {
         assert_eq!(Quality::uncertain(Reason::Late).to_string(), "uncertain:late");
         assert!(!Quality::SILENT.is_usable());
         assert!(Quality::GOOD.is_usable() && Quality::uncertain(Reason::ClockUnsynced).is_usable(), "a remark is no refusal");
+        for reason in [Reason::Estimated, Reason::Edited, Reason::Substituted] {
+            assert!(Quality::uncertain(reason).is_usable() && !Quality::uncertain(reason).is_measured());
+        }
+        assert!(Quality::GOOD.is_measured() && Quality::GOOD.with(Reason::Late).is_measured());
         assert!(!Quality::from_bits(0b11 << 14).is_usable(), "an unknown severity is a bad one");
         assert_eq!(Quality::from_bits(0xffff).severity(), Severity::Bad);
     }

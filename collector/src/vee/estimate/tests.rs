@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use units::{Quality, Unit};
+use units::{Quality, Reason, Unit};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;

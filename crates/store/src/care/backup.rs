@@ -258,7 +258,7 @@ fn leave_lost_out(dir: &Path, copy: &Path, snapshot: &mut Snapshot) -> Result<()
     }
     let Snapshot { flushed_lsn, next_segment, counters, .. } = *snapshot;
     let underived = lost.iter().map(|row| row.path.as_str()).collect();
-    Manifest::open(copy)?.publish(&Publication { flushed_lsn, next_segment, counters, underived, ..Publication::default() })
+    Manifest::open_copy(copy)?.publish(&Publication { flushed_lsn, next_segment, counters, underived, ..Publication::default() })
 }
 
 /// A file that a copy has: where it lies, how long it is, and its hash.

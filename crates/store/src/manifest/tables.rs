@@ -11,10 +11,11 @@ use super::{Changes, Publication, Received, SegmentRow, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod};
 use crate::series::{SeriesId, SeriesKey};
 
+/// Whoever loads the series refuses one that is there twice: an index of their names would be as large as they are.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, facility TEXT NOT NULL, device TEXT NOT NULL,
-  point TEXT NOT NULL, unit INTEGER NOT NULL, exponent INTEGER NOT NULL, UNIQUE (tenant, facility, device, point, unit, exponent)) STRICT;
+  point TEXT NOT NULL, unit INTEGER NOT NULL, exponent INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS origin (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, facility TEXT NOT NULL, gateway TEXT NOT NULL,
   UNIQUE (tenant, facility, gateway)) STRICT;
 CREATE TABLE IF NOT EXISTS received (origin INTEGER NOT NULL, spool BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -337,8 +338,12 @@ pub(super) async fn retired(db: Connected<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("SELECT path FROM retired").fetch_all(db).await
 }
 
-pub(super) async fn forget_retired(db: Connected<'_>, path: &str) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM retired WHERE path = ?").bind(path).execute(db).await.map(|_| ())
+pub(super) async fn forget_retired(db: Connected<'_>, paths: &[String]) -> sqlx::Result<()> {
+    let mut transaction = sqlx::Connection::begin(db).await?;
+    for path in paths {
+        sqlx::query("DELETE FROM retired WHERE path = ?").bind(path).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
 }
 
 pub(super) async fn letters(db: Connected<'_>, limit: u32) -> sqlx::Result<Vec<DeadLetter>> {

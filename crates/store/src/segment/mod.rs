@@ -7,6 +7,7 @@ mod chunk;
 mod delta;
 mod encode;
 mod names;
+mod neighbours;
 mod read;
 mod source;
 mod sweep;
@@ -14,6 +15,7 @@ mod sweep;
 pub(crate) use chunk::Part;
 pub(crate) use encode::{Encoder, Packing};
 pub(crate) use names::{NAMES, Names, name_of};
+pub(crate) use neighbours::Neighbours;
 pub(crate) use read::Segment;
 pub(crate) use source::{Ahead, Source};
 pub(crate) use sweep::Sweep;
@@ -105,6 +107,59 @@ mod tests {
                 prop_assert_eq!(segment.rows(span.rows()).unwrap(), expected);
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Twelve series beside each other: whatever is asked and in which order, it is what the file says.
+        #[test]
+        fn neighbours_say_what_the_segment_says(
+            times in proptest::collection::vec(proptest::collection::btree_map(-50_i64..50, 1_u16..3, 0..30), 12),
+            questions in proptest::collection::vec((0_usize..12, -60_i64..60, 0_i64..120), 1..40),
+        ) {
+            let mut encoder = Encoder::new(None, Packing::Fast).unwrap();
+            for (id, times) in (1..).zip(&times) {
+                let of_time = |(ts_ms, versions): (&i64, &u16)| (0..*versions).map(|version| (*ts_ms, version)).collect::<Vec<_>>();
+                let sample = |(ts_ms, version)| Sample { ts_ms, raw: Some(ts_ms * 7), quality: Quality::GOOD, words: None, seq: 1, version, lsn: 1 };
+                let samples: Vec<_> = times.iter().flat_map(of_time).map(sample).collect();
+                encoder.push(SeriesId(id), &key(), &samples).unwrap();
+            }
+            prop_assume!(encoder.rows() > 0);
+            let encoded = encoder.finish().unwrap();
+            let segment = Segment::open(bytes::Bytes::from(encoded.bytes)).unwrap();
+            let neighbours = Neighbours::default();
+            for (at, from, length) in questions {
+                let span = &encoded.spans[at % encoded.spans.len()];
+                let range = from..from + length;
+                let (mut expected, mut found) = (Vec::new(), Vec::new());
+                let ascends = segment.append(span.rows(), &range, &mut expected).unwrap();
+                let unpacked = match neighbours.known(1, &span.rows()) {
+                    None => neighbours.ask(1, &segment, &span.rows()).unwrap(),
+                    known => known,
+                };
+                if let Some(unpacked) = unpacked {
+                    prop_assert_eq!(unpacked.append(&range, &mut found), ascends);
+                    prop_assert_eq!(&found, &expected);
+                }
+            }
+            neighbours.forget(&[1].into());
+            prop_assert!(encoded.spans.iter().all(|span| neighbours.known(1, &span.rows()).is_none()));
+        }
+    }
+
+    #[test]
+    fn the_second_question_about_a_group_unpacks_it() {
+        let mut encoder = Encoder::new(None, Packing::Fast).unwrap();
+        for id in 1..=20 {
+            encoder.push(SeriesId(id), &key(), long().get(..40).unwrap()).unwrap();
+        }
+        let encoded = encoder.finish().unwrap();
+        let segment = Segment::open(bytes::Bytes::from(encoded.bytes)).unwrap();
+        let (neighbours, rows) = (Neighbours::default(), |at: usize| encoded.spans[at].rows());
+        assert!(neighbours.known(1, &rows(3)).is_none());
+        assert!(neighbours.ask(1, &segment, &rows(3)).unwrap().is_none(), "it may be the only one");
+        assert!(neighbours.ask(1, &segment, &rows(4)).unwrap().is_some());
+        assert!(neighbours.known(1, &rows(19)).is_some() && neighbours.known(2, &rows(19)).is_none());
     }
 
     fn key() -> SeriesKey {

@@ -13,6 +13,15 @@ use crate::row::Sample;
 /// Rows of a group that is unpacked as a whole. With longer series a group has few of them, and pages of their own.
 const ROWS_MAX: u64 = 40_000;
 
+fn is_in(rows: &Range<u64>, group: &Range<u64>) -> bool {
+    group.start <= rows.start && rows.end <= group.end
+}
+
+/// The row group that rows lie in, if it is one of short series.
+pub(super) fn group_of<R: ChunkReader + Ahead + 'static>(segment: &Segment<R>, rows: &Range<u64>) -> Option<Range<u64>> {
+    segment.groups().find(|group| is_in(rows, group)).filter(|group| group.end - group.start <= ROWS_MAX)
+}
+
 /// Readings of series after series; each row group of short ones is unpacked once.
 #[derive(Debug)]
 pub(crate) struct Sweep<'a, R: ChunkReader> {
@@ -31,9 +40,8 @@ impl<'a, R: ChunkReader + Ahead + 'static> Sweep<'a, R> {
     ///
     /// * Errors: the file is damaged.
     pub(crate) fn append(&mut self, rows: Range<u64>, range: Option<&Range<i64>>, found: &mut Vec<Sample>) -> Result<(), ParquetError> {
-        let is_in = |group: &Range<u64>| group.start <= rows.start && rows.end <= group.end;
-        if !is_in(&self.unpacked) {
-            match self.segment.groups().find(is_in).filter(|group| group.end - group.start <= ROWS_MAX) {
+        if !is_in(&rows, &self.unpacked) {
+            match group_of(self.segment, &rows) {
                 None => return self.segment.samples(rows, range, |sample| found.push(sample)),
                 Some(group) => self.unpack(group)?,
             }

@@ -4,10 +4,11 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::*;
 use crate::fault::{self, Step};
-use crate::{CommitError, OpenError, WalError};
+use crate::{CommitError, OpenError, Upkeep, WalError};
 
 fn only_log(dir: &Path) -> PathBuf {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -255,7 +256,7 @@ fn segments_that_cannot_be_written_do_not_fill_the_disk() {
         fault::disarm();
         store.commit(&[batch(31, (31..50).map(|minute| row("d0", 60_000 * minute, 5)).collect())]).unwrap();
         store.settle();
-        assert_eq!((store.head_rows(), store.segments()), (0, 2), "{step:?}: it is tried again, and then what came since");
+        assert_eq!((store.head_rows(), store.segments()), (0, [2, 0, 0]), "{step:?}: it is tried again, and then what came since");
         assert_eq!(all(dir.path())[0].1.len(), 49);
     }
 }
@@ -309,10 +310,13 @@ fn a_damaged_segment_is_never_merged_into_a_new_one() {
     std::fs::write(&segments[0], &damaged).unwrap();
     let err = store.compact().unwrap_err();
     assert!(err.to_string().contains("restore it from a copy"), "{err}");
-    assert_eq!((store.segments(), std::fs::read(&segments[0]).unwrap()), (2, damaged));
+    assert_eq!((store.segments(), std::fs::read(&segments[0]).unwrap()), ([2, 0, 0], damaged));
     std::fs::write(&segments[0], &whole).unwrap();
     store.compact().unwrap();
-    assert_eq!((store.segments(), all(dir.path())[0].1.len()), (1, 2));
+    assert_eq!((store.segments(), all(dir.path())[0].1.len()), ([0, 0, 1], 2));
+    let Upkeep { flushes, merges, derivations } = store.upkeep();
+    assert_eq!((flushes.times, merges.times, derivations.times), (2, 2, 1), "the merge that failed took its time too");
+    assert!([flushes, merges, derivations].iter().all(|spent| spent.time > Duration::ZERO));
 }
 
 #[test]

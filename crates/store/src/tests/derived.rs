@@ -342,7 +342,13 @@ fn a_copy_has_the_files_and_does_without_those_that_are_gone() {
     assert_eq!((report.segments, report.copied, report.derived, report.derived_copied), (1, 1, 1, 1));
     assert_eq!(restore(copy.path(), &back.path().join("one")).unwrap().derived, 1);
     std::fs::remove_file(files(dir.path()).remove(0)).unwrap();
-    assert_eq!(backup(dir.path(), copy.path()).unwrap().derived, 0);
+    let report = backup(dir.path(), copy.path()).unwrap();
+    assert_eq!(report.derived, 0);
+    // The manifest of the copy was changed, and is one file yet: nothing of SQLite's own is listed beside it.
+    let sums = std::fs::read_to_string(copy.path().join(&report.snapshot).join("SHA256SUMS")).unwrap();
+    let names = sums.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).filter(|name| !name.starts_with("wal/"));
+    assert_eq!(names.collect::<Vec<_>>(), ["manifest.sqlite"]);
+    assert_eq!(std::fs::read(copy.path().join(&report.snapshot).join("manifest.sqlite")).unwrap()[18..20], [1, 1], "no log of its own");
     assert_eq!(restore(copy.path(), &back.path().join("other")).unwrap().derived, 0);
     assert_eq!(of(&back.path().join("one"), Resolution::Hour), of(&back.path().join("other"), Resolution::Hour));
 }
