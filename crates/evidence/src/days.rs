@@ -5,7 +5,8 @@
 //! the counter at the midnight that begins it. The same reading closes one day and opens the next, so days sum exactly
 //! to the display: a late reading moves energy between neighbouring days and loses none. Where a midnight has no such
 //! reading both days beside it are missing. Where the counter went back within a day that day is missing; nothing is
-//! bridged or guessed. A facility's day is the sum of its meters, and missing where one of them is.
+//! bridged or guessed: a value that was estimated, edited or taken from elsewhere stands for no midnight, because no
+//! registers say so; what passed meanwhile is in the counter all the same, and in no day. A facility's day is the sum of its meters, and missing where one of them is.
 
 use std::ops::Range;
 
@@ -153,7 +154,7 @@ fn last_usable(rows: &[CounterRow], at_ms: i64) -> Option<(i64, i64)> {
 }
 
 fn usable(row: &CounterRow) -> Option<i64> {
-    row.raw.filter(|_| row.quality.is_usable())
+    row.raw.filter(|_| row.quality.is_usable() && row.quality.is_measured())
 }
 
 /// When the counter first went back between two readings.

@@ -79,6 +79,23 @@ fn an_unusable_reading_is_no_reading_and_a_counter_that_went_back_breaks_its_day
 }
 
 #[test]
+fn what_nobody_read_stands_for_no_midnight_and_makes_no_counter_go_back() {
+    let (first, second, third) = (date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3));
+    let rows = |quality| vec![good(start(first), 5_000), (start(second), Some(9_000), quality), good(start(third), 7_000)];
+    for reason in [Reason::Estimated, Reason::Edited, Reason::Substituted] {
+        let meter = meter(0, Unit::WattHour, rows(Quality::uncertain(reason)));
+        assert_eq!(energies(&meter, first..third), [None, None], "{reason:?}");
+    }
+    let within = vec![
+        good(start(first), 5_000),
+        (start(first) + MINUTE, Some(9_000), Quality::uncertain(Reason::Estimated)),
+        good(start(second), 6_000),
+        good(start(third), 7_000),
+    ];
+    assert_eq!(energies(&meter(0, Unit::WattHour, within), first..third), [Some(1_000); 2]);
+}
+
+#[test]
 fn a_counter_is_rounded_half_away_from_zero_on_both_sides_of_it() {
     let (first, second) = (date(2026, 1, 1), date(2026, 1, 2));
     let rows = vec![good(start(first), -15), good(start(second), 25)];

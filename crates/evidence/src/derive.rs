@@ -23,7 +23,7 @@ use crate::crop::Grown;
 use crate::days::{self, MeterDays};
 use crate::drawn;
 use crate::error::DeriveError;
-use crate::inputs::{BaselineInputs, Facility, Inputs, Reporting, Series};
+use crate::inputs::{BaselineInputs, Facility, Inputs, Reporting, SampleRow, Series};
 use crate::members;
 use crate::standing::{Examination, Looked};
 
@@ -226,7 +226,7 @@ fn baseline_energy(baseline: &BaselineInputs, calendar: &FacilityCalendar) -> Re
             Unit::Therm => EnergyUnit::Therm,
             found => return Err(DeriveError::Unit { device: series.device.clone(), point: series.point.clone(), found, wanted: "energy" }),
         };
-        let rows = rows(series)?.map(|(start, value)| EnergyRow { start, value, unit }).collect::<Vec<_>>();
+        let rows = rows(series)?.map(|(start, row)| EnergyRow { start, value: series.baseline_value(row), unit }).collect::<Vec<_>>();
         let days =
             calculator::baseline::energy_days(&rows, baseline.interval_minutes, calendar.zone(), baseline.period, baseline.commodity)
                 .map_err(|err| DeriveError::Days { device: series.device.clone(), point: series.point.clone(), err })?;
@@ -257,7 +257,7 @@ fn temperatures(
             return Err(DeriveError::Unit { device: weather.device.clone(), point: weather.point.clone(), found, wanted: "temperature" });
         }
     };
-    let rows = rows(weather)?.map(|(at, value)| TemperatureRow { at, value, unit }).collect::<Vec<_>>();
+    let rows = rows(weather)?.map(|(at, row)| TemperatureRow { at, value: weather.value(row), unit }).collect::<Vec<_>>();
     temperature_days(&rows, calendar.zone(), period).map_err(|err| DeriveError::Days {
         device: weather.device.clone(),
         point: weather.point.clone(),
@@ -266,7 +266,7 @@ fn temperatures(
 }
 
 /// The rows with their instants, in the order of time that they must have.
-fn rows(series: &Series) -> Result<impl Iterator<Item = (Timestamp, Option<f64>)> + '_, DeriveError> {
+fn rows(series: &Series) -> Result<impl Iterator<Item = (Timestamp, &SampleRow)>, DeriveError> {
     let order = |ts_ms| DeriveError::Order { device: series.device.clone(), point: series.point.clone(), ts_ms };
     if let Some([_, late]) = series.rows.windows(2).find(|pair| matches!(pair, [a, b] if b.ts_ms <= a.ts_ms)) {
         return Err(order(late.ts_ms));
@@ -275,7 +275,7 @@ fn rows(series: &Series) -> Result<impl Iterator<Item = (Timestamp, Option<f64>)
     for end in [series.rows.first(), series.rows.last()].into_iter().flatten() {
         Timestamp::from_millisecond(end.ts_ms).map_err(|_beyond| order(end.ts_ms))?;
     }
-    Ok(series.rows.iter().filter_map(|row| Some((Timestamp::from_millisecond(row.ts_ms).ok()?, series.value(row)))))
+    Ok(series.rows.iter().filter_map(|row| Some((Timestamp::from_millisecond(row.ts_ms).ok()?, row))))
 }
 
 /// The SHA-256 that both parties sign: of the adjustment in the one spelling, its own digest and its signatures left empty.

@@ -89,7 +89,7 @@ fn baseline_profile(baseline: &BaselineInputs, calendar: &FacilityCalendar, minu
             let (_, rows) = series.rows.split_at(series.rows.partition_point(|row| row.ts_ms < from));
             for row in rows.iter().take_while(|row| row.ts_ms < to) {
                 let index = usize::try_from((row.ts_ms - from) / step_ms).unwrap_or(usize::MAX);
-                let (Some(value), Some(sum), Some(seen)) = (series.value(row), day.get_mut(index), present.get_mut(index)) else {
+                let (Some(value), Some(sum), Some(seen)) = (series.baseline_value(row), day.get_mut(index), present.get_mut(index)) else {
                     continue;
                 };
                 #[expect(clippy::cast_possible_truncation, reason = "the energy of an interval is far below 2^63 Wh")]

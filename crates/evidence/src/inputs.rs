@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use money::Money;
 use serde::{Deserialize, Serialize};
 use settlement::{Contract, InvoiceNumber, Period};
-use units::{Measured, Quality, Unit};
+use units::{Measured, Quality, Reason, Unit};
 
 /// Everything an invoice is computed from: the argument of [`derive()`](crate::derive()).
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +106,13 @@ impl Series {
     pub(crate) fn value(&self, row: &SampleRow) -> Option<f64> {
         let raw = row.raw.filter(|_| row.quality.is_usable())?;
         Some(Measured { raw, exponent: self.exponent, unit: self.unit }.to_f64())
+    }
+
+    /// The energy of a row that a baseline may rest on: what was estimated says nothing of the building.
+    ///
+    /// * Source: CalTRACK 2.0, 2.2.3.1: estimated use counts as missing.
+    pub(crate) fn baseline_value(&self, row: &SampleRow) -> Option<f64> {
+        self.value(row).filter(|_| !row.quality.has(Reason::Estimated))
     }
 }
 

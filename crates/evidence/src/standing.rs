@@ -13,7 +13,7 @@ use calculator::savings::Avoided;
 use calculator::verification::{Dossier, Examined, Facts, Verdict, baseline_facts, out_of_sample};
 use serde::Serialize;
 use settlement::{Trust, TrustPart};
-use units::{FacilityCalendar, Reason};
+use units::FacilityCalendar;
 
 use crate::canonical::{canonical_json, sha256_hex};
 use crate::crop::Grown;
@@ -188,8 +188,7 @@ fn not_measured(energy: &[Series]) -> f64 {
         for row in &series.rows {
             let wh = series.value(row).unwrap_or(0.0).abs();
             all += wh;
-            let flagged = [Reason::Estimated, Reason::Edited, Reason::Substituted].into_iter().any(|reason| row.quality.has(reason));
-            other += if flagged { wh } else { 0.0 };
+            other += if row.quality.is_measured() { 0.0 } else { wh };
         }
     }
     if all > 0.0 { other / all } else { 0.0 }

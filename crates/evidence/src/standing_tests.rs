@@ -4,6 +4,7 @@ use calculator::model::cea::{Crop, Election, Growth, Harvest, Measure};
 use calculator::verification::{Dossier, Facts, Inventory, MeterClock, Past, StaticFactor};
 use jiff::ToSpan as _;
 use jiff::civil::date;
+use units::{Quality, Reason};
 
 use crate::canonical::{canonical_json, sha256_hex};
 use crate::error::DeriveError;
@@ -119,6 +120,27 @@ fn trust_is_scored_frozen_and_computed_again() {
         let without = with(|_| {});
         let extra = crate::audit_bytes(encode(&without, &derived).unwrap()).unwrap_err().to_string();
         assert!(extra.contains("derived/"), "{extra}");
+    }
+}
+
+#[test]
+fn an_estimated_day_is_no_part_of_a_baseline_and_counts_against_it() {
+    let marked = |quality: Quality| {
+        let inputs = with(|inputs| {
+            inputs.reporting.dossier = Some(Box::new(dossier()));
+            for row in &mut inputs.baseline.energy[0].rows[10..13] {
+                row.quality = quality;
+            }
+        });
+        let qualified = crate::qualified_baseline(&inputs.facility, &inputs.baseline, &inputs.weather).unwrap();
+        let checks = derive(&inputs).unwrap().standing.unwrap().examined.checks;
+        let share = checks.iter().flat_map(|check| &check.measurements).find(|found| found.name == "estimated share of the energy");
+        (qualified.days().iter().filter(|day| day.use_wh.is_some()).count(), share.and_then(|found| found.value).unwrap())
+    };
+    assert_eq!(marked(Quality::GOOD), (365, 0.0));
+    for (reason, days) in [(Reason::Estimated, 362), (Reason::Edited, 365)] {
+        let (found, share) = marked(Quality::uncertain(reason));
+        assert!(found == days && share > 0.005 && share < 0.015, "{reason:?} {found} {share}");
     }
 }
 
