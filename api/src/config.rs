@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Fault, Faults, FromMachine, Secret, SecretRef, SecretSource};
-use ids::Slug;
+use ids::{FacilityFilter, FacilityFilterError, Slug};
 use otlp::{OtlpConfig, RawOtlp};
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub database: PathBuf,
     /// The folder of the reading store, which the collector writes.
     pub store: PathBuf,
+    /// The stores of a group of collectors: what of facilities that none of these has is in the one above.
+    pub partitions: Vec<Partition>,
     /// Where evidence bundles are written.
     pub evidence: PathBuf,
     /// The collector's admin address, for the status page (`http://127.0.0.1:7500`); none leaves its counters out.
@@ -36,6 +38,13 @@ pub struct Config {
     pub otlp: Option<OtlpConfig>,
     /// The device profiles that evidence bundles carry. No file says them: whoever composes the program knows them.
     pub profiles: Vec<DeviceProfile>,
+}
+
+/// Facilities whose readings a group of collectors keeps in a store of their own.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    pub facilities: Vec<FacilityFilter>,
+    pub store: PathBuf,
 }
 
 /// A device profile as evidence carries it. What it means is not ours to know: the API never decodes a register.
@@ -89,6 +98,8 @@ struct Raw {
     listen: String,
     database: PathBuf,
     store: PathBuf,
+    #[serde(default)]
+    partition: Vec<RawPartition>,
     evidence: PathBuf,
     collector: Option<String>,
     #[serde(default)]
@@ -96,6 +107,13 @@ struct Raw {
     stripe: Option<RawStripe>,
     otlp: Option<RawOtlp>,
     tenants: Vec<RawTenant>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPartition {
+    facilities: Vec<String>,
+    store: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +160,8 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         Fault::at("listen", format_args!("\"{}\" is not an address to listen on", raw.listen))
             .allowed("an IP address and a port, like \"127.0.0.1:7600\"; port 0 takes a free one")
     }));
+    let partitions: Vec<_> = (0..).zip(raw.partition).map(|(index, partition)| validate_partition(index, partition, faults)).collect();
+    apart(&partitions, faults);
     let collector = raw.collector.map(|url| faults.keep(address("collector", url)));
     let stripe = raw.stripe.map(|raw| validate_stripe(raw, secrets, faults));
     let otlp = raw.otlp.map(|raw| otlp::validate(raw, secrets, faults));
@@ -153,6 +173,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         listen: listen?,
         database: raw.database,
         store: raw.store,
+        partitions,
         evidence: raw.evidence,
         collector: match collector {
             Some(checked) => Some(checked?),
@@ -167,6 +188,25 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         otlp: otlp.flatten(),
         profiles: Vec::new(),
     })
+}
+
+fn validate_partition(index: usize, raw: RawPartition, faults: &mut Faults) -> Partition {
+    let key = format!("partition[{index}].facilities");
+    if raw.facilities.is_empty() {
+        faults.add(Fault::at(&key, "no facility is named").allowed(FacilityFilter::ALLOWED));
+    }
+    let read = |text: &String| text.parse().map_err(|err: FacilityFilterError| Fault::at(&key, err).allowed(FacilityFilter::ALLOWED));
+    Partition { facilities: raw.facilities.iter().filter_map(|text| faults.keep(read(text))).collect(), store: raw.store }
+}
+
+/// A facility of two would be looked for in one of them alone.
+fn apart(partitions: &[Partition], faults: &mut Faults) {
+    for (index, one) in partitions.iter().enumerate() {
+        let earlier = || partitions.iter().take(index).flat_map(|other| &other.facilities);
+        for met in one.facilities.iter().filter(|filter| earlier().any(|other| other.meets(filter))) {
+            faults.add(Fault::at(format_args!("partition[{index}].facilities"), format_args!("{met} is of an earlier partition too")));
+        }
+    }
 }
 
 fn validate_stripe(raw: RawStripe, secrets: &dyn SecretSource, faults: &mut Faults) -> Option<Stripe> {
@@ -248,6 +288,7 @@ mod tests {
         let config = Config::parse(Path::new("api.toml"), text, &env()).unwrap();
         assert_eq!(config.tenants[0].slug.as_str(), "demo");
         assert_eq!(config.status_page, StatusPage::Public);
+        assert_eq!(config.partitions.len(), 0);
     }
 
     #[test]
@@ -258,6 +299,15 @@ database = "api.sqlite"
 store = "store"
 evidence = "evidence"
 collector = "ftp://x"
+[[partition]]
+facilities = ["acme/*", "hall"]
+store = "north"
+[[partition]]
+facilities = ["acme/hall"]
+store = "south"
+[[partition]]
+facilities = []
+store = "east"
 [stripe]
 secret_key = { env = "ABSENT" }
 webhook_secrets = []

@@ -13,9 +13,10 @@ mod serve;
 mod service;
 mod state;
 mod status;
+mod stores;
 mod worker;
 
-pub use config::{Config, DeviceProfile, StatusPage, Stripe, Tenant};
+pub use config::{Config, DeviceProfile, Partition, StatusPage, Stripe, Tenant};
 pub use db::{Db, DbError};
 pub use serve::{Running, ServeError, openapi_json, serve, start};
 

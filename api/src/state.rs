@@ -9,7 +9,6 @@ use ids::{Id, IdSource};
 use jiff::Timestamp;
 use otlp::Exports;
 use sha2::{Digest, Sha256};
-use store::Readers;
 use stripe::webhook::WebhookSecret;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, DeviceProfile, StatusPage};
 use crate::db::Db;
 use crate::service::ServiceError;
+use crate::stores::Stores;
 
 /// The running API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) ids: IdSource,
     stripe: Option<stripe::Client>,
     pub(crate) webhook_secrets: Vec<WebhookSecret>,
-    pub(crate) store: Arc<Readers>,
+    pub(crate) stores: Stores,
     pub(crate) evidence: PathBuf,
     pub(crate) profiles: Vec<DeviceProfile>,
     pub(crate) collector: Option<String>,
@@ -114,7 +114,7 @@ impl Api {
                 .flat_map(|stripe| &stripe.webhook_secrets)
                 .map(|secret| WebhookSecret::new(secret.expose()))
                 .collect(),
-            store: Arc::new(Readers::new(&config.store)),
+            stores: Stores::new(config),
             evidence: config.evidence.clone(),
             profiles: config.profiles.clone(),
             collector: config.collector.clone(),

@@ -15,7 +15,8 @@ use otlp::{OtlpConfig, RawOtlp};
 use serde::Deserialize;
 use sinks::{RawSink, SinkConfig};
 
-pub use cluster::{ClusterConfig, FacilityFilter, PartitionConfig};
+pub use cluster::{ClusterConfig, PartitionConfig};
+pub use ids::FacilityFilter;
 pub use quota::QuotaRule;
 pub use retention::RetentionRule;
 pub(crate) use retention::rule;

@@ -95,6 +95,7 @@ async fn up(args: Args) -> Result<(), UpError> {
         listen: args.listen,
         database: args.data.join("api.sqlite"),
         store,
+        partitions: Vec::new(),
         evidence: args.data.join("evidence"),
         collector: Some(format!("http://{}", collector.addr())),
         status_page: api::StatusPage::Public,

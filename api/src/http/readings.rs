@@ -194,7 +194,7 @@ pub(crate) async fn list(
         }
         return Ok(paged(readings, rows));
     }
-    for part in history::parts(&api, vec![question]).await? {
+    for part in history::parts(&api, question).await? {
         let (unit, exponent) = (part.key.unit, part.key.exponent);
         readings.extend(part.samples.into_iter().map(|sample| {
             let value = sample.raw.map(|raw| Measured { raw, exponent, unit }.decimal_text());

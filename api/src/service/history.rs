@@ -33,17 +33,15 @@ pub(crate) struct Question {
 }
 
 /// Reads every series that fits, from one consistent snapshot.
-pub(crate) async fn parts(api: &Api, questions: Vec<Question>) -> Result<Vec<Part>, ServiceError> {
-    let readers = api.store.clone();
+pub(crate) async fn parts(api: &Api, question: Question) -> Result<Vec<Part>, ServiceError> {
+    let readers = api.stores.of(&question.tenant, &question.facility);
     let read = move || -> Result<Vec<Part>, ServiceError> {
         let answered = readers.ask(|reader| {
             let mut parts = Vec::new();
-            for question in questions {
-                for info in fitting(reader, &question) {
-                    let samples = reader.scan(info.id, question.range.clone())?;
-                    let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
-                    parts.push(Part { key: info.key, samples, profiles });
-                }
+            for info in fitting(reader, &question) {
+                let samples = reader.scan(info.id, question.range.clone())?;
+                let profiles = reader.profiles(&info.key.tenant, &info.key.facility, &info.key.device);
+                parts.push(Part { key: info.key, samples, profiles });
             }
             Ok(parts)
         });
@@ -61,7 +59,7 @@ pub(crate) async fn buckets(
     resolution: Resolution,
     calendar: FacilityCalendar,
 ) -> Result<Vec<(SeriesKey, Vec<Bucket>)>, ServiceError> {
-    let readers = api.store.clone();
+    let readers = api.stores.of(&question.tenant, &question.facility);
     let read = move || -> Result<_, ServiceError> {
         let answered = readers.ask(|reader| {
             let of = |info: SeriesInfo| {

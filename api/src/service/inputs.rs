@@ -77,7 +77,7 @@ pub(crate) async fn baseline(
     let range = place.range(period.first(), period.end())?;
     let mut energy = Vec::with_capacity(meters.len());
     for meter in meters {
-        let parts = history::parts(api, vec![place.question(meter, Some(INTERVAL_ENERGY), &range)]).await?;
+        let parts = history::parts(api, place.question(meter, Some(INTERVAL_ENERGY), &range)).await?;
         energy.push(series(only(parts, meter, INTERVAL_ENERGY, is_energy)?));
     }
     let weather = temperature(api, place, weather, &range).await?;
@@ -134,7 +134,7 @@ pub(crate) async fn reporting(
     let counted = range.start - BOUNDARY_SLACK_MS..range.end + 1;
     let mut read = Vec::with_capacity(meters.len());
     for device in meters {
-        let parts = history::parts(api, vec![place.question(device, Some(COUNTER), &counted)]).await?;
+        let parts = history::parts(api, place.question(device, Some(COUNTER), &counted)).await?;
         read.push(meter(api, only(parts, device, COUNTER, is_energy)?)?);
     }
     let weather = temperature(api, place, weather, &range).await?;
@@ -181,7 +181,7 @@ pub(crate) fn digest(sources: &Sources) -> Result<String, ServiceError> {
 }
 
 async fn temperature(api: &Api, place: &Place, device: &Slug, range: &Range<i64>) -> Result<Series, ServiceError> {
-    let parts = history::parts(api, vec![place.question(device, None, range)]).await?;
+    let parts = history::parts(api, place.question(device, None, range)).await?;
     Ok(series(only(parts, device, "temperature", |unit| matches!(unit, Unit::Celsius | Unit::Fahrenheit))?))
 }
 

@@ -110,6 +110,7 @@ impl Room {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             database: path("api.sqlite"),
             store: path("store"),
+            partitions: Vec::new(),
             evidence: path("evidence"),
             collector: None,
             status_page: StatusPage::Public,

@@ -11,6 +11,7 @@ use store::{Batch, Options, Origin, ProfileSeen, Row, Store};
 use units::{Quality, Unit};
 
 use super::room::{AUDITOR_KEY, KEY, OTHER_KEY, Room, id};
+use crate::Partition;
 
 fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
@@ -82,6 +83,27 @@ async fn readings_are_exact_paged_and_the_tenants_own() {
     room.get(&path).await.expect(StatusCode::NOT_FOUND);
     room.clock.advance(Duration::from_secs(48 * 3_600));
     assert_eq!(room.get(&path.replace(&foreign, &facility)).await.json()["data"], json!([]), "the last day, by default");
+}
+
+#[tokio::test]
+async fn a_facility_is_looked_for_in_the_store_of_its_partition() {
+    let mut room = Room::new().await;
+    let facility = room.facility(KEY, "north-hall").await;
+    let start: Timestamp = "2026-02-03T09:00:00Z".parse().unwrap();
+    let (others, north) = (room.config.store.clone(), room.store().with_file_name("north"));
+    for (store, raw) in [(&others, 1), (&north, 2)] {
+        room.config.store = store.clone();
+        let values = vec![(start.as_millisecond(), raw)];
+        store_series(&room, "demo", vec![Series { device: "main-meter", point: "p", unit: Unit::Kilowatt, exponent: 0, values }]);
+    }
+    room.config.store = others;
+    let path = format!("/v1/facilities/{facility}/readings?device=main-meter&point=p");
+    assert_eq!(room.get(&path).await.expect(StatusCode::OK).json()["data"][0]["raw"], json!(1));
+    for (filter, raw) in [("demo/annex", 1), ("other/*", 1), ("demo/north-hall", 2), ("demo/*", 2)] {
+        room.config.partitions = vec![Partition { facilities: vec![filter.parse().unwrap()], store: north.clone() }];
+        room.restart().await;
+        assert_eq!(room.get(&path).await.expect(StatusCode::OK).json()["data"][0]["raw"], json!(raw), "{filter}");
+    }
 }
 
 #[tokio::test]
@@ -170,10 +192,11 @@ fn history() -> Vec<Series> {
 
 /// Facility, baseline, payees and contract; the identifiers of baseline and contract.
 pub(super) async fn set_up(room: &Room) -> (String, String, String) {
-    set_up_for(room, KEY, "demo").await
+    set_up_for(room, KEY, "demo", json!({ "price_per_kwh": "0.1325" })).await
 }
 
-async fn set_up_for(room: &Room, key: &str, tenant: &str) -> (String, String, String) {
+/// `price` are the keys of the contract that say what a saving is worth.
+pub(super) async fn set_up_for(room: &Room, key: &str, tenant: &str, price: serde_json::Value) -> (String, String, String) {
     let facility = room.facility(key, "north-hall").await;
     store_series(room, tenant, history());
     let devices = [("utility-meter", "meter"), ("weather-station", "weather"), ("main-meter", "meter")];
@@ -199,17 +222,13 @@ async fn set_up_for(room: &Room, key: &str, tenant: &str) -> (String, String, St
         let payee = room.make_as(key, "/v1/payees", json!({ "name": format!("The {kind}"), "kind": kind })).await;
         split.push(json!({ "payee": id(&payee), "share_ppm": share_ppm }));
     }
-    let contract = room
-        .make_as(
-            key,
-            "/v1/contracts",
-            json!({
-                "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
-                "currency": "USD", "price_per_kwh": "0.1325", "billed_share_ppm": 600_000, "split": split,
-                "starts_on": "2026-01-01", "payer": { "name": "North Hall LLC", "payment_method": "pm_card_visa" },
-            }),
-        )
-        .await;
+    let mut terms = json!({
+        "facility": facility, "baseline": id(&baseline), "meters": ["main-meter"], "weather": "weather-station",
+        "currency": "USD", "billed_share_ppm": 600_000, "split": split,
+        "starts_on": "2026-01-01", "payer": { "name": "North Hall LLC", "payment_method": "pm_card_visa" },
+    });
+    terms.as_object_mut().unwrap().append(&mut price.as_object().unwrap().clone());
+    let contract = room.make_as(key, "/v1/contracts", terms).await;
     (facility, id(&baseline), id(&contract))
 }
 
@@ -441,7 +460,7 @@ async fn a_statement_whose_readings_changed_is_not_billed() {
 
 /// Verifies, states and bills January for a tenant; the invoice.
 async fn bill_january(room: &Room, key: &str, tenant: &str) -> serde_json::Value {
-    let (_, baseline, contract) = set_up_for(room, key, tenant).await;
+    let (_, baseline, contract) = set_up_for(room, key, tenant, json!({ "price_per_kwh": "0.1325" })).await;
     room.make_as(key, &format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
     let statement = room.make_as(key, "/v1/statements", january(&contract)).await;
     room.make_as(key, "/v1/invoices", json!({ "statement": id(&statement) })).await

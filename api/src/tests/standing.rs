@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::room::{AUDITOR_KEY, KEY, OTHER_KEY, Room, id};
-use super::savings::{january, set_up};
+use super::savings::{january, set_up, set_up_for};
 
 /// Trust: every statement has a score; what people bring together for the baseline raises it, and it stays what it was.
 #[tokio::test]
@@ -106,4 +106,45 @@ async fn produce_stands_beside_the_energy_that_it_took() {
     let bundle = evidence::Bundle::decode(evidence.bytes).unwrap();
     let derived = evidence::derive(&bundle.inputs().unwrap()).unwrap();
     assert_eq!(serde_json::to_value(derived.statement.yielded().unwrap()).unwrap(), statement["document"]["yield"]);
+}
+
+/// A rate with a price for the month's highest hour: what the building would have used is known by days, so its hours are drawn.
+#[tokio::test]
+async fn the_value_under_a_rate_is_drawn_and_drawn_again_by_the_evidence() {
+    let room = Room::new().await;
+    let rate = json!({
+        "kind": "rate", "name": "general service", "currency": "USD",
+        "versions": [{
+            "from": "2020-01-01",
+            "energy": [{ "name": "energy", "periods": [{ "name": "all hours", "tiers": [{ "price": "0.10" }] }] }],
+            "demand_meter": { "window_minutes": 60, "averaging": "fixed" },
+            "demand": [{ "name": "capacity", "periods": [{ "name": "all hours", "tiers": [{ "price": "12" }] }] }],
+        }],
+    });
+    let (_, baseline, contract) = set_up_for(&room, KEY, "demo", json!({ "tariff": rate })).await;
+    room.post(&format!("/v1/baselines/{baseline}/verify"), json!({ "verified_by": "A. Auditor" })).await;
+    let statement = room.post("/v1/statements", january(&contract)).await;
+    let drawn = &statement["drawn"];
+    let amount = |name: &str| drawn[name].as_str().unwrap().parse::<f64>().unwrap();
+    assert!(drawn["draws"].as_u64().unwrap() >= 100 && amount("p10") <= amount("p90"), "{drawn}");
+    let worth: f64 = ["counterfactual", "measured"].map(|which| lines_sum(&statement, which)).into_iter().reduce(|a, b| a - b).unwrap();
+    let spread = amount("p90") - amount("p10");
+    assert!(worth > amount("p10") - spread && worth < amount("p90") + spread, "{worth} {drawn}");
+    // A quarter of the energy is not used: at the least the energy of it is worth something, and the peak more.
+    let energy = statement["avoided_energy_wh"].as_f64().unwrap() / 1e3 * 0.10;
+    assert!(worth > energy, "{worth} {energy}");
+
+    let invoice = room.post("/v1/invoices", json!({ "statement": id(&statement) })).await;
+    room.get(&format!("/v1/invoices/{}/pdf", id(&invoice))).await.expect(StatusCode::OK);
+    let evidence = room.get(&format!("/v1/invoices/{}/evidence", id(&invoice))).await.expect(StatusCode::OK);
+    let bundle = evidence::Bundle::decode(evidence.bytes).unwrap();
+    let derived = evidence::derive(&bundle.inputs().unwrap()).unwrap();
+    assert_eq!(serde_json::to_value(derived.statement.drawn().unwrap()).unwrap(), statement["document"]["drawn"]);
+    assert_eq!(derived.invoice.total().minor, invoice["total_minor"].as_i64().unwrap());
+}
+
+/// What both bills of a statement come to, in major units.
+fn lines_sum(statement: &serde_json::Value, which: &str) -> f64 {
+    let lines = statement["document"]["lines"].as_array().unwrap();
+    lines.iter().map(|line| line["bills"][which].as_str().unwrap().parse::<f64>().unwrap()).sum()
 }

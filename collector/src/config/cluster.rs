@@ -6,42 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{DurationText, Fault, Faults, Secret, SecretRef, SecretSource};
-use ids::Slug;
+use ids::{FacilityFilter, FacilityFilterError, Slug};
 use serde::Deserialize;
-
-/// What of a tenant a collector reads: one facility, or all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FacilityFilter {
-    pub tenant: Slug,
-    /// Every facility when none.
-    pub facility: Option<Slug>,
-}
-
-impl FacilityFilter {
-    fn parse(text: &str) -> Option<Self> {
-        let (tenant, facility) = text.split_once('/')?;
-        let facility = if facility == "*" { None } else { Some(Slug::parse(facility).ok()?) };
-        Some(Self { tenant: Slug::parse(tenant).ok()?, facility })
-    }
-
-    /// Whether it takes what is of this facility.
-    #[must_use]
-    pub fn takes(&self, tenant: &Slug, facility: &Slug) -> bool {
-        self.tenant == *tenant && self.facility.as_ref().is_none_or(|one| one == facility)
-    }
-
-    fn meets(&self, other: &Self) -> bool {
-        let same = |one: &Slug, two: &Slug| one == two;
-        let facilities = self.facility.as_ref().zip(other.facility.as_ref());
-        self.tenant == other.tenant && facilities.is_none_or(|(one, two)| same(one, two))
-    }
-}
-
-impl fmt::Display for FacilityFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.tenant, self.facility.as_ref().map_or("*", Slug::as_str))
-    }
-}
 
 /// The part of this process in a group that divides facilities by leases.
 #[derive(Clone, Debug)]
@@ -101,11 +67,7 @@ const LEASE_MAX: Duration = Duration::from_secs(60);
 
 /// The facilities of a list; every one that cannot be read is a fault of `key`.
 pub(super) fn filters(key: &str, texts: &[String], faults: &mut Faults) -> Vec<FacilityFilter> {
-    let read = |text: &String| {
-        let fault =
-            || Fault::at(key, format_args!("\"{text}\" is no facility")).allowed("TENANT/FACILITY, or TENANT/* for all of a tenant");
-        FacilityFilter::parse(text).ok_or_else(fault)
-    };
+    let read = |text: &String| text.parse().map_err(|err: FacilityFilterError| Fault::at(key, err).allowed(FacilityFilter::ALLOWED));
     texts.iter().filter_map(|text| faults.keep(read(text))).collect()
 }
 

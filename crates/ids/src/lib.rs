@@ -4,11 +4,13 @@
 //! identifier cannot be passed where an invoice's is asked, neither in Rust nor in a URL. Names that people choose
 //! and that travel in MQTT topics are [`Slug`]s.
 
+mod facility_filter;
 mod id;
 mod slug;
 mod source;
 mod text;
 
+pub use facility_filter::{FacilityFilter, FacilityFilterError};
 pub use id::{
     ApiKeyId, BaselineId, ContractId, DeviceId, FacilityId, GatewayId, Id, IdError, ImportId, InvoiceId, JobId, PayeeId, PaymentId,
     PayoutId, PostingId, SpoolId, StatementId, TenantId, TransactionId,

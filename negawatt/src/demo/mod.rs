@@ -231,6 +231,7 @@ impl House {
             listen: ([127, 0, 0, 1], 0).into(),
             database: self.folder.join("api.sqlite"),
             store: self.folder.join("store"),
+            partitions: Vec::new(),
             evidence: self.folder.join("evidence"),
             collector: Some(self.collector_url.clone()),
             status_page: api::StatusPage::Public,
