@@ -2,13 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
 use crate::fault::{self, Step};
-use crate::{CommitError, OpenError, Upkeep, WalError};
+use crate::{CommitError, Follower, OpenError, Position, Row, Upkeep, WalError, fsck};
 
 fn only_log(dir: &Path) -> PathBuf {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -344,4 +345,45 @@ fn messages_without_readings_are_moved_out_of_memory_too() {
     drop(store);
     let store = open(dir.path());
     assert_eq!((store.counters(), store.dead_letters(1_000).unwrap().len()), (counters, 400));
+}
+
+/// A log file without a frame that is too short for the first one: another in its place would have its name, and would go when it is trimmed.
+#[test]
+fn a_fresh_log_file_that_is_too_short_is_made_longer_and_stays() {
+    let options = Options { flush_rows: 1_000, wal_file_bytes: 4 << 10 };
+    let rows = |device, minutes: Range<i64>| minutes.map(|minute| row(device, 60_000 * minute, minute)).collect::<Vec<_>>();
+    let goes_on = |dir: &Path, first: Vec<Row>| {
+        let store = Store::open(dir, options.clone()).unwrap();
+        let mut follower = Follower::open(dir).unwrap();
+        let mut position = follower.next(&Position::default(), 10_000, u64::MAX).unwrap().next;
+        let count = first.len() as u64 + 2;
+        let manifest = store.hold_manifest();
+        store.commit(&[batch(1, first)]).unwrap();
+        // The flush has begun, and cannot end before this one is in the log too: its file is not left for another.
+        store.commit(&[batch(2, rows("d0", 0..1))]).unwrap();
+        drop(manifest);
+        store.settle();
+        store.commit(&[batch(3, rows("d0", 1..2))]).unwrap();
+        assert_eq!(files(dir, "wal").len(), 1, "what is acknowledged is in a file that has a name");
+        let mut followed = 0;
+        while followed < count {
+            let portion = follower.next(&position, 10_000, u64::MAX).unwrap();
+            assert!(!portion.rows.is_empty() || !portion.caught_up, "{followed} of {count}");
+            (position, followed) = (portion.next, followed + portion.rows.len() as u64);
+        }
+        // As a kill leaves it: what is in memory is not moved to segments.
+        drop(store);
+        assert_eq!(Reader::open(dir).unwrap().totals().rows, count);
+        assert_eq!(fsck(dir).unwrap().problems, []);
+    };
+    // A frame longer than a file.
+    let dir = folder();
+    goes_on(dir.path(), rows("d1", 1_000..3_000));
+    // A disk that was full when the log was opened again: the file was cut behind its header.
+    let dir = folder();
+    drop(Store::open(dir.path(), options.clone()).unwrap());
+    fault::arm(Step::Preallocate, ErrorKind::StorageFull);
+    Store::open(dir.path(), options.clone()).unwrap_err();
+    fault::disarm();
+    goes_on(dir.path(), rows("d1", 1_000..2_000));
 }

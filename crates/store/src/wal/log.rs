@@ -97,9 +97,16 @@ impl Wal {
         Ok(found == expected)
     }
 
-    /// Starts a new file, so that the older ones can be trimmed.
+    /// Starts a new file, so that the older ones can be trimmed. One without a frame is made longer instead: a new one would
+    /// have its name, and whoever trims the old one would take away the new.
     pub(crate) fn roll(&mut self, bytes_min: u64) -> Result<(), WalError> {
-        let (file, path, size) = create(&self.dir, self.next_lsn, self.file_bytes.max(bytes_min))?;
+        let bytes = self.file_bytes.max(bytes_min);
+        if self.is_fresh() {
+            preallocate(&self.file, &self.path, bytes)?;
+            self.size = self.size.max(bytes);
+            return Ok(());
+        }
+        let (file, path, size) = create(&self.dir, self.next_lsn, bytes)?;
         // The new file has its name now, whether that is on the disk or not: the old one must not go on beyond it.
         self.stopped = true;
         fault::hit(Step::FolderSync).map_err(WalError::unknown("sync", &self.dir))?;
