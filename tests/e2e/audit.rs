@@ -17,6 +17,8 @@ fn evidence_is_verified_and_every_tampering_is_named() {
     let verified = audit(bundle);
     assert!(verified.status.success(), "{}", stderr(&verified));
     assert!(stdout(&verified).starts_with("verified\n"), "{}", stdout(&verified));
+    let trust = stdout(&verified).lines().find(|line| line.starts_with("trust ")).map(str::to_owned).expect("a score");
+    assert!(trust.contains(" of 100 on ") && trust.contains("by negawatt.trust/1"), "{trust}");
 
     let bytes = std::fs::read(bundle).unwrap();
     let changed = dir.path().join("changed.nwev");

@@ -19,6 +19,8 @@ pub(crate) const PROBE: &str = "facility-probe";
 /// Meters of one gateway: 50 points ride in a message.
 const METERS_OF_A_GATEWAY: usize = 5;
 const LINES_OF_A_BODY: i64 = 5_000;
+/// Points that a large fleet sends in ten seconds.
+const FLEET_POINTS: u64 = 1_000_000;
 
 /// Line protocol, of one facility.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) measured: i64,
     pub(crate) steady: i64,
     pub(crate) killed: i64,
+    /// Minutes in which a large fleet sends as evenly as fleets do.
+    pub(crate) fleet: i64,
     /// Minutes of the one long series.
     pub(crate) year: i64,
 }
@@ -45,8 +49,8 @@ pub(crate) struct Plan {
 impl Plan {
     /// `points` measured points: of 10,000 series when there are enough of them, and of fewer otherwise.
     pub(crate) fn of(points: u64) -> Self {
-        let of_facility = u64::try_from(METERS * POINTS.len()).unwrap_or(1);
-        let block = of_facility * MINUTES_OF_A_BODY.unsigned_abs();
+        let of_minute = u64::try_from(METERS * POINTS.len()).unwrap_or(1);
+        let block = of_minute * MINUTES_OF_A_BODY.unsigned_abs();
         let facilities = (points / block).clamp(1, 100);
         let blocks = i64::try_from((points / block / facilities).max(1)).unwrap_or(1);
         let part = |of: i64| (blocks / of).max(1) * MINUTES_OF_A_BODY;
@@ -55,6 +59,7 @@ impl Plan {
             measured: blocks * MINUTES_OF_A_BODY,
             steady: part(10),
             killed: part(5),
+            fleet: i64::try_from(FLEET_POINTS / (facilities * of_minute)).unwrap_or(1).clamp(1, blocks * MINUTES_OF_A_BODY),
             year: i64::try_from(points / 10).unwrap_or(i64::MAX).clamp(1_440, 525_600),
         }
     }

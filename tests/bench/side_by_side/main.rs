@@ -46,7 +46,9 @@ const WHOLE_RUN: u64 = 1_000_000;
 /// How long the steady load lasts at most, and how much it is.
 const STEADY: Duration = Duration::from_secs(10);
 const STEADY_POINTS_PER_SECOND: f64 = 50_000.0;
-/// Messages of the steady load that are sent together.
+/// A large fleet, while its collector's memory is looked at.
+const FLEET_POINTS_PER_SECOND: f64 = 100_000.0;
+/// Messages of an even load that are sent together.
 const MESSAGES_OF_A_PART: usize = 10;
 const WATCHERS: usize = 1_000;
 /// Who merges beside and has changed nothing for so long has come to its end.
@@ -224,15 +226,18 @@ impl Run<'_> {
         }
         ours.stop()?;
 
-        (self.stage)("ours: messages");
         let mut ours = Ours::new(program, &folder.join("messages"), broker.address)?;
         ours.start()?;
-        let minutes = (self.plan.measured / 2).max(1);
-        let messages = field::messages(self.plan.meters, 0..minutes, self.seed)?;
+        let (start, minutes) = (self.plan.fleet, (self.plan.measured / 2).max(1));
+        (self.stage)("ours: 100,000 points a second");
+        let fleet = field::messages(self.plan.meters, 0..start, self.seed)?;
+        figures.set("rss_mib at 100 k points/s by messages", self.fleet(&ours, broker.address, &fleet)?);
+        (self.stage)("ours: messages");
+        let messages = field::messages(self.plan.meters, start..start + minutes, self.seed)?;
         let offered = mosquitto::points(&messages);
         let (cpu, broker_cpu, began) = (ours.cpu(), broker.cpu(), Instant::now());
         Client::connect(broker.address, "load", false)?.publish(&messages)?;
-        self.wait(&ours, offered)?;
+        self.wait(&ours, mosquitto::points(&fleet) + offered)?;
         let wall = began.elapsed();
         figures.set("mqtt_points_per_second", number(offered) / wall.as_secs_f64());
         figures.set("messages points/CPU-s", number(offered) / (ours.cpu() - cpu).as_secs_f64().max(0.01));
@@ -243,7 +248,7 @@ impl Run<'_> {
         figures.set("messages rss_mib", ours.memory_mib()?);
 
         (self.stage)("ours: a steady load");
-        let steady_messages = field::messages(self.plan.meters, minutes..minutes + self.plan.steady, self.seed)?;
+        let steady_messages = field::messages(self.plan.meters, start + minutes..start + minutes + self.plan.steady, self.seed)?;
         figures.set("queryable_p99_ms", self.steady_messages(&mut ours, broker.address, &steady_messages)?);
         (self.stage)("ours: a thousand who watch");
         let (clients, frames) = if self.is_whole() { (WATCHERS, 16) } else { (WATCHERS / 10, 4) };
@@ -269,6 +274,20 @@ impl Run<'_> {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// What the memory comes to at the most under an even load.
+    fn fleet(&self, ours: &Ours, broker: std::net::SocketAddr, messages: &[Message]) -> Result<f64> {
+        let mut client = Client::connect(broker, "fleet", false)?;
+        let (mut sent, began) = (0, Instant::now());
+        for part in messages.chunks(MESSAGES_OF_A_PART) {
+            let due = Duration::from_secs_f64(number(sent) / FLEET_POINTS_PER_SECOND);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+            client.publish(part)?;
+            sent += mosquitto::points(part);
+        }
+        self.wait(ours, sent)?;
+        ours.memory_mib()
     }
 
     fn steady_messages(&self, ours: &mut Ours, broker: std::net::SocketAddr, messages: &[Message]) -> Result<f64> {
