@@ -25,6 +25,8 @@ const COPY: &str = "copy";
 const POLL: Duration = Duration::from_millis(10);
 /// How long a collector may take to end when it is asked to.
 const DRAIN: Duration = Duration::from_secs(10);
+/// What the collector's own program ends with when the same may go well the next time.
+const TRY_AGAIN: u8 = 75;
 
 /// Runs the embedded broker until the process is killed.
 pub(crate) fn be_broker(listen: SocketAddr) -> Result<ExitCode> {
@@ -62,7 +64,14 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
         Ok(Err(text)) => {
             super::say(&text);
             // What the collector's own program says of a store that contradicts itself.
-            if text.ends_with("(DataRefused)") { ExitCode::from(65) } else { ExitCode::FAILURE }
+            let is = |name: &str| text.ends_with(name);
+            if is("(DataRefused)") {
+                ExitCode::from(65)
+            } else if is("(TryAgain)") {
+                ExitCode::from(TRY_AGAIN)
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(err) => {
             super::say(&err.to_string());
@@ -204,12 +213,24 @@ impl Rig {
         Ok(None)
     }
 
-    /// Asks the collector to end, and says whether it did so in time and well.
+    /// Asks the collector to end, and says whether it did so in time and well. One that is just ending because its disk failed
+    /// before says so, and the next one is asked.
     pub(crate) fn drain(&mut self) -> Result<bool> {
-        if let Some(child) = &self.collecting {
-            kill_process(Pid::from_child(child), Signal::TERM)?;
+        for _collector in 0..2 {
+            if let Some(child) = &self.collecting {
+                kill_process(Pid::from_child(child), Signal::TERM)?;
+            }
+            let Some(status) = self.collector_ends(DRAIN)? else { return Ok(false) };
+            if status.code() != Some(TRY_AGAIN.into()) {
+                return Ok(status.success());
+            }
+            self.start_collector(false)?;
+            let began = Instant::now();
+            while began.elapsed() < DRAIN && !http(self.admin, "GET /readyz HTTP/1.1", "").is_ok_and(|(status, _)| status == 200) {
+                std::thread::sleep(POLL);
+            }
         }
-        Ok(self.collector_ends(DRAIN)?.is_some_and(|status| status.success()))
+        Ok(false)
     }
 
     /// Has everything sent to the other database again, while the collector runs.

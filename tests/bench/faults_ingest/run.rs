@@ -157,6 +157,9 @@ pub(crate) fn run(seed: u64) -> Result<Outcome> {
         rig.copy_again()?;
     }
     outcome.copied = copy.caught_up(|| rig.ensure())?;
+    if !outcome.copied.whole {
+        outcome.said = http(rig.admin, "GET /v1/sinks HTTP/1.1", "").map_or_else(|err| err.to_string(), |(_, page)| page);
+    }
     outcome.drained = rig.drain()?;
     compare(&rig, &ledger, &mut outcome)?;
     if !outcome.is_good() {
