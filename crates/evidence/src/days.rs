@@ -6,7 +6,8 @@
 //! to the display: a late reading moves energy between neighbouring days and loses none. Where a midnight has no such
 //! reading both days beside it are missing. Where the counter went back within a day that day is missing; nothing is
 //! bridged or guessed: a value that was estimated, edited or taken from elsewhere stands for no midnight, because no
-//! registers say so; what passed meanwhile is in the counter all the same, and in no day. A facility's day is the sum of its meters, and missing where one of them is.
+//! registers say so; what passed meanwhile is in the counter all the same, and in no day. A facility's day is the sum of
+//! its meters, and missing where one of them is.
 
 use std::ops::Range;
 

@@ -25,8 +25,6 @@ const COPY: &str = "copy";
 const POLL: Duration = Duration::from_millis(10);
 /// How long a collector may take to end when it is asked to.
 const DRAIN: Duration = Duration::from_secs(10);
-/// What the collector's own program ends with when the same may go well the next time.
-const TRY_AGAIN: u8 = 75;
 
 /// Runs the embedded broker until the process is killed.
 pub(crate) fn be_broker(listen: SocketAddr) -> Result<ExitCode> {
@@ -64,14 +62,7 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
         Ok(Err(text)) => {
             super::say(&text);
             // What the collector's own program says of a store that contradicts itself.
-            let is = |name: &str| text.ends_with(name);
-            if is("(DataRefused)") {
-                ExitCode::from(65)
-            } else if is("(TryAgain)") {
-                ExitCode::from(TRY_AGAIN)
-            } else {
-                ExitCode::FAILURE
-            }
+            if text.ends_with("(DataRefused)") { ExitCode::from(65) } else { ExitCode::FAILURE }
         }
         Err(err) => {
             super::say(&err.to_string());
@@ -213,24 +204,21 @@ impl Rig {
         Ok(None)
     }
 
-    /// Asks the collector to end, and says whether it did so in time and well. One that is just ending because its disk failed
-    /// before says so, and the next one is asked.
+    /// Asks the collector to end, and says whether it did so in time and well. Whoever is still ending by himself, because his disk
+    /// failed before, is not ready: then the next one is asked.
     pub(crate) fn drain(&mut self) -> Result<bool> {
-        for _collector in 0..2 {
-            if let Some(child) = &self.collecting {
-                kill_process(Pid::from_child(child), Signal::TERM)?;
+        let began = Instant::now();
+        while !http(self.admin, "GET /readyz HTTP/1.1", "").is_ok_and(|(status, _)| status == 200) {
+            if began.elapsed() > DRAIN {
+                return Ok(false);
             }
-            let Some(status) = self.collector_ends(DRAIN)? else { return Ok(false) };
-            if status.code() != Some(TRY_AGAIN.into()) {
-                return Ok(status.success());
-            }
-            self.start_collector(false)?;
-            let began = Instant::now();
-            while began.elapsed() < DRAIN && !http(self.admin, "GET /readyz HTTP/1.1", "").is_ok_and(|(status, _)| status == 200) {
-                std::thread::sleep(POLL);
-            }
+            self.ensure()?;
+            std::thread::sleep(POLL);
         }
-        Ok(false)
+        if let Some(child) = &self.collecting {
+            kill_process(Pid::from_child(child), Signal::TERM)?;
+        }
+        Ok(self.collector_ends(DRAIN)?.is_some_and(|status| status.success()))
     }
 
     /// Has everything sent to the other database again, while the collector runs.

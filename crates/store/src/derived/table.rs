@@ -1,8 +1,4 @@
 //! Quarters as a file: Parquet, whole numbers only, sorted by series and time. Any Parquet reader can read it.
-//!
-//! A number is written as what it adds to one that is there already: a time to the time before it, a value to the first of
-//! its quarter, and that to the first of its series in the file, which stands in the metadata. So a series leaves no step in
-//! a column where the next one begins, and of columns of many short series each number would have to be as wide as that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,11 +16,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use units::Quality;
 
-use super::quarter::{Figures, QUARTER_MS, Quarter};
+use super::quarter::{Figures, Quarter};
 use crate::segment::{Ahead, NAMES, Names, Part, Segment, Source};
 use crate::series::{SeriesId, SeriesKey};
 
-/// Where each series lies: its first row, the number of its rows, CRC-32C over what they say, and the first value of all.
+/// Where each series lies: its first row, the number of its rows, and CRC-32C over what they say. Files of the first versions
+/// do not have the last.
 const SPANS: &str = "negawatt.spans";
 /// CRC-32C over the text of the spans, so that what is asked for one series does not have to read all of a file to be sure.
 const SPANS_CHECKSUM: &str = "negawatt.spans.crc32c";
@@ -33,12 +30,10 @@ const GROUP_ROWS: usize = 16_384;
 /// Rows of a page at most.
 const PAGE_ROWS: usize = 1_500;
 
-/// The columns, in order; those of usable values have gaps. `quarter` counts from 1970; `from_ms` is behind its first moment,
-/// `to_ms` behind that; `lsn_to` is behind `lsn_from`; `first_ms` is behind `from_ms`, `last_ms` behind that; `smallest`,
-/// `largest` and `last` are over `first`, `sum` is over as many times `first`, its sign in the lowest bit.
+/// The columns, in order; those of usable values have gaps.
 const COLUMNS: [(&str, bool); 20] = [
     ("series", false),
-    ("quarter", false),
+    ("start_ms", false),
     ("readings", false),
     ("good", false),
     ("uncertain", false),
@@ -121,11 +116,10 @@ impl TableWriter {
             self.close_group()?;
         }
         self.names.insert(id, key);
-        let base = quarters.iter().find_map(|quarter| quarter.figures.map(|figures| figures.first.1)).unwrap_or(0);
-        self.spans.insert(id.0.to_string(), json!([self.rows, quarters.len(), checksum(id, quarters), base]));
+        self.spans.insert(id.0.to_string(), json!([self.rows, quarters.len(), checksum(id, quarters)]));
         self.rows += quarters.len() as u64;
         for quarter in quarters {
-            for (cells, value) in self.cells.iter_mut().zip(row(id, quarter, base)) {
+            for (cells, value) in self.cells.iter_mut().zip(row(id, quarter)) {
                 cells.present.push(i16::from(value.is_some()));
                 cells.values.extend(value);
             }
@@ -164,56 +158,40 @@ impl TableWriter {
     }
 }
 
-/// A quarter as cells, in the order of the columns; values of a series are told from `base` on.
-fn row(id: SeriesId, quarter: &Quarter, base: i64) -> [Option<i64>; 22] {
+/// A quarter as cells, in the order of the columns.
+fn row(id: SeriesId, quarter: &Quarter) -> [Option<i64>; 22] {
     let whole = |count: u32| Some(i64::from(count));
     let figures = quarter.figures.as_ref();
-    let over_first = |value: fn(&Figures) -> i64| figures.map(|figures| value(figures).wrapping_sub(figures.first.1));
-    let sum = figures.map(|figures| signed_last(figures.sum.wrapping_sub(whole_first(quarter, figures.first.1))));
-    let half = |bits: u128| i64::from_le_bytes(bits.to_le_bytes().first_chunk().copied().unwrap_or_default());
+    let low = |sum: i128| i64::from_le_bytes(sum.to_le_bytes().first_chunk().copied().unwrap_or_default());
     [
         whole(id.0),
-        Some(quarter.start_ms.div_euclid(QUARTER_MS)),
+        Some(quarter.start_ms),
         whole(quarter.readings),
         whole(quarter.good),
         whole(quarter.uncertain),
         whole(quarter.estimated),
         whole(quarter.edited),
         Some(i64::from(quarter.quality.bits())),
-        Some(quarter.from_ms.wrapping_sub(quarter.start_ms)),
-        Some(quarter.to_ms.wrapping_sub(quarter.from_ms)),
+        Some(quarter.from_ms),
+        Some(quarter.to_ms),
         Some(quarter.step_ms),
         Some(quarter.lsn_from.cast_signed()),
-        Some(quarter.lsn_to.wrapping_sub(quarter.lsn_from).cast_signed()),
-        over_first(|figures| figures.smallest),
-        over_first(|figures| figures.largest),
-        sum.map(half),
-        figures.map(|figures| figures.first.0.wrapping_sub(quarter.from_ms)),
-        figures.map(|figures| figures.first.1.wrapping_sub(base)),
-        figures.map(|figures| figures.last.0.wrapping_sub(figures.first.0)),
-        over_first(|figures| figures.last.1),
-        sum.map(|sum| half(sum >> 64)),
+        Some(quarter.lsn_to.cast_signed()),
+        figures.map(|figures| figures.smallest),
+        figures.map(|figures| figures.largest),
+        figures.map(|figures| low(figures.sum)),
+        figures.map(|figures| figures.first.0),
+        figures.map(|figures| figures.first.1),
+        figures.map(|figures| figures.last.0),
+        figures.map(|figures| figures.last.1),
+        figures.map(|figures| low(figures.sum >> 64)),
         figures.map(|figures| i64::from(figures.falls)),
     ]
 }
 
-/// What the values of a quarter would come to if each were the first.
-fn whole_first(quarter: &Quarter, first: i64) -> i128 {
-    i128::from(first).wrapping_mul(i128::from(quarter.good) + i128::from(quarter.uncertain))
-}
-
-/// The sign in the lowest bit: what is near zero on either side has no high bits.
-fn signed_last(number: i128) -> u128 {
-    ((number << 1) ^ (number >> 127)).cast_unsigned()
-}
-
-fn signed_first(bits: u128) -> i128 {
-    (bits >> 1).cast_signed() ^ -((bits & 1).cast_signed())
-}
-
 /// What quarters of a series say, whatever they are encoded as.
 fn checksum(id: SeriesId, quarters: &[Quarter]) -> u32 {
-    quarters.iter().flat_map(|quarter| row(id, quarter, 0)).fold(0, |sum, cell| match cell {
+    quarters.iter().flat_map(|quarter| row(id, quarter)).fold(0, |sum, cell| match cell {
         Some(value) => crc32c::crc32c_append(crc32c::crc32c_append(sum, &[1]), &value.to_le_bytes()),
         None => crc32c::crc32c_append(sum, &[0]),
     })
@@ -273,10 +251,10 @@ impl<R: ChunkReader + Ahead + 'static> Table<R> {
     pub(crate) fn quarters(&self, id: SeriesId) -> Result<Vec<Quarter>, ParquetError> {
         let Some(span) = self.spans.get(&id.0.to_string()) else { return Ok(Vec::new()) };
         let number = |at: usize| span.get(at).and_then(Value::as_u64).ok_or_else(impossible);
-        let (first, rows, base) = (number(0)?, number(1)?, span.get(3).and_then(Value::as_i64).ok_or_else(impossible)?);
+        let (first, rows) = (number(0)?, number(1)?);
         let mut found = Vec::new();
-        self.file.parts(&(first..first.saturating_add(rows)), |part| of_part(part, (id, base), &mut found))?;
-        let same = span.get(2).and_then(Value::as_u64) == Some(checksum(id, &found).into());
+        self.file.parts(&(first..first.saturating_add(rows)), |part| of_part(part, id, &mut found))?;
+        let same = span.get(2).is_none_or(|sum| sum.as_u64() == Some(checksum(id, &found).into()));
         if same && found.len() as u64 == rows { Ok(found) } else { Err(ParquetError::General("it is not what was written".to_owned())) }
     }
 }
@@ -285,11 +263,7 @@ fn impossible() -> ParquetError {
     ParquetError::General("has a quarter that cannot be".to_owned())
 }
 
-fn of_part<R: ChunkReader + Ahead + 'static>(
-    part: &Part<'_, R>,
-    of: (SeriesId, i64),
-    found: &mut Vec<Quarter>,
-) -> Result<(), ParquetError> {
+fn of_part<R: ChunkReader + Ahead + 'static>(part: &Part<'_, R>, id: SeriesId, found: &mut Vec<Quarter>) -> Result<(), ParquetError> {
     if part.columns() < COLUMNS.len() + MORE.len() {
         return Err(impossible());
     }
@@ -308,18 +282,23 @@ fn of_part<R: ChunkReader + Ahead + 'static>(
         for (figure, column) in figures.iter_mut().zip(&mut sparse) {
             *figure = column.next();
         }
-        found.push(quarter(of, cells, figures).ok_or_else(impossible)?);
+        found.push(quarter(id, cells, figures).ok_or_else(impossible)?);
     }
     Ok(())
 }
 
-/// What [`row`] has written.
-fn quarter((id, base): (SeriesId, i64), cells: [i64; 13], figures: [Option<i64>; 9]) -> Option<Quarter> {
-    let [series, quarter, readings, good, uncertain, estimated, edited, quality, from, to, step_ms, lsn_from, lsn_more] = cells;
+fn quarter(id: SeriesId, cells: [i64; 13], figures: [Option<i64>; 9]) -> Option<Quarter> {
+    let [series, start_ms, readings, good, uncertain, estimated, edited, quality, from_ms, to_ms, step_ms, lsn_from, lsn_to] = cells;
     let count = |cell: i64| u32::try_from(cell).ok();
-    let start_ms = quarter.checked_mul(QUARTER_MS)?;
-    let from_ms = start_ms.wrapping_add(from);
-    let mut found = Quarter {
+    let figures = match figures {
+        [Some(smallest), Some(largest), Some(low), Some(first_ms), Some(first), Some(last_ms), Some(last), Some(high), Some(falls)] => {
+            let sum = i128::from(high) << 64 | i128::from(low.cast_unsigned());
+            Some(Figures { smallest, largest, sum, first: (first_ms, first), last: (last_ms, last), falls: count(falls)? })
+        }
+        [None, None, None, None, None, None, None, None, None] => None,
+        _ => return None,
+    };
+    (count(series)? == id.0).then_some(Quarter {
         start_ms,
         readings: count(readings)?,
         good: count(good)?,
@@ -328,29 +307,12 @@ fn quarter((id, base): (SeriesId, i64), cells: [i64; 13], figures: [Option<i64>;
         edited: count(edited)?,
         quality: Quality::from_bits(u16::try_from(quality).ok()?),
         from_ms,
-        to_ms: from_ms.wrapping_add(to),
+        to_ms,
         step_ms,
-        figures: None,
+        figures,
         lsn_from: lsn_from.cast_unsigned(),
-        lsn_to: lsn_from.wrapping_add(lsn_more).cast_unsigned(),
-    };
-    found.figures = match figures {
-        [Some(smallest), Some(largest), Some(low), Some(first_ms), Some(first), Some(last_ms), Some(last), Some(high), Some(falls)] => {
-            let (first_ms, first) = (from_ms.wrapping_add(first_ms), first.wrapping_add(base));
-            let sum = signed_first(u128::from(high.cast_unsigned()) << 64 | u128::from(low.cast_unsigned()));
-            Some(Figures {
-                smallest: smallest.wrapping_add(first),
-                largest: largest.wrapping_add(first),
-                sum: sum.wrapping_add(whole_first(&found, first)),
-                first: (first_ms, first),
-                last: (first_ms.wrapping_add(last_ms), last.wrapping_add(first)),
-                falls: count(falls)?,
-            })
-        }
-        [None, None, None, None, None, None, None, None, None] => None,
-        _ => return None,
-    };
-    (count(series)? == id.0).then_some(found)
+        lsn_to: lsn_to.cast_unsigned(),
+    })
 }
 
 #[cfg(test)]
