@@ -57,6 +57,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Readings in memory before they are moved to segments: about 50 bytes each.
     pub flush_rows: usize,
+    /// Readings of a series in a month from which on its quarters of an hour are kept as a file.
+    pub quarters_from: u64,
     /// What the readings of a tenant may come to, over MQTT and HTTP together. No limit when there is none.
     pub quotas: Vec<QuotaRule>,
     /// Who may write over HTTP.
@@ -101,6 +103,7 @@ impl Config {
             points_per_second: None,
             message_bytes_max: 1 << 20,
             flush_rows: default_flush_points(),
+            quarters_from: store::Options::default().quarters_from,
             quotas: Vec::new(),
             write: WriteConfig::default(),
             sinks: Vec::new(),
@@ -292,6 +295,7 @@ fn validate(raw: Raw, secrets: &dyn SecretSource, faults: &mut Faults) -> Option
         points_per_second: raw.ingest.points_per_second,
         message_bytes_max: usize::try_from(message_bytes_max.bytes()).unwrap_or(usize::MAX),
         flush_rows: flush_points,
+        quarters_from: store::Options::default().quarters_from,
         quotas,
         write,
         sinks,

@@ -236,7 +236,8 @@ pub(crate) async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr)
 }
 
 async fn open(config: &Config) -> Result<Store, ServeError> {
-    let (dir, options) = (config.store.clone(), Options { flush_rows: config.flush_rows, wal_file_bytes: LOG_FILE_BYTES });
+    let dir = config.store.clone();
+    let options = Options { flush_rows: config.flush_rows, wal_file_bytes: LOG_FILE_BYTES, quarters_from: config.quarters_from };
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, options)).await.map_err(|_panicked| ServeError::Panicked)?;
     opened.map_err(|err| ServeError::Store { dir: config.store.clone(), err: Box::new(err) })
 }

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args_os().skip(1);
     let (folder, url) = (args.next().map(PathBuf::from).ok_or("no folder")?, args.next().ok_or("no address")?);
     let url = url.into_string().map_err(|_odd| "an odd address")?;
-    let store = Arc::new(Store::open(&folder, Options { flush_rows: 1_000, wal_file_bytes: 64 << 10 })?);
+    let store = Arc::new(Store::open(&folder, Options { flush_rows: 1_000, wal_file_bytes: 64 << 10, ..Options::default() })?);
     let target = TargetConfig::Influx(InfluxConfig {
         url,
         org: "acme".to_owned(),

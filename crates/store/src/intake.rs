@@ -135,6 +135,7 @@ impl Inner {
         }
         let origin = self.origin(&batch.origin, writer);
         self.take_profiles(batch, writer);
+        self.introduce(batch, ids, writer);
         let (lsn, mut accepted) = (self.wal.next_lsn(), 0);
         let mut head = RowsHead { origin, spool_id: batch.spool_id, seq: batch.seq, ..RowsHead::default() };
         for (index, row) in batch.rows.iter().enumerate() {
@@ -186,6 +187,17 @@ impl Inner {
             self.archive.state.add_origin(id, origin.clone());
             id
         })
+    }
+
+    /// Numbers the series that are new, those of one point after each other: in a file, where series lie by their numbers, one then
+    /// begins near to what the one before it ended with, and the step between them takes little room.
+    fn introduce(&mut self, batch: &Batch, ids: &[Option<SeriesId>], writer: &mut RecordWriter) {
+        let mut new: Vec<&Row> =
+            batch.rows.iter().enumerate().filter(|(index, _)| !matches!(ids.get(*index), Some(Some(_)))).map(|(_, row)| row).collect();
+        new.sort_by(|one, other| (&one.point, one.unit, one.exponent).cmp(&(&other.point, other.unit, other.exponent)));
+        for row in new {
+            self.series(&batch.origin, row, writer);
+        }
     }
 
     fn series(&mut self, origin: &Origin, row: &Row, writer: &mut RecordWriter) -> SeriesId {

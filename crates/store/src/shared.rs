@@ -216,7 +216,7 @@ impl Shared {
     fn derive(&self, eagerness: Eagerness, replaced_before: &mut Option<Vec<String>>) -> Result<(), FlushError> {
         let (mut given_up, mut first, mut made) = (HashSet::new(), Ok(()), 0);
         while !self.is_stopping() && (eagerness == Eagerness::Whole || made < Self::DERIVED_MAX) {
-            let Some(derivation) = self.lock().archive.next_derivation(eagerness, &given_up) else { break };
+            let Some(derivation) = self.lock().next_derivation(eagerness, &given_up) else { break };
             made += 1;
             if replaced_before.is_none() {
                 *replaced_before = Some(self.published().manifest.retired()?);
@@ -275,6 +275,10 @@ impl Inner {
 
     pub(crate) fn new(options: Options, archive: Archive, wal: Wal) -> Self {
         Self { options, archive, wal, flush_again: Waiting::default(), buffers: (Vec::new(), Vec::new()), upkeep: Upkeep::default() }
+    }
+
+    fn next_derivation(&mut self, eagerness: Eagerness, given_up: &HashSet<Place>) -> Option<Derivation> {
+        self.archive.next_derivation(eagerness, self.options.quarters_from, given_up)
     }
 
     fn waiting(&self) -> Waiting {

@@ -25,11 +25,14 @@ pub struct Options {
     pub flush_rows: usize,
     /// Preallocated bytes of a log file.
     pub wal_file_bytes: u64,
+    /// Readings of a series in a month, on average, from which on the quarters of the month are kept as a file. To go through fewer takes
+    /// no longer than to read their quarters, and the file would be as large as they are.
+    pub quarters_from: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_rows: 250_000, wal_file_bytes: 16 << 20 }
+        Self { flush_rows: 250_000, wal_file_bytes: 16 << 20, quarters_from: 1_000 }
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn folder() -> TempDir {
 
 /// Small files, and no flush that a test did not ask for.
 pub(crate) fn options() -> Options {
-    Options { flush_rows: 1_000_000, wal_file_bytes: 16 << 10 }
+    Options { flush_rows: 1_000_000, wal_file_bytes: 16 << 10, quarters_from: 0 }
 }
 
 pub(crate) fn open(dir: &Path) -> Store {

@@ -47,6 +47,8 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
         ack_interval: Duration::from_millis(20),
         receive_maximum: 100,
         flush_rows,
+        // A run is short, and its files of quarters are to be met by the faults too.
+        quarters_from: 1,
         sinks: vec![copier(copy)],
         write: WriteConfig { tokens: vec![token], ..WriteConfig::default() },
         ..Config::new(store, listen, ("127.0.0.1".to_owned(), broker_port))

@@ -149,7 +149,7 @@ impl Commits {
 }
 
 fn commits(dir: &Path, args: &Args, flush_rows: usize) -> Result<Commits> {
-    let store = Store::open(dir, Options { flush_rows, wal_file_bytes: LOG_FILE_BYTES })?;
+    let store = Store::open(dir, Options { flush_rows, wal_file_bytes: LOG_FILE_BYTES, ..Options::default() })?;
     let mut fleet = Fleet::new(METERS, args.seed)?;
     let mut commits = Commits::default();
     let (cpu, mut generating) = (process_cpu(), Duration::ZERO);

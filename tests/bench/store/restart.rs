@@ -13,7 +13,7 @@ use super::{LOG_FILE_BYTES, METERS, Result, print, process_cpu, rounded};
 
 /// Nothing is moved to segments: the log is the longest that may be.
 fn options(points: u64) -> Options {
-    Options { flush_rows: usize::try_from(points).unwrap_or(usize::MAX / 8) * 2, wal_file_bytes: LOG_FILE_BYTES }
+    Options { flush_rows: usize::try_from(points).unwrap_or(usize::MAX / 8) * 2, wal_file_bytes: LOG_FILE_BYTES, ..Options::default() }
 }
 
 pub(super) fn measure(dir: &Path, seed: u64, points: u64) -> Result<Value> {

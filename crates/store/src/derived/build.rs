@@ -48,8 +48,11 @@ pub(crate) struct Derivation {
 }
 
 impl Archive {
-    /// The next file that is due, if any is. `given_up` are those of which an attempt has failed.
-    pub(crate) fn next_derivation(&mut self, eagerness: Eagerness, given_up: &HashSet<Place>) -> Option<Derivation> {
+    /// The next file that is due, if any is.
+    ///
+    /// * `quarters_from`: readings of a series in a month, on average, from which on it has one.
+    /// * `given_up`: those of which an attempt has failed.
+    pub(crate) fn next_derivation(&mut self, eagerness: Eagerness, quarters_from: u64, given_up: &HashSet<Place>) -> Option<Derivation> {
         let mut places: BTreeMap<(&str, &str, &str), Vec<&SegmentRow>> = BTreeMap::new();
         for segment in self.flushed.segments() {
             places.entry((&segment.tenant, &segment.facility, &segment.month)).or_default().push(segment);
@@ -60,7 +63,8 @@ impl Archive {
             let old = files.get(&place).copied();
             let (tenant, facility, month) = (place.0.to_owned(), place.1.to_owned(), place.2.to_owned());
             let place = Place { tenant, facility, month };
-            (is_due(&inputs, old, eagerness) && !given_up.contains(&place)).then_some(place)
+            let pays = old.is_some() || pays(&inputs, quarters_from);
+            (pays && is_due(&inputs, old, eagerness) && !given_up.contains(&place)).then_some(place)
         })?;
         Some(self.derivation(place))
     }
@@ -132,6 +136,12 @@ impl Published {
         }
         Ok(fault::hit(Step::DerivedPublished).map_err(crate::wal::WalError::io("publish", dir))?)
     }
+}
+
+/// Whether a file is worth its room: its series have at least so many readings, on average.
+fn pays(inputs: &[&SegmentRow], quarters_from: u64) -> bool {
+    let series: HashSet<SeriesId> = inputs.iter().flat_map(|segment| segment.spans.iter().map(|span| span.series)).collect();
+    inputs.iter().map(|segment| segment.rows).sum::<u64>() >= quarters_from * series.len() as u64
 }
 
 fn is_due(inputs: &[&SegmentRow], old: Option<&DerivedRow>, eagerness: Eagerness) -> bool {

@@ -11,7 +11,7 @@ fn minutes(from: i64, to: i64, value: i64) -> Vec<Row> {
 }
 
 fn small(dir: &Path) -> Store {
-    Store::open(dir, Options { flush_rows: 100, wal_file_bytes: 16 << 10 }).unwrap()
+    Store::open(dir, Options { flush_rows: 100, wal_file_bytes: 16 << 10, ..options() }).unwrap()
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn a_damaged_copy_is_not_brought_back() {
 #[test]
 fn a_copy_beside_a_busy_writer_is_a_whole_store() {
     let (dir, copy) = (folder(), folder());
-    let store = Store::open(dir.path(), Options { flush_rows: 300, wal_file_bytes: 16 << 10 }).unwrap();
+    let store = Store::open(dir.path(), Options { flush_rows: 300, wal_file_bytes: 16 << 10, ..options() }).unwrap();
     store.commit(&[batch(1, vec![row("d0", 0, 0)])]).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

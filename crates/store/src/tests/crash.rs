@@ -245,7 +245,7 @@ fn files(dir: &Path, sub: &str) -> Vec<PathBuf> {
 fn segments_that_cannot_be_written_do_not_fill_the_disk() {
     for step in [Step::SegmentWritten, Step::SegmentRenamed] {
         let dir = folder();
-        let store = Store::open(dir.path(), Options { flush_rows: 10, wal_file_bytes: 16 << 10 }).unwrap();
+        let store = Store::open(dir.path(), Options { flush_rows: 10, wal_file_bytes: 16 << 10, ..options() }).unwrap();
         fault::arm(step, ErrorKind::StorageFull);
         for seq in 1..=30 {
             store.commit(&[batch(seq, vec![row("d0", 60_000 * i64::try_from(seq).unwrap(), 5)])]).unwrap();
@@ -350,7 +350,7 @@ fn messages_without_readings_are_moved_out_of_memory_too() {
 /// A log file without a frame that is too short for the first one: another in its place would have its name, and would go when it is trimmed.
 #[test]
 fn a_fresh_log_file_that_is_too_short_is_made_longer_and_stays() {
-    let options = Options { flush_rows: 1_000, wal_file_bytes: 4 << 10 };
+    let options = Options { flush_rows: 1_000, wal_file_bytes: 4 << 10, ..options() };
     let rows = |device, minutes: Range<i64>| minutes.map(|minute| row(device, 60_000 * minute, minute)).collect::<Vec<_>>();
     let goes_on = |dir: &Path, first: Vec<Row>| {
         let store = Store::open(dir, options.clone()).unwrap();

@@ -234,6 +234,23 @@ fn days_are_the_facilitys_and_as_long_as_they_are() {
 }
 
 #[test]
+fn a_month_of_few_readings_has_no_file_and_the_same_answers() {
+    let dir = folder();
+    let store = Store::open(dir.path(), Options { quarters_from: 600, ..options() }).unwrap();
+    let (few, enough) = (minutes(0, 599), minutes(0, 600).split_off(599));
+    store.commit(&[batch(1, few)]).unwrap();
+    store.compact().unwrap();
+    assert_eq!(files(dir.path()).len(), 0);
+    let before = of(dir.path(), Resolution::QuarterHour);
+    store.commit(&[batch(2, enough)]).unwrap();
+    store.compact().unwrap();
+    assert_eq!(files(dir.path()).len(), 1);
+    let after = of(dir.path(), Resolution::QuarterHour);
+    assert_eq!((before.len(), &before[..39]), (40, &after[..39]));
+    assert_eq!((before[39].readings, after[39].readings), (14, 15));
+}
+
+#[test]
 fn a_late_reading_changes_its_bucket_at_once_and_the_others_not_at_all() {
     let dir = folder();
     let store = open(dir.path());

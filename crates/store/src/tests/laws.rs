@@ -138,7 +138,7 @@ fn stored(dir: &Path) -> BTreeMap<(u8, i64), Vec<i64>> {
 #[test]
 fn a_month_of_minutes_in_any_order_stays_exact_through_automatic_flushes() {
     let dir = folder();
-    let store = Store::open(dir.path(), Options { flush_rows: 3_000, wal_file_bytes: 64 << 10 }).unwrap();
+    let store = Store::open(dir.path(), Options { flush_rows: 3_000, wal_file_bytes: 64 << 10, ..options() }).unwrap();
     // Each minute thrice, in a walk that visits all of them.
     let minutes: Vec<i64> = (0..20_000).map(|index| index * 7_919 % 20_000).collect();
     let mut seq = 0;

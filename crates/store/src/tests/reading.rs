@@ -8,7 +8,7 @@ use crate::{DeadLetter, OpenError, ProfileSeen};
 #[test]
 fn a_reader_beside_a_busy_writer_always_sees_whole_commits() {
     let dir = folder();
-    let store = Store::open(dir.path(), Options { flush_rows: 400, wal_file_bytes: 16 << 10 }).unwrap();
+    let store = Store::open(dir.path(), Options { flush_rows: 400, wal_file_bytes: 16 << 10, ..options() }).unwrap();
     let done = AtomicBool::new(false);
     let (done, path) = (&done, dir.path());
     std::thread::scope(|scope| {
@@ -50,6 +50,27 @@ fn the_newest_version_is_read_and_the_older_are_kept() {
     assert_eq!(reader.scan(info.id, 1..60_000).unwrap(), []);
     assert!(reader.series(&slug("acme"), &slug("other")).is_empty());
     assert_eq!(reader.facilities(), [(slug("acme"), slug("hall"))]);
+}
+
+#[test]
+fn series_that_begin_together_are_numbered_point_by_point() {
+    let dir = folder();
+    let store = open(dir.path());
+    let points =
+        |device: &str, names: &[&str]| names.iter().map(|name| Row { point: (*name).into(), ..row(device, 0, 1) }).collect::<Vec<_>>();
+    let rows = [points("d0", &["u_1", "i_1", "p"]), points("d1", &["u_1", "i_1", "p"])].concat();
+    store.commit(&[batch(1, rows)]).unwrap();
+    store.commit(&[batch(2, points("d2", &["u_1", "p"]))]).unwrap();
+    let known = |reader: &Reader| {
+        let series = reader.all_series();
+        series.iter().map(|info| format!("{} {} {}", info.id.0, info.key.point, info.key.device)).collect::<Vec<_>>()
+    };
+    let expected = ["1 i_1 d0", "2 i_1 d1", "3 p d0", "4 p d1", "5 u_1 d0", "6 u_1 d1", "7 p d2", "8 u_1 d2"];
+    assert_eq!(known(&Reader::open(dir.path()).unwrap()), expected);
+    drop(store);
+    assert_eq!(known(&Reader::open(dir.path()).unwrap()), expected, "from the log");
+    drop(open(dir.path()));
+    assert_eq!(known(&Reader::open(dir.path()).unwrap()), expected, "from the manifest");
 }
 
 #[test]
@@ -115,7 +136,7 @@ fn no_store_is_told() {
 #[test]
 fn commits_are_cheap() {
     let dir = folder();
-    let store = Store::open(dir.path(), Options { flush_rows: 100_000, wal_file_bytes: 4 << 20 }).unwrap();
+    let store = Store::open(dir.path(), Options { flush_rows: 100_000, wal_file_bytes: 4 << 20, ..options() }).unwrap();
     let devices: Vec<String> = (0..50).map(|device| format!("device-{device}")).collect();
     let started = cpu_seconds();
     for seq in 1..=200_u64 {
