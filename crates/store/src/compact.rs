@@ -87,7 +87,9 @@ impl Published {
 fn due(segments: &[&SegmentRow], eagerness: Eagerness) -> Option<(u8, Vec<SegmentRow>)> {
     let owned = |segments: &[&SegmentRow]| segments.iter().map(|segment| (*segment).clone()).collect();
     if eagerness == Eagerness::Whole {
-        return (segments.len() > 1).then(|| (LAST_LEVEL, owned(segments)));
+        // One alone may be of those that are packed in haste.
+        let is_final = matches!(segments, [only] if only.level >= LAST_LEVEL);
+        return (!is_final).then(|| (LAST_LEVEL, owned(segments)));
     }
     let of_level = |level: u8| segments.iter().filter(|segment| segment.level == level).copied().collect::<Vec<_>>();
     let (flushed, merged) = (of_level(0), of_level(1));

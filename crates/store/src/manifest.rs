@@ -13,7 +13,7 @@ mod wait;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::audit::AuditEntry;
@@ -159,6 +159,8 @@ impl Manifest {
             .create_if_missing(true)
             .journal_mode(mode)
             .synchronous(SqliteSynchronous::Full)
+            // Of a new database: what is free can be given back.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .pragma("journal_size_limit", LOG_BYTES_MAX);
         let mut manifest = Self::connect(path, &options)?;
         wait(tables::create(&mut manifest.connection)).map_err(manifest.error("create tables in"))?;
@@ -227,7 +229,7 @@ impl Manifest {
         published.map_err(self.error("write"))
     }
 
-    /// Empties SQLite's own log. Where a reader is at it, what it reads stays until the next time.
+    /// Gives back free room, and empties SQLite's own log. Where a reader is at it, what it reads stays until the next time.
     pub(crate) fn settle(&mut self) -> Result<(), ManifestError> {
         wait(tables::checkpoint(&mut self.connection)).map_err(self.error("settle"))
     }

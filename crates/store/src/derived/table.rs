@@ -98,6 +98,7 @@ impl TableWriter {
             .set_encoding(Encoding::DELTA_BINARY_PACKED)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_max_row_group_row_count(None)
+            .set_offset_index_disabled(true)
             // A page is about a month of one series: whoever asks for one does not decode its neighbours.
             .set_write_batch_size(PAGE_ROWS)
             .set_data_page_row_count_limit(PAGE_ROWS)

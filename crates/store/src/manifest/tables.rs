@@ -322,7 +322,10 @@ pub(super) async fn integrity(db: Connected<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("PRAGMA integrity_check").fetch_all(db).await
 }
 
+/// Gives back what is free, and moves what SQLite's log has into the database.
 pub(super) async fn checkpoint(db: Connected<'_>) -> sqlx::Result<()> {
+    // Nothing, where the database was made by a version that did not ask for it.
+    sqlx::query("PRAGMA incremental_vacuum").fetch_all(&mut *db).await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(db).await.map(|_| ())
 }
 

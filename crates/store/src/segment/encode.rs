@@ -191,5 +191,7 @@ fn properties(packing: Packing) -> Result<WriterProperties, ParquetError> {
         .set_column_encoding(ColumnPath::from("words"), Encoding::DELTA_BYTE_ARRAY)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None)
+        // Each page says how long it is.
+        .set_offset_index_disabled(true)
         .build())
 }

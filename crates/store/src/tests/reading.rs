@@ -53,6 +53,28 @@ fn the_newest_version_is_read_and_the_older_are_kept() {
 }
 
 #[test]
+fn what_was_written_in_haste_is_packed_well_once() {
+    let dir = folder();
+    let store = open(dir.path());
+    store.commit(&[batch(1, (0..5_000).map(|minute| row("d0", minute * 60_000, minute * minute % 977)).collect())]).unwrap();
+    store.flush().unwrap();
+    let packed = || {
+        let reader = Reader::open(dir.path()).unwrap();
+        let totals = reader.totals();
+        (totals.segments, totals.segment_bytes)
+    };
+    let in_haste = packed();
+    store.compact().unwrap();
+    let well = packed();
+    assert!(well.0 == 1 && well.1 < in_haste.1, "{well:?} after {in_haste:?}");
+    let files = || std::fs::read_dir(dir.path().join("segments")).unwrap().map(|file| file.unwrap().file_name()).collect::<Vec<_>>();
+    store.compact().unwrap();
+    let before = files();
+    store.compact().unwrap();
+    assert_eq!((files(), packed()), (before, well), "there is nothing left to do");
+}
+
+#[test]
 fn series_that_begin_together_are_numbered_point_by_point() {
     let dir = folder();
     let store = open(dir.path());
