@@ -37,7 +37,7 @@ use self::mosquitto::Mosquitto;
 use self::mqtt::Client;
 use self::ours::Ours;
 use self::report::{Figures, Report};
-use self::rival::{Question, Rival, asked, feed, kill_while_writing};
+use self::rival::{Question, Rival, asked, feed, feed_evenly, kill_while_writing};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -46,8 +46,10 @@ const WHOLE_RUN: u64 = 1_000_000;
 /// How long the steady load lasts at most, and how much it is.
 const STEADY: Duration = Duration::from_secs(10);
 const STEADY_POINTS_PER_SECOND: f64 = 50_000.0;
-/// A large fleet, while its collector's memory is looked at.
+/// A large fleet, while the memory of whoever takes it is looked at.
 const FLEET_POINTS_PER_SECOND: f64 = 100_000.0;
+/// This part of the lines is written as evenly as fleets send, the rest as fast as it is taken.
+const EVEN_PART: usize = 5;
 /// Messages of an even load that are sent together.
 const MESSAGES_OF_A_PART: usize = 10;
 const WATCHERS: usize = 1_000;
@@ -167,9 +169,13 @@ impl Run<'_> {
     /// Everything that is measured over the connections that a server takes lines on.
     fn rival(&self, name: &str, rival: &mut dyn Rival) -> Result<Figures> {
         let mut figures = Figures::default();
-        (self.stage)(&format!("{name}: lines"));
+        let (even, fast) = self.field.measured.split_at(self.field.measured.len() / EVEN_PART);
+        (self.stage)(&format!("{name}: lines, 100,000 points a second"));
         rival.start()?;
-        let fed = feed(rival, &self.field.measured)?;
+        let evenly = feed_evenly(rival, even, FLEET_POINTS_PER_SECOND)?;
+        figures.set("rss_mib", rival.memory_mib()?);
+        (self.stage)(&format!("{name}: lines"));
+        let fed = feed(rival, fast)?;
         let per_cpu_second = number(fed.points) / fed.cpu.as_secs_f64().max(0.01);
         if name != "postgresql" {
             figures.set("line_protocol_points_per_cpu_second", per_cpu_second);
@@ -179,10 +185,10 @@ impl Run<'_> {
             figures.set("durable_points_per_core_second", per_cpu_second);
         }
         figures.set("lines points/s on the wall", number(fed.points) / fed.wall.as_secs_f64());
-        figures.set("rss_mib", rival.memory_mib()?);
+        figures.set("lines rss_mib", rival.memory_mib()?);
         feed(rival, &self.field.year)?;
         let bytes = rival.settled_bytes(if self.is_whole() { QUIET } else { QUIET / 10 })?;
-        figures.set("bytes_per_point", number(bytes) / number(fed.points + self.plan.year.unsigned_abs()));
+        figures.set("bytes_per_point", number(bytes) / number(evenly + fed.points + self.plan.year.unsigned_abs()));
         (self.stage)(&format!("{name}: questions"));
         for question in Question::ALL {
             if let Some(ms) = asked(rival, question, &self.plan)? {

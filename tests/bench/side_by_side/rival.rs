@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use negawatt_tests::fleet::{Dice, MINUTE_MS, START_MS};
 
-use super::Result;
 use super::field::{Body, Plan};
 use super::machine::{Server, kill_all};
+use super::{Result, number};
 
 /// Connections that write at the same time.
 const WRITERS: usize = 2;
@@ -107,6 +107,18 @@ pub(crate) fn feed(rival: &dyn Rival, bodies: &[Body]) -> Result<Fed> {
         return Err(format!("{} of {} bodies were taken", acknowledged.len(), bodies.len()).into());
     }
     Ok(Fed { points: bodies.iter().map(|body| body.points).sum(), cpu: rival.cpu() - cpu, wall: began.elapsed() })
+}
+
+/// Writes bodies over one connection, so many points a second; gives how many points they were.
+pub(crate) fn feed_evenly(rival: &dyn Rival, bodies: &[Body], points_per_second: f64) -> Result<u64> {
+    let (mut writer, mut points, began) = (rival.writer()?, 0, Instant::now());
+    for body in bodies {
+        let due = Duration::from_secs_f64(number(points) / points_per_second);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        writer.write(body)?;
+        points += body.points;
+    }
+    Ok(points)
 }
 
 /// Writes with several connections until all is written, something fails or it is over; gives which bodies were acknowledged.
