@@ -150,7 +150,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, ids: IdSource, stop: C
 /// Tells OpenTelemetry what is counted, where the configuration has an `[otlp]`.
 fn exporting(config: &Config, api: &Api, address: SocketAddr) -> Option<Exporting> {
     let (config, exports) = (config.otlp.as_ref()?, api.exports.clone());
-    let who = Identity { service: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), instance: &address.to_string() };
+    let who =
+        Identity { service: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), instance: &address.to_string(), conventions: &[] };
     let page = api.clone();
     let page = move || {
         let api = page.clone();

@@ -2,7 +2,7 @@
 
 mod hub;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const BOUND_MICROS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_00
 /// A reading that comes later than this after its time is late: a gateway was cut off, or somebody writes history.
 const LATE_MS: i64 = 3_600_000;
 
-/// Gateways whose latest frame is kept in memory; more are stored all the same.
+/// Gateways whose latest frame and state are kept in memory; more are stored all the same.
 const LATEST_MAX: usize = 20_000;
 
 /// Shared by all tasks. Everything is counted since the process started; the store counts for ever.
@@ -61,6 +61,8 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 struct Inner {
     latest: BTreeMap<GatewayPath, Frame>,
+    /// Gateways that say they are there, and of which the broker has not said otherwise.
+    online: BTreeSet<GatewayPath>,
     letters: BTreeMap<String, u64>,
     writes: BTreeMap<u16, u64>,
     problem: Option<String>,
@@ -106,6 +108,20 @@ impl Times {
 }
 
 impl Live {
+    /// Takes note of what a gateway, or the broker in its place, says of its being there.
+    pub(crate) fn gateway_is(&self, path: GatewayPath, online: bool) {
+        let mut inner = self.inner();
+        if !online {
+            inner.online.remove(&path);
+        } else if inner.online.len() < LATEST_MAX {
+            inner.online.insert(path);
+        }
+    }
+
+    pub(crate) fn gateways_online(&self) -> usize {
+        self.inner().online.len()
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no thread panics while it holds the live state")
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ids::Slug;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Filter, Packet, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
@@ -30,6 +31,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub(crate) struct Delivery {
     pub(crate) topic: String,
     pub(crate) payload: Bytes,
+    /// It was taken note of, and is there to be confirmed in its turn: not every broker goes by what was subscribed.
+    pub(crate) is_state: bool,
     /// When it was read from the socket.
     pub(crate) arrived: Instant,
     receipt: Publish,
@@ -173,20 +176,23 @@ impl Subscriber {
             };
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
-                    let asked =
-                        session.client.try_subscribe_many(self.filters().into_iter().map(|path| Filter::new(path, QoS::AtLeastOnce)));
+                    let data = self.filters().into_iter().map(|path| Filter::new(path, QoS::AtLeastOnce));
+                    // A state is retained, and a newer one follows: nobody waits for its confirmation.
+                    let states = self.states().into_iter().map(|path| Filter::new(path, QoS::AtMostOnce));
+                    let asked = session.client.try_subscribe_many(data.chain(states));
                     asked.map_err(|_full| LinkError::Behind { broker: broker() })?;
                 }
                 Event::Incoming(Packet::SubAck(granted)) => {
-                    let refused = granted.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_)));
-                    if refused {
-                        return Err(LinkError::Refused {
-                            broker: broker(),
-                            filter: self.filters().join(" "),
-                            reason: granted.return_codes,
-                        });
+                    let is_refused = |code: &SubscribeReasonCode| !matches!(code, SubscribeReasonCode::Success(_));
+                    let filters = self.filters();
+                    let (data, states) = granted.return_codes.split_at(filters.len().min(granted.return_codes.len()));
+                    if states.iter().any(is_refused) {
+                        warn!(filter = self.states().join(" "), "the broker does not let us see which gateways are connected");
                     }
-                    info!(broker = broker(), filter = self.filters().join(" "), "subscribed");
+                    if data.iter().any(is_refused) {
+                        return Err(LinkError::Refused { broker: broker(), filter: filters.join(" "), reason: data.to_vec() });
+                    }
+                    info!(broker = broker(), filter = filters.join(" "), "subscribed");
                     self.speaker.set(Some(session.clone()));
                     self.live.connected.store(true, Ordering::SeqCst);
                     self.live.begun.store(true, Ordering::SeqCst);
@@ -198,12 +204,16 @@ impl Subscriber {
     }
 
     async fn deliver(&self, publish: Publish, session: &Session, deliveries: Option<&mpsc::Sender<Delivery>>, stop: &CancellationToken) {
+        let is_state = self.is_state(&publish);
+        if is_state && publish.qos == QoS::AtMostOnce {
+            return;
+        }
         // While stopping, messages stay unconfirmed: the broker or their gateway sends them again.
         let Some(deliveries) = deliveries else { return };
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let payload = publish.payload.clone();
         let receipt = Publish { payload: Bytes::new(), ..publish };
-        let delivery = Delivery { topic, payload, arrived: Instant::now(), receipt, session: session.clone() };
+        let delivery = Delivery { topic, payload, is_state, arrived: Instant::now(), receipt, session: session.clone() };
         self.live.count(&self.live.messages, 1);
         self.live.count(&self.live.inflight, 1);
         tokio::select! {
@@ -212,14 +222,31 @@ impl Subscriber {
         }
     }
 
+    /// Takes note of whether a gateway is there, if that is what the message says.
+    fn is_state(&self, publish: &Publish) -> bool {
+        let Some((path, wire::Channel::State)) = str::from_utf8(&publish.topic).ok().and_then(|topic| wire::topic::parse(topic).ok())
+        else {
+            return false;
+        };
+        // Nothing is what remains where somebody has cleared a retained state.
+        let online = serde_json::from_slice::<wire::GatewayState>(&publish.payload).is_ok_and(|state| state.online);
+        self.live.gateway_is(path, online);
+        true
+    }
+
+    /// Where the gateways say whether they are there. Never shared: what is retained is not told to a group.
+    fn states(&self) -> Vec<String> {
+        self.topics(wire::topic::state_of, wire::topic::ALL_STATE)
+    }
+
+    fn topics(&self, of: fn(&Slug, Option<&Slug>) -> String, all: &str) -> Vec<String> {
+        let topics: Vec<String> = self.config.facilities.iter().map(|filter| of(&filter.tenant, filter.facility.as_ref())).collect();
+        if topics.is_empty() { vec![all.to_owned()] } else { topics }
+    }
+
     fn filters(&self) -> Vec<String> {
-        let Config { facilities, share_group, .. } = &*self.config;
-        let mut topics: Vec<String> =
-            facilities.iter().map(|filter| wire::topic::data_of(&filter.tenant, filter.facility.as_ref())).collect();
-        if topics.is_empty() {
-            topics.push(wire::topic::ALL_DATA.to_owned());
-        }
-        match share_group {
+        let topics = self.topics(wire::topic::data_of, wire::topic::ALL_DATA);
+        match &self.config.share_group {
             Some(group) => topics.iter().map(|topic| format!("$share/{group}/{topic}")).collect(),
             None => topics,
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::{Clock, ExitCode};
-use otlp::{Exporting, Identity};
+use otlp::{Convention, Exporting, Identity};
 use store::{FlushError, ManifestError, OpenError, Options, Reader, Store, WalError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -258,10 +258,31 @@ async fn ends_with_its_store(store: Arc<Store>, stop: CancellationToken) {
     }
 }
 
+/// What the conventions for messaging call ours: the messages of the broker, and from their arrival to where they are durable.
+const CONVENTIONS: [Convention; 2] = [
+    Convention {
+        family: "negawatt_messages_total",
+        name: "messaging.client.consumed.messages",
+        unit: "{message}",
+        attributes: &[("messaging.system", "mqtt"), ("messaging.operation.name", "receive")],
+    },
+    Convention {
+        family: "negawatt_publish_to_queryable_seconds",
+        name: "messaging.process.duration",
+        unit: "s",
+        attributes: &[("messaging.system", "mqtt"), ("messaging.operation.name", "process")],
+    },
+];
+
 /// Tells OpenTelemetry what is counted, where the configuration has an `[otlp]`.
 fn exporting(admin: &Admin) -> Option<Exporting> {
     let (config, exports) = (&admin.config, admin.live.exports.clone());
-    let who = Identity { service: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), instance: &config.client_id };
+    let who = Identity {
+        service: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        instance: &config.client_id,
+        conventions: &CONVENTIONS,
+    };
     let page = admin.clone();
     let page = move || {
         let admin = page.clone();

@@ -74,6 +74,11 @@ pub(super) fn render(live: &Live, receive_maximum: u16, store: &Store, quotas: &
     page.counter("negawatt_sse_lag_events_total", "Gaps that those who watch were told of.", live.hub.gaps());
     vee(&mut page, live);
     page.quotas(quotas);
+    page.gauge(
+        "negawatt_gateways_connected",
+        "Gateways that say they are there, and whose last will has not come.",
+        live.gateways_online(),
+    );
     page.gauge("negawatt_gateways", "Gateways heard since this process started.", live.latest().len());
     let silent_since = (now - SILENT).as_millisecond();
     let silent = live.latest().values().filter(|frame| frame.tick_ms < silent_since).count();

@@ -88,8 +88,9 @@ impl Ingest {
     }
 
     async fn take(&self, group: Vec<Delivery>, acks: &mut Acks, mut gate: Gate, stop: &CancellationToken) -> Result<Gate, IngestError> {
-        let messages: Vec<(String, bytes::Bytes)> =
-            group.iter().map(|delivery| (delivery.topic.clone(), delivery.payload.clone())).collect();
+        let readings = group.iter().filter(|delivery| !delivery.is_state);
+        let messages: Vec<(String, bytes::Bytes)> = readings.map(|delivery| (delivery.topic.clone(), delivery.payload.clone())).collect();
+        let offered = messages.len();
         let decoder = Decoder { message_bytes_max: self.config.message_bytes_max, clock_ahead_max: self.config.clock_ahead_max };
         let now = self.clock.now();
         let decoded = move || {
@@ -103,7 +104,7 @@ impl Ingest {
             (passed, gate)
         };
         let (messages, gate) = tokio::task::spawn_blocking(decoded).await.map_err(|_panicked| IngestError::Thread)?;
-        self.live.count(&self.live.deferred, (group.len() - messages.len()) as u64);
+        self.live.count(&self.live.deferred, (offered - messages.len()) as u64);
         self.live.count(&self.live.received, messages.iter().map(Message::points).sum());
         let inflight = group.len() as u64;
         if let Some(spools) = self.commit(messages, stop).await? {

@@ -290,10 +290,15 @@ fn client(field: &Field) -> (AsyncClient, rumqttc::v5::EventLoop) {
 
 /// Publishes messages and waits until the broker has them.
 pub(crate) fn messages(field: &Field, messages: &[(String, Vec<u8>)]) {
+    publish(field, false, messages);
+}
+
+/// As [`messages`]; `retain`: who subscribes later is told too.
+pub(crate) fn publish(field: &Field, retain: bool, messages: &[(String, Vec<u8>)]) {
     field.runtime.block_on(async {
         let (client, mut events) = client(field);
         for (topic, payload) in messages {
-            client.publish(topic, QoS::AtLeastOnce, false, payload.clone()).await.unwrap();
+            client.publish(topic, QoS::AtLeastOnce, retain, payload.clone()).await.unwrap();
         }
         let mut left = messages.len();
         while left > 0 {

@@ -131,6 +131,39 @@ fn what_a_gateway_had_to_give_up_leaves_no_hole_and_is_told() {
 }
 
 #[test]
+fn who_is_connected_is_told_by_states_and_last_wills() {
+    let field = Field::new();
+    let state = |gateway: &str, online: bool| {
+        let state = wire::GatewayState {
+            schema: wire::STATE_SCHEMA.to_owned(),
+            online,
+            spool_id: "07".repeat(16),
+            boot_id: 1,
+            version: "0.1.0".to_owned(),
+            facts: None,
+        };
+        (format!("nw/1/acme/hall/{gateway}/state"), serde_json::to_vec(&state).unwrap())
+    };
+    // Before there is a collector, and while there is one.
+    field::publish(&field, true, &[state("gw-1", true), state("gw-2", true), state("gw-3", false)]);
+    let collector = field.collector();
+    collector.wait_for(|status| status["connected"] == true);
+    collector.says(&["negawatt_gateways_connected 2"]);
+    field::publish(&field, true, &[state("gw-1", false), state("gw-3", true), state("gw-4", true)]);
+    collector.says(&["negawatt_gateways_connected 3"]);
+    // Somebody clears what is retained of a gateway that was taken down, and somebody writes what is no state.
+    field::publish(&field, true, &[("nw/1/acme/hall/gw-4/state".to_owned(), Vec::new())]);
+    messages(&field, &[("nw/1/acme/hall/gw-3/state".to_owned(), b"online".to_vec())]);
+    collector.says(&["negawatt_gateways_connected 1", "negawatt_messages_total 0", "negawatt_points_dead_letter_total 0"]);
+    // What was known stays over a new connection, on which news come as before.
+    field.cut();
+    collector.says(&["negawatt_broker_reconnects_total 1", "negawatt_broker_connected 1"]);
+    field::publish(&field, true, &[state("gw-3", true)]);
+    collector.says(&["negawatt_gateways_connected 2", "negawatt_gateways 0"]);
+    collector.stop();
+}
+
+#[test]
 fn the_admin_pages_say_how_it_is() {
     let field = Field::new();
     let collector = field.collector();

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::config::OtlpConfig;
 use crate::exports::Exports;
 use crate::message::{ExportMetricsServiceRequest, Resource, ResourceMetrics, Scope, ScopeMetrics, text};
-use crate::metrics;
+use crate::metrics::{self, Convention};
 use crate::receiver::{ExportError, Receiver};
 
 /// The last export has so long when we stop.
@@ -28,6 +28,8 @@ pub struct Identity<'a> {
     pub version: &'a str,
     /// `service.instance.id`: different for every process of a service.
     pub instance: &'a str,
+    /// What has a second name.
+    pub conventions: &'static [Convention],
 }
 
 /// An exporter that runs. Dropped, it stops by itself soon.
@@ -68,8 +70,18 @@ where
     ];
     let scope = Scope { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
     let (every, timeout) = (config.every, config.timeout);
-    let exporter =
-        Exporter { receiver, timeout, resource: Resource { attributes }, scope, clock, exports, page, not_before: None, failing: false };
+    let exporter = Exporter {
+        receiver,
+        timeout,
+        resource: Resource { attributes },
+        scope,
+        conventions: who.conventions,
+        clock,
+        exports,
+        page,
+        not_before: None,
+        failing: false,
+    };
     let stop = CancellationToken::new();
     let task = tokio::spawn(exporter.run(every, stop.clone()));
     Some(Exporting { stop: stop.drop_guard(), task })
@@ -81,6 +93,7 @@ struct Exporter<P> {
     timeout: Duration,
     resource: Resource,
     scope: Scope,
+    conventions: &'static [Convention],
     clock: Arc<dyn Clock>,
     exports: Arc<Exports>,
     page: P,
@@ -129,7 +142,8 @@ where
     async fn tell(&self) -> Result<(), ExportError> {
         let page = (self.page)().await.ok_or(ExportError::NoPage)?;
         let at_nanos = u64::try_from(self.clock.now().as_nanosecond()).unwrap_or(0);
-        let (metrics, unread) = metrics::of_page(&page, at_nanos);
+        let (mut metrics, unread) = metrics::of_page(&page, at_nanos);
+        metrics::follow(self.conventions, &mut metrics);
         Exports::count(&self.exports.unread, unread);
         let scoped = ScopeMetrics { scope: Some(self.scope.clone()), metrics };
         let resourced = ResourceMetrics { resource: Some(self.resource.clone()), scope_metrics: vec![scoped] };

@@ -12,6 +12,35 @@ pub(crate) fn of_page(page: &str, at_nanos: u64) -> (Vec<Metric>, u64) {
     (metrics, unread)
 }
 
+/// A family that OpenTelemetry's own conventions have a name for: it is told by that name too.
+#[derive(Clone, Copy, Debug)]
+pub struct Convention {
+    /// As the page has it.
+    pub family: &'static str,
+    pub name: &'static str,
+    /// As UCUM writes it.
+    pub unit: &'static str,
+    /// What the convention wants to be said with each point.
+    pub attributes: &'static [(&'static str, &'static str)],
+}
+
+/// Adds what is told by another name too.
+pub(crate) fn follow(conventions: &[Convention], metrics: &mut Vec<Metric>) {
+    let also = |convention: &Convention| {
+        let mut metric = metrics.iter().find(|metric| metric.name == convention.family)?.clone();
+        let more = || convention.attributes.iter().map(|(key, value)| text(key, value));
+        match metric.points.as_mut()? {
+            Points::Gauge(Gauge { data_points }) | Points::Sum(Sum { data_points, .. }) => {
+                data_points.iter_mut().for_each(|point| point.attributes.extend(more()));
+            }
+            Points::Histogram(Histogram { data_points, .. }) => data_points.iter_mut().for_each(|point| point.attributes.extend(more())),
+        }
+        Some(Metric { name: convention.name.to_owned(), unit: convention.unit.to_owned(), ..metric })
+    };
+    let more: Vec<Metric> = conventions.iter().filter_map(also).collect();
+    metrics.extend(more);
+}
+
 fn metric(family: &Family<'_>, at_nanos: u64, unread: &mut u64) -> Option<Metric> {
     let aggregation_temporality = Temporality::Cumulative.into();
     let points = match family.kind {

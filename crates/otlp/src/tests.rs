@@ -131,7 +131,7 @@ async fn until(what: &str, is: impl Fn() -> bool) {
 }
 
 fn started(lines: &str, exports: &Arc<Exports>, page: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exporting {
-    let who = Identity { service: "negawatt-collector", version: "1.2.3", instance: "east" };
+    let who = Identity { service: "negawatt-collector", version: "1.2.3", instance: "east", conventions: &CONVENTIONS };
     start(&parsed(lines).unwrap(), who, Arc::new(SystemClock), exports.clone(), move || future::ready(page())).unwrap()
 }
 
@@ -172,6 +172,51 @@ commit_seconds_bucket{disk="a",le="+Inf"} 6
 commit_seconds_sum{disk="a"} 1.250000
 commit_seconds_count{disk="a"} 6
 "#;
+
+const CONVENTIONS: [crate::Convention; 3] = [
+    crate::Convention {
+        family: "points_total",
+        name: "messaging.client.consumed.messages",
+        unit: "{message}",
+        attributes: &[("messaging.system", "mqtt")],
+    },
+    crate::Convention {
+        family: "commit_seconds",
+        name: "messaging.process.duration",
+        unit: "s",
+        attributes: &[("messaging.system", "mqtt")],
+    },
+    crate::Convention { family: "nobody_total", name: "nobody", unit: "", attributes: &[] },
+];
+
+/// What has a convention is told twice, with what the convention wants to be said.
+#[test]
+fn what_has_a_name_by_convention_is_told_by_it_too() {
+    let (mut metrics, _) = crate::metrics::of_page(PAGE, 1);
+    let before = metrics.clone();
+    crate::metrics::follow(&CONVENTIONS, &mut metrics);
+    assert_eq!(&metrics[..before.len()], before.as_slice());
+    let request = |metrics| {
+        let scoped = ScopeMetrics { scope: None, metrics };
+        strictly(
+            &ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics { resource: None, scope_metrics: vec![scoped] }] }
+                .encode_to_vec(),
+        )
+        .resource_metrics
+        .remove(0)
+        .scope_metrics
+        .remove(0)
+        .metrics
+    };
+    let also = request(metrics.split_off(before.len()));
+    let names: Vec<_> = also.iter().map(|metric| (metric.name.as_str(), metric.unit.as_str())).collect();
+    assert_eq!(names, [("messaging.client.consumed.messages", "{message}"), ("messaging.process.duration", "s")]);
+    let (Some(Data::Sum(consumed)), Some(Data::Histogram(process))) = (&also[0].data, &also[1].data) else { panic!("{also:?}") };
+    assert_eq!(consumed.data_points[0].value, Some(number_data_point::Value::AsInt(18)));
+    assert_eq!(consumed.data_points[0].attributes.len(), 1);
+    let keys: Vec<_> = process.data_points[0].attributes.iter().map(|pair| pair.key.as_str()).collect();
+    assert_eq!((keys.as_slice(), process.data_points[0].count), (["disk", "messaging.system"].as_slice(), 6));
+}
 
 fn told(page: &str) -> (Vec<Metric>, u64) {
     let (metrics, unread) = crate::metrics::of_page(page, 1_700_000_000_000_000_001);

@@ -61,6 +61,12 @@ pub fn data_of(tenant: &Slug, facility: Option<&Slug>) -> String {
 
 /// The state topic of every gateway.
 pub const ALL_STATE: &str = "nw/1/+/+/+/state";
+/// The state topics of the gateways of one facility, or of all of a tenant.
+#[must_use]
+pub fn state_of(tenant: &Slug, facility: Option<&Slug>) -> String {
+    format!("nw/1/{tenant}/{}/+/state", facility.map_or("+", Slug::as_str))
+}
+
 /// The events of every gateway.
 pub const ALL_EVENTS: &str = "nw/1/+/+/+/event";
 /// The answers of every gateway.
