@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;
 
 use parquet::errors::ParquetError;
@@ -11,7 +11,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::manifest::SegmentRow;
 use crate::row::Sample;
-use crate::segment::{Neighbours, Segment, Source, Span};
+use crate::segment::{Decoded, Neighbours, Segment, Source, Span, Unpacked};
 use crate::series::SeriesId;
 
 /// A segment could not be read.
@@ -62,18 +62,36 @@ pub(crate) struct Flushed {
     neighbours: Neighbours,
 }
 
-/// Places in two parts of about as many readings; `None` when there is one place, or one core.
-fn halves<'a, 'b>(places: &'a [&'b Place], rows: u64) -> Option<(&'a [&'b Place], &'a [&'b Place])> {
+/// Places in two parts: who has the first also puts all readings together, which takes as long as to decode most of them.
+/// `None` when there is one place, or one core.
+fn shares<'a, 'b>(places: &'a [&'b Place], rows: u64) -> Option<(&'a [&'b Place], &'a [&'b Place])> {
     if places.len() < 2 || thread::available_parallelism().map_or(1, usize::from) < 2 {
         return None;
     }
     let mut seen = 0;
     let before = places.iter().take_while(|place| {
         seen += place.span.rows;
-        seen <= rows / 2
+        seen <= rows / 4
     });
     let at = before.count().clamp(1, places.len() - 1);
     places.split_at_checked(at)
+}
+
+/// What a segment has of a series in a range of time.
+#[derive(Debug)]
+enum Piece {
+    Unpacked(Unpacked),
+    Decoded(Vec<Decoded>),
+}
+
+impl Piece {
+    /// Adds it to `found`, and says whether each reading is later than the one before it.
+    fn append(&self, range: &Range<i64>, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
+        match self {
+            Self::Unpacked(unpacked) => Ok(unpacked.append(range, found)),
+            Self::Decoded(parts) => parts.iter().try_fold(true, |so_far, part| Ok(part.append(found)? && so_far)),
+        }
+    }
 }
 
 /// Footers of the segments that were read last. A segment never changes, and its footer is the same for every series.
@@ -107,7 +125,9 @@ impl Footers {
 
 impl Flushed {
     /// Fewer readings are sooner decoded than given to two threads.
-    const HALVED_ROWS_MIN: u64 = 100_000;
+    const SHARED_ROWS_MIN: u64 = 100_000;
+    /// Pieces that wait to be put together: the memory of each is that of the one before the last.
+    const PIECES_MAX: usize = 4;
     /// Loaded readings kept for comparison: about 130 MB.
     const LOADED_ROWS_MAX: usize = 4_000_000;
 
@@ -243,34 +263,43 @@ impl Flushed {
         let whole = places.iter().filter(|place| range.start <= place.span.min_ts && place.span.max_ts < range.end);
         let rows: u64 = whole.map(|place| place.span.rows).sum();
         let found = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
-        let half = halves(&places, rows);
-        let (Some((first, second)), true) = (half, rows >= Self::HALVED_ROWS_MIN) else { return self.append_all(&places, range, found) };
+        let shares = shares(&places, rows);
+        let (Some((first, second)), true) = (shares, rows >= Self::SHARED_ROWS_MIN) else { return self.append_all(&places, range, found) };
         // Most of a year is decoding, and there is more than one core.
-        let rows_of = |places: &[&Place]| places.iter().map(|place| usize::try_from(place.span.rows).unwrap_or(0)).sum();
-        let (one, other) = thread::scope(|scope| {
-            let other = scope.spawn(|| self.append_all(second, range, Vec::with_capacity(rows_of(second))));
-            let one = self.append_all(first, range, found);
-            (one, other.join().expect("no thread panics while it reads a segment"))
-        });
-        let ((mut found, ascending), (rest, rest_ascends)) = (one?, other?);
-        let follows = found.last().zip(rest.first()).is_none_or(|(last, next)| last.ts_ms < next.ts_ms);
-        found.extend_from_slice(&rest);
-        Ok((found, ascending && rest_ascends && follows))
+        thread::scope(|scope| {
+            let (send, receive) = mpsc::sync_channel(Self::PIECES_MAX);
+            scope.spawn(move || second.iter().try_for_each(|place| send.send(self.piece(place, range))));
+            let (mut found, mut ascending) = self.append_all(first, range, found)?;
+            for place in second {
+                let piece = receive.recv().expect("no thread panics while it reads a segment")?;
+                ascending &= self.put_together(place, &piece, range, &mut found)?;
+            }
+            Ok((found, ascending))
+        })
     }
 
     fn append_all(&self, places: &[&Place], range: &Range<i64>, mut found: Vec<Sample>) -> Result<(Vec<Sample>, bool), SegmentError> {
         let mut ascending = true;
         for place in places {
-            let rows = place.span.rows();
-            ascending &= match self.neighbours.known(place.segment, &rows) {
-                Some(unpacked) => unpacked.append(range, &mut found),
-                None => self.read(place, |segment| match self.neighbours.ask(place.segment, segment, &rows)? {
-                    Some(unpacked) => Ok(unpacked.append(range, &mut found)),
-                    None => segment.append(rows.clone(), range, &mut found),
-                })?,
-            };
+            ascending &= self.put_together(place, &self.piece(place, range)?, range, &mut found)?;
         }
         Ok((found, ascending))
+    }
+
+    fn piece(&self, place: &Place, range: &Range<i64>) -> Result<Piece, SegmentError> {
+        let rows = place.span.rows();
+        if let Some(unpacked) = self.neighbours.known(place.segment, &rows) {
+            return Ok(Piece::Unpacked(unpacked));
+        }
+        self.read(place, |segment| match self.neighbours.ask(place.segment, segment, &rows)? {
+            Some(unpacked) => Ok(Piece::Unpacked(unpacked)),
+            None => Ok(Piece::Decoded(segment.decode(rows.clone(), range)?)),
+        })
+    }
+
+    fn put_together(&self, place: &Place, piece: &Piece, range: &Range<i64>, found: &mut Vec<Sample>) -> Result<bool, SegmentError> {
+        let path = || self.paths.get(&place.segment).cloned().unwrap_or_default();
+        piece.append(range, found).map_err(|err| SegmentError { path: path(), err })
     }
 
     /// Every version of a series in the segments that have anything after an entry of the log.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ids::Slug;
 use negawatt_tests::fleet::{METERS, MINUTE_MS, POINTS, START_MS};
@@ -18,6 +18,8 @@ use super::http::{self, Connection};
 use super::machine::{Server, allocated, free};
 use super::rival::{Question, Rival, Writer, body_ms, year_ms};
 
+/// A store that was closed is soon at rest.
+const AT_REST: Duration = Duration::from_secs(5);
 /// Of the client that writes lines.
 const TOKEN: &str = "side-by-side";
 
@@ -164,6 +166,11 @@ impl Rival for Ours {
         store.compact()?;
         let log = store.wal_bytes();
         drop(store);
+        // SQLite's threads end a moment later, and take what a store has only while it is open with them.
+        let began = Instant::now();
+        while dir.join("manifest.sqlite-shm").exists() && began.elapsed() < AT_REST {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // Of the log what is in it, and not what is set aside for it.
         let bytes = allocated(&dir)? - allocated(&dir.join("wal"))? + log;
         self.start()?;

@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::ChunkReader;
-use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 
 use super::delta;
+use super::pages::Pages;
 use crate::row::Words;
 use crate::varint::Input;
 
@@ -119,7 +118,7 @@ impl<R: ChunkReader> Part<'_, R> {
         self.pages(index, |page, wanted| {
             let from = values.len();
             page.encoded_as(Encoding::DELTA_BINARY_PACKED)?;
-            delta::numbers(&mut Input(&page.bytes), page.rows, &mut values)?;
+            delta::numbers(&mut Input(page.bytes), page.rows, &mut values)?;
             cut(&mut values, from, wanted)
         })?;
         if self.group.column(index).column_type() == parquet::basic::Type::INT32 {
@@ -155,7 +154,7 @@ impl<R: ChunkReader> Part<'_, R> {
         let (mut values, mut present) = (Vec::with_capacity(self.rows.len()), Vec::with_capacity(self.rows.len()));
         self.pages(index, |page, wanted| {
             page.encoded_as(encoding)?;
-            let (first_value, first_row, mut input) = (values.len(), present.len(), Input(&page.bytes));
+            let (first_value, first_row, mut input) = (values.len(), present.len(), Input(page.bytes));
             delta::present(&mut input, page.rows, &mut present)?;
             let count =
                 |rows: Range<usize>| Some(present.get(first_row + rows.start..first_row + rows.end)?.iter().filter(|row| **row).count());
@@ -168,24 +167,24 @@ impl<R: ChunkReader> Part<'_, R> {
     }
 
     /// Calls `visit` with each page that has any of the rows, and which of the page's they are.
-    fn pages(&self, index: usize, mut visit: impl FnMut(&Bare, Range<usize>) -> Option<()>) -> Result<(), ParquetError> {
+    fn pages(&self, index: usize, mut visit: impl FnMut(&Bare<'_>, Range<usize>) -> Option<()>) -> Result<(), ParquetError> {
         let damaged = || ParquetError::General(format!("column {index} has a page that cannot be"));
         let rows = usize::try_from(self.group.num_rows()).map_err(|_| damaged())?;
-        let mut pages = SerializedPageReader::new(self.source.clone(), self.group.column(index), rows, None)?;
+        let column = self.group.column(index);
+        let (start, length) = column.byte_range();
+        let chunk = self.source.get_bytes(start, usize::try_from(length).map_err(|_| damaged())?)?;
+        let mut pages = Pages::new(&chunk, column.compression());
         let (mut at, mut seen) = (0, 0);
         while at < self.rows.end {
-            let next = pages.peek_next_page()?.ok_or_else(damaged)?;
-            let here = next.num_levels.or(next.num_rows).filter(|_| !next.is_dict).ok_or_else(damaged)?;
-            let end = at + here;
-            if end > rows {
+            let (header, packed) = pages.next().ok_or_else(damaged)?;
+            let end = at + header.rows;
+            if end > rows || header.rows == 0 {
                 return Err(damaged());
             }
             let wanted = self.rows.start.clamp(at, end) - at..self.rows.end.clamp(at, end) - at;
-            if wanted.is_empty() {
-                pages.skip_next_page()?;
-            } else {
-                let page = pages.get_next_page()?.and_then(Bare::of).filter(|page| page.rows == here).ok_or_else(damaged)?;
+            if !wanted.is_empty() {
                 seen += wanted.len();
+                let page = Bare { bytes: pages.unpack(header, packed)?, rows: header.rows, encoding: header.encoding };
                 visit(&page, wanted).ok_or_else(damaged)?;
             }
             at = end;
@@ -196,21 +195,20 @@ impl<R: ChunkReader> Part<'_, R> {
 
 /// A page without its header.
 #[derive(Debug)]
-struct Bare {
-    bytes: bytes::Bytes,
+struct Bare<'a> {
+    bytes: &'a [u8],
     rows: usize,
-    encoding: Encoding,
+    encoding: i64,
 }
 
-impl Bare {
-    fn of(page: Page) -> Option<Self> {
-        // All of our versions write pages of the first kind.
-        let Page::DataPage { buf, num_values, encoding, .. } = page else { return None };
-        Some(Self { bytes: buf, rows: usize::try_from(num_values).ok()?, encoding })
-    }
-
+impl Bare<'_> {
     fn encoded_as(&self, encoding: Encoding) -> Option<()> {
-        (self.encoding == encoding).then_some(())
+        let number = match encoding {
+            Encoding::DELTA_BINARY_PACKED => 5,
+            Encoding::DELTA_BYTE_ARRAY => 7,
+            _ => return None,
+        };
+        (self.encoding == number).then_some(())
     }
 }
 

@@ -10,13 +10,16 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
+use super::pack::{Blocks, Packer};
 use super::{COLUMNS, Encoded, NAMES, Names, Span};
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
 
-/// A row group is closed at the first change of series after this many rows.
+/// A row group is closed at the first change of series after this many rows, or after twice as many where series are short: who asks
+/// for one of those unpacks its neighbours anyway.
 const GROUP_ROWS: usize = 32_768;
-const ZSTD_LEVEL: i32 = 3;
+const SHORT_SERIES_ROWS: u64 = 4_096;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// How the pages of a file are packed, beyond their encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +27,15 @@ pub(crate) enum Packing {
     /// LZ4, for a file that will soon be part of a larger one. A tenth larger than [`Self::Small`], and nothing has to be set up for it:
     /// zstd begins anew with each column, for whoever writes and for whoever reads, and in small files that is most of the work.
     Fast,
-    /// Zstandard, for a file that stays.
+    /// Zstandard, and blocks that are cut for it, for a file that stays.
     Small,
 }
 
 /// A file in the making.
 pub(crate) struct Encoder {
     writer: SerializedFileWriter<Vec<u8>>,
+    /// For a file that stays.
+    packer: Option<Packer>,
     group: Group,
     spans: Vec<Span>,
     names: Names,
@@ -48,7 +53,8 @@ impl Encoder {
     /// * Shape: `flushed_lsn` is the log entry that every row gets, when they come from memory.
     pub(crate) fn new(flushed_lsn: Option<u64>, packing: Packing) -> Result<Self, ParquetError> {
         let writer = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties(packing)?))?;
-        Ok(Self { writer, group: Group::default(), spans: Vec::new(), names: Names::default(), first_row: 0, flushed_lsn })
+        let packer = (packing == Packing::Small).then(|| Packer::new(writer.schema_descr())).transpose()?;
+        Ok(Self { writer, packer, group: Group::default(), spans: Vec::new(), names: Names::default(), first_row: 0, flushed_lsn })
     }
 
     /// Adds readings of a series.
@@ -60,7 +66,8 @@ impl Encoder {
         match self.spans.last_mut() {
             Some(span) if span.series == id => (span.rows, span.max_ts) = (span.rows + rows, last.ts_ms),
             _ => {
-                if self.group.ts_ms.len() >= GROUP_ROWS {
+                let is_short = self.spans.last().is_some_and(|span| span.rows < SHORT_SERIES_ROWS);
+                if self.group.ts_ms.len() >= if is_short { 2 * GROUP_ROWS } else { GROUP_ROWS } {
                     self.close_group()?;
                 }
                 self.spans.push(Span { series: id, first_row: self.first_row, rows, min_ts: first.ts_ms, max_ts: last.ts_ms });
@@ -87,7 +94,11 @@ impl Encoder {
 
     fn close_group(&mut self) -> Result<(), ParquetError> {
         if !self.group.ts_ms.is_empty() {
-            self.group.write(self.writer.next_row_group()?)?;
+            let group = self.writer.next_row_group()?;
+            match &mut self.packer {
+                Some(packer) => self.group.pack(group, packer)?,
+                None => self.group.write(group)?,
+            }
             self.group.clear();
         }
         Ok(())
@@ -145,6 +156,22 @@ impl Group {
         put::<Int64Type>(&mut group, &self.seq, None)?;
         put::<Int32Type>(&mut group, &self.version, None)?;
         put::<Int64Type>(&mut group, &self.lsn, None)?;
+        group.close()?;
+        Ok(())
+    }
+
+    /// As [`Self::write`], smaller.
+    fn pack(&self, mut group: SerializedRowGroupWriter<'_, Vec<u8>>, packer: &mut Packer) -> Result<(), ParquetError> {
+        let [series, ts_ms, raw, quality, _words, seq, version, lsn] = COLUMNS;
+        let wide = |values: &[i32]| values.iter().copied().map(i64::from).collect::<Vec<_>>();
+        packer.put(&mut group, series, Blocks::Even, &wide(&self.series), None)?;
+        packer.put(&mut group, ts_ms, Blocks::Even, &self.ts_ms, None)?;
+        packer.put(&mut group, raw, Blocks::Narrow, &self.raw, Some(&self.raw_present))?;
+        packer.put(&mut group, quality, Blocks::Even, &wide(&self.quality), None)?;
+        put::<ByteArrayType>(&mut group, &self.words, Some(&self.words_present))?;
+        packer.put(&mut group, seq, Blocks::Even, &self.seq, None)?;
+        packer.put(&mut group, version, Blocks::Even, &wide(&self.version), None)?;
+        packer.put(&mut group, lsn, Blocks::Even, &self.lsn, None)?;
         group.close()?;
         Ok(())
     }

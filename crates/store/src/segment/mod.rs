@@ -8,6 +8,8 @@ mod delta;
 mod encode;
 mod names;
 mod neighbours;
+mod pack;
+mod pages;
 mod read;
 mod source;
 mod sweep;
@@ -15,8 +17,8 @@ mod sweep;
 pub(crate) use chunk::Part;
 pub(crate) use encode::{Encoder, Packing};
 pub(crate) use names::{NAMES, Names, name_of};
-pub(crate) use neighbours::Neighbours;
-pub(crate) use read::Segment;
+pub(crate) use neighbours::{Neighbours, Unpacked};
+pub(crate) use read::{Decoded, Segment};
 pub(crate) use source::{Ahead, Source};
 pub(crate) use sweep::Sweep;
 #[cfg(feature = "frames")]
@@ -132,7 +134,8 @@ mod tests {
                 let span = &encoded.spans[at % encoded.spans.len()];
                 let range = from..from + length;
                 let (mut expected, mut found) = (Vec::new(), Vec::new());
-                let ascends = segment.append(span.rows(), &range, &mut expected).unwrap();
+                let parts = segment.decode(span.rows(), &range).unwrap();
+                let ascends = parts.iter().fold(true, |so_far, part| so_far & part.append(&mut expected).unwrap());
                 let unpacked = match neighbours.known(1, &span.rows()) {
                     None => neighbours.ask(1, &segment, &span.rows()).unwrap(),
                     known => known,

@@ -104,17 +104,14 @@ impl<R: ChunkReader + Ahead + 'static> Segment<R> {
         self.parts(&rows, |part| Decoded::of(part, range)?.map_or(Ok(()), |decoded| decoded.each(&mut visit)))
     }
 
-    /// Adds the rows in a range to `found`: they are of one series and ascend. Says whether each is later than the one
-    /// before it.
-    pub(crate) fn append(&self, rows: Range<u64>, range: &Range<i64>, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
-        let mut ascending = true;
+    /// The rows in a range, a row group at a time: they are of one series and ascend.
+    pub(crate) fn decode(&self, rows: Range<u64>, range: &Range<i64>) -> Result<Vec<Decoded>, ParquetError> {
+        let mut found = Vec::new();
         self.parts(&rows, |part| {
-            if let Some(decoded) = Decoded::of(part, Some(range))? {
-                ascending &= decoded.append(found)?;
-            }
+            found.extend(Decoded::of(part, Some(range))?);
             Ok(())
         })?;
-        Ok(ascending)
+        Ok(found)
     }
 
     /// The times alone.
@@ -207,7 +204,7 @@ fn impossible() -> ParquetError {
 
 /// Rows of one part, column by column.
 #[derive(Debug)]
-struct Decoded {
+pub(crate) struct Decoded {
     times: Column,
     /// The first of them that is wanted.
     from: usize,
@@ -267,7 +264,7 @@ impl Decoded {
     }
 
     /// Adds the rows, and says whether each is later than the one before it, the last of `found` included.
-    fn append(&self, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
+    pub(crate) fn append(&self, found: &mut Vec<Sample>) -> Result<bool, ParquetError> {
         let mut last = found.last().map(|sample| sample.ts_ms);
         if self.append_plain(found).is_some() {
             let times = self.times.each(self.rows);
