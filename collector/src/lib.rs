@@ -26,6 +26,7 @@ mod import;
 mod ingest;
 mod letters;
 mod live;
+mod marks;
 mod mqtt;
 mod quota;
 mod retention;

@@ -12,6 +12,7 @@ use store::{Batch, Committed};
 use tokio::time::Instant;
 use wire::{Frame, GatewayPath};
 
+use crate::marks::Marks;
 use crate::vee::{Pulses, Watched};
 
 pub(crate) use hub::{Hub, Told, Watcher};
@@ -55,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) watched: Watched,
     /// What became of telling OpenTelemetry.
     pub(crate) exports: Arc<Exports>,
+    /// How many readings there were when.
+    pub(crate) marks: Marks,
     inner: Mutex<Inner>,
 }
 

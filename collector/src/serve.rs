@@ -242,10 +242,13 @@ async fn open(config: &Config) -> Result<Store, ServeError> {
     opened.map_err(|err| ServeError::Store { dir: config.store.clone(), err: Box::new(err) })
 }
 
+/// Takes note of how many readings there are, once a second.
+///
 /// A store that takes nothing more may have said so to nobody who waits: to a flush, or to an amendment. Then we end, and whoever
 /// starts us again has it read back what there is.
-async fn ends_with_its_store(store: Arc<Store>, stop: CancellationToken) {
+async fn ends_with_its_store(store: Arc<Store>, live: Arc<Live>, stop: CancellationToken) {
     loop {
+        live.marks.note(store.last_lsn(), store.counters().accepted);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(STORE_WATCH) => {}
@@ -305,7 +308,7 @@ async fn run(beginning: Beginning, shown: oneshot::Sender<()>) -> Result<(), Ser
     let writes = Arc::new(writes);
     let job = Job { desk: desk.clone(), live: live.clone(), clock: clock.clone() };
     let job = tokio::spawn(job.run(stop.clone()));
-    let watch = tokio::spawn(ends_with_its_store(store.clone(), stop.clone()));
+    let watch = tokio::spawn(ends_with_its_store(store.clone(), live.clone(), stop.clone()));
     let admin = Admin {
         config: config.clone(),
         live: live.clone(),

@@ -106,7 +106,16 @@ pub(super) fn render(live: &Live, receive_maximum: u16, store: &Store, quotas: &
     );
     page.head("negawatt_build_info", "gauge", "1, with the version of the program.");
     page.sample(&format!("negawatt_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
+    live.marks.note(store.last_lsn(), store.counters().accepted);
     page.sinks(sinks);
+    page.head(
+        "negawatt_sink_lag_points",
+        "gauge",
+        "Readings that the sink does not have; not there while it is behind what was when this process began.",
+    );
+    for (sink, points) in sinks.iter().filter_map(|sink| Some((sink, live.marks.after(sink.lsn)?))) {
+        page.sample(&format!("negawatt_sink_lag_points{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), points);
+    }
     page.times("negawatt_ingest_commit_seconds", "Time from a group of messages to its durability.", &live.commits());
     page.times(
         "negawatt_publish_to_queryable_seconds",

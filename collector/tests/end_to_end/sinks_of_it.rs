@@ -82,6 +82,9 @@ fn a_sink_that_is_down_lags_and_another_does_not_and_both_become_whole() {
     until("the bad one says why it waits", || status(&collector, "bad")["problem"].is_string());
     let metrics = collector.get("/metrics").1;
     assert!(metrics.contains("negawatt_sink_written_total{sink=\"good\",kind=\"influx2\"} 300\n"), "{metrics}");
+    for (sink, points) in [("good", 0), ("bad", 300)] {
+        assert!(metrics.contains(&format!("negawatt_sink_lag_points{{sink=\"{sink}\",kind=\"influx2\"}} {points}\n")), "{metrics}");
+    }
     for line in ["negawatt_sink_lag_lsn", "negawatt_sink_lag_seconds", "negawatt_sink_retried_total", "negawatt_sink_rejected_total"] {
         assert!(metrics.contains(&format!("{line}{{sink=\"bad\",kind=\"influx2\"}}")), "{metrics}");
     }
