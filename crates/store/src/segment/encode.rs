@@ -15,8 +15,8 @@ use super::{COLUMNS, Encoded, NAMES, Names, Span};
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
 
-/// A row group is closed at the first change of series after this many rows, or after twice as many where series are short: who asks
-/// for one of those unpacks its neighbours anyway.
+/// A row group is closed at the first change of series after this many rows. In a file that stays it is twice as many where series are
+/// short: who asks for one of those unpacks its neighbours anyway.
 const GROUP_ROWS: usize = 32_768;
 const SHORT_SERIES_ROWS: u64 = 4_096;
 pub(super) const ZSTD_LEVEL: i32 = 3;
@@ -66,7 +66,7 @@ impl Encoder {
         match self.spans.last_mut() {
             Some(span) if span.series == id => (span.rows, span.max_ts) = (span.rows + rows, last.ts_ms),
             _ => {
-                let is_short = self.spans.last().is_some_and(|span| span.rows < SHORT_SERIES_ROWS);
+                let is_short = self.packer.is_some() && self.spans.last().is_some_and(|span| span.rows < SHORT_SERIES_ROWS);
                 if self.group.ts_ms.len() >= if is_short { 2 * GROUP_ROWS } else { GROUP_ROWS } {
                     self.close_group()?;
                 }

@@ -10,16 +10,17 @@ use parquet::file::reader::ChunkReader;
 use super::{Ahead, Segment};
 use crate::row::Sample;
 
-/// Rows of a group that is unpacked as a whole. With longer series a group has few of them, and pages of their own.
-const ROWS_MAX: u64 = 40_000;
+/// Rows of a group that is unpacked as a whole: of none that we write are there more where several series share it.
+const ROWS_MAX: u64 = 72_000;
 
 fn is_in(rows: &Range<u64>, group: &Range<u64>) -> bool {
     group.start <= rows.start && rows.end <= group.end
 }
 
-/// The row group that rows lie in, if it is one of short series.
+/// The row group that the rows of a series lie in, if it shares it with others.
 pub(super) fn group_of<R: ChunkReader + Ahead + 'static>(segment: &Segment<R>, rows: &Range<u64>) -> Option<Range<u64>> {
-    segment.groups().find(|group| is_in(rows, group)).filter(|group| group.end - group.start <= ROWS_MAX)
+    let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
+    segment.groups().find(|group| is_in(rows, group)).filter(|group| length(group) <= ROWS_MAX && 2 * length(rows) <= length(group))
 }
 
 /// Readings of series after series; each row group of short ones is unpacked once.
