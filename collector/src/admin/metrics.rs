@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::{Spent, Store, Upkeep};
 
 use crate::live::{Live, Times};
+use crate::marks::Marks;
 use crate::quota::{Quotas, Used};
 use crate::vee::{Cause, Gauges};
 
@@ -106,16 +107,8 @@ pub(super) fn render(live: &Live, receive_maximum: u16, store: &Store, quotas: &
     );
     page.head("negawatt_build_info", "gauge", "1, with the version of the program.");
     page.sample(&format!("negawatt_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
-    live.marks.note(store.last_lsn(), store.counters().accepted);
-    page.sinks(sinks);
-    page.head(
-        "negawatt_sink_lag_points",
-        "gauge",
-        "Readings that the sink does not have; not there while it is behind what was when this process began.",
-    );
-    for (sink, points) in sinks.iter().filter_map(|sink| Some((sink, live.marks.after(sink.lsn)?))) {
-        page.sample(&format!("negawatt_sink_lag_points{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), points);
-    }
+    live.marks.note(store.last_lsn(), counters.accepted);
+    page.sinks(sinks, &live.marks);
     page.times("negawatt_ingest_commit_seconds", "Time from a group of messages to its durability.", &live.commits());
     page.times(
         "negawatt_publish_to_queryable_seconds",
@@ -224,7 +217,7 @@ impl Page {
         }
     }
 
-    fn sinks(&mut self, sinks: &[sinks::Status]) {
+    fn sinks(&mut self, sinks: &[sinks::Status], marks: &Marks) {
         let columns: [SinkColumn; 7] = [
             ("negawatt_sink_lsn", "gauge", "Everything up to this entry of the log is in the sink.", |sink| sink.lsn.into()),
             ("negawatt_sink_lag_lsn", "gauge", "Entries of the log that the sink does not have.", |sink| sink.lag_lsn.into()),
@@ -240,10 +233,22 @@ impl Page {
             ),
         ];
         for (name, kind, help, value) in columns {
-            self.head(name, kind, help);
-            for sink in sinks {
-                self.sample(&format!("{name}{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), value(sink));
-            }
+            self.of_sinks((name, kind, help), sinks, |sink| Some(value(sink)));
+        }
+        let help = "Readings that the sink does not have; not there while it is behind what was when this process began.";
+        self.of_sinks(("negawatt_sink_lag_points", "gauge", help), sinks, |sink| marks.after(sink.lsn).map(i128::from));
+    }
+
+    /// A line for each sink that has a value.
+    fn of_sinks(
+        &mut self,
+        (name, kind, help): (&str, &str, &str),
+        sinks: &[sinks::Status],
+        value: impl Fn(&sinks::Status) -> Option<i128>,
+    ) {
+        self.head(name, kind, help);
+        for (sink, value) in sinks.iter().filter_map(|sink| Some((sink, value(sink)?))) {
+            self.sample(&format!("{name}{{sink=\"{}\",kind=\"{}\"}}", sink.name, sink.kind), value);
         }
     }
 

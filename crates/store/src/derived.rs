@@ -12,6 +12,7 @@
 
 mod ask;
 mod build;
+mod differences;
 mod passing;
 mod quarter;
 mod table;

@@ -126,7 +126,7 @@ impl Footers {
 impl Flushed {
     /// Fewer readings are sooner decoded than given to two threads.
     const SHARED_ROWS_MIN: u64 = 100_000;
-    /// Pieces that wait to be put together: the memory of each is that of the one before the last.
+    /// Pieces that wait to be put together: who decodes waits then, so that a long range is not in memory twice.
     const PIECES_MAX: usize = 4;
     /// Loaded readings kept for comparison: about 130 MB.
     const LOADED_ROWS_MAX: usize = 4_000_000;

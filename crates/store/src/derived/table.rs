@@ -16,12 +16,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use units::Quality;
 
+use super::differences;
 use super::quarter::{Figures, Quarter};
 use crate::segment::{Ahead, NAMES, Names, Part, Segment, Source};
 use crate::series::{SeriesId, SeriesKey};
 
 /// Where each series lies: its first row, the number of its rows, and CRC-32C over what they say. Files of the first versions
-/// do not have the last.
+/// do not have the last; those in [`super::differences`] have a fourth.
 const SPANS: &str = "negawatt.spans";
 /// CRC-32C over the text of the spans, so that what is asked for one series does not have to read all of a file to be sure.
 const SPANS_CHECKSUM: &str = "negawatt.spans.crc32c";
@@ -211,8 +212,13 @@ pub(crate) fn quarters_of(path: &Path, hash: &str, id: SeriesId) -> Result<Vec<Q
 fn checked_spans(file: &Segment<Source>) -> Option<Map<String, Value>> {
     let sum: u32 = file.text(SPANS_CHECKSUM)?.parse().ok()?;
     let text = file.text(SPANS).filter(|text| crc32c::crc32c(text.as_bytes()) == sum)?;
-    serde_json::from_str(text).ok()
+    let spans: Map<String, Value> = serde_json::from_str(text).ok()?;
+    // What those say of a series is not what we would: the whole file has to be what was written.
+    spans.values().all(|span| span.get(BASE).is_none()).then_some(spans)
 }
+
+/// Where the span of a series has its first value, in files of differences.
+const BASE: usize = 3;
 
 /// A file that is read.
 #[derive(Debug)]
@@ -253,9 +259,10 @@ impl<R: ChunkReader + Ahead + 'static> Table<R> {
         let Some(span) = self.spans.get(&id.0.to_string()) else { return Ok(Vec::new()) };
         let number = |at: usize| span.get(at).and_then(Value::as_u64).ok_or_else(impossible);
         let (first, rows) = (number(0)?, number(1)?);
+        let base = span.get(BASE).map(|base| base.as_i64().ok_or_else(impossible)).transpose()?;
         let mut found = Vec::new();
-        self.file.parts(&(first..first.saturating_add(rows)), |part| of_part(part, id, &mut found))?;
-        let same = span.get(2).is_none_or(|sum| sum.as_u64() == Some(checksum(id, &found).into()));
+        self.file.parts(&(first..first.saturating_add(rows)), |part| of_part(part, (id, base), &mut found))?;
+        let same = base.is_some() || span.get(2).is_none_or(|sum| sum.as_u64() == Some(checksum(id, &found).into()));
         if same && found.len() as u64 == rows { Ok(found) } else { Err(ParquetError::General("it is not what was written".to_owned())) }
     }
 }
@@ -264,7 +271,11 @@ fn impossible() -> ParquetError {
     ParquetError::General("has a quarter that cannot be".to_owned())
 }
 
-fn of_part<R: ChunkReader + Ahead + 'static>(part: &Part<'_, R>, id: SeriesId, found: &mut Vec<Quarter>) -> Result<(), ParquetError> {
+fn of_part<R: ChunkReader + Ahead + 'static>(
+    part: &Part<'_, R>,
+    (id, base): (SeriesId, Option<i64>),
+    found: &mut Vec<Quarter>,
+) -> Result<(), ParquetError> {
     if part.columns() < COLUMNS.len() + MORE.len() {
         return Err(impossible());
     }
@@ -282,6 +293,9 @@ fn of_part<R: ChunkReader + Ahead + 'static>(part: &Part<'_, R>, id: SeriesId, f
         let mut figures = [None; 9];
         for (figure, column) in figures.iter_mut().zip(&mut sparse) {
             *figure = column.next();
+        }
+        if let Some(base) = base {
+            differences::undo(&mut cells, &mut figures, base).ok_or_else(impossible)?;
         }
         found.push(quarter(id, cells, figures).ok_or_else(impossible)?);
     }
@@ -328,6 +342,21 @@ mod tests {
     fn key() -> SeriesKey {
         let slug = |text| Slug::parse(text).unwrap();
         SeriesKey { tenant: slug("t"), facility: slug("f"), device: slug("d"), point: "p".to_owned(), unit: Unit::Watt, exponent: 0 }
+    }
+
+    /// Written by the one version that wrote differences: a month of minutes of one series, and its quarters.
+    #[test]
+    fn a_file_of_differences_says_what_its_readings_say() {
+        let file = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/store-differences").join(name);
+            Bytes::from(std::fs::read(path).unwrap())
+        };
+        let mut readings = Vec::new();
+        Segment::open(file("readings.parquet")).unwrap().samples(0..27_200, None, |sample| readings.push(sample)).unwrap();
+        let table = Table::bytes(file("quarters.parquet")).unwrap();
+        let found = table.quarters(SeriesId(10_001)).unwrap();
+        assert_eq!((found.len(), found.first().unwrap().start_ms), (1_814, 1_746_057_600_000));
+        assert_eq!(found, quarters(&readings));
     }
 
     proptest! {
