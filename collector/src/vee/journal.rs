@@ -126,6 +126,8 @@ impl Journal {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
+            // Of a new database: most of its tables are empty or nearly so, and each takes a page.
+            .page_size(1_024)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))

@@ -4,6 +4,7 @@
 //! connection has its own thread and needs no runtime.
 
 mod audit;
+mod catalogue;
 mod companion;
 mod derived;
 mod spans;
@@ -23,12 +24,17 @@ use crate::row::{Counters, DeadLetter, Origin};
 use crate::segment::Span;
 use crate::series::{SeriesId, SeriesKey};
 
+use catalogue::Named;
 pub(crate) use companion::{COMPANIONS, Companion};
 pub(crate) use tables::ProfileRow;
 pub(crate) use wait::wait;
 
-/// The version of the folder's layout. The first had a row for each series of a segment; who writes takes it over.
-const FORMAT: i64 = 2;
+/// The version of the folder's layout. The first had a row for each series of a segment, the second said the names of its device with
+/// each series; who writes takes them over.
+const FORMAT: i64 = 3;
+
+/// Of a new database: most of its tables are empty or nearly so, and each takes a page.
+const PAGE_BYTES: u32 = 1_024;
 
 /// What stays of SQLite's own log after it was taken over: a flush of many series may make it longer.
 const LOG_BYTES_MAX: &str = "1048576";
@@ -140,6 +146,8 @@ pub(crate) struct Publication<'a> {
 pub(crate) struct Manifest {
     path: PathBuf,
     connection: SqliteConnection,
+    /// Not yet read, or not to be trusted since a change failed: none.
+    named: Option<Named>,
 }
 
 impl Manifest {
@@ -159,6 +167,7 @@ impl Manifest {
             .create_if_missing(true)
             .journal_mode(mode)
             .synchronous(SqliteSynchronous::Full)
+            .page_size(PAGE_BYTES)
             // Of a new database: what is free can be given back.
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .pragma("journal_size_limit", LOG_BYTES_MAX);
@@ -181,7 +190,7 @@ impl Manifest {
 
     fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<Self, ManifestError> {
         let connection = wait(options.connect()).map_err(|err| ManifestError::Database { what: "open", path: path.to_owned(), err })?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, named: None })
     }
 
     fn error(&self, what: &'static str) -> impl FnOnce(sqlx::Error) -> ManifestError + use<> {
@@ -191,7 +200,7 @@ impl Manifest {
 
     fn check_format(&mut self) -> Result<(), ManifestError> {
         match wait(tables::format(&mut self.connection)).map_err(self.error("read"))? {
-            1 | FORMAT => Ok(()),
+            1..=FORMAT => Ok(()),
             found => Err(ManifestError::Format { path: self.path.clone(), found }),
         }
     }
@@ -221,12 +230,18 @@ impl Manifest {
 
     /// Changes everything in one transaction.
     pub(crate) fn publish(&mut self, publication: &Publication<'_>) -> Result<(), ManifestError> {
+        let named = self.named.take();
         let published = wait(async {
             let mut transaction = self.connection.begin().await?;
-            tables::publish(&mut transaction, publication).await?;
-            transaction.commit().await
+            let mut named = match named {
+                Some(named) => named,
+                None => Named::load(&mut transaction).await?,
+            };
+            tables::publish(&mut transaction, publication, &mut named).await?;
+            transaction.commit().await.map(|()| named)
         });
-        published.map_err(self.error("write"))
+        self.named = Some(published.map_err(self.error("write"))?);
+        Ok(())
     }
 
     /// Gives back free room, and empties SQLite's own log. Where a reader is at it, what it reads stays until the next time.
@@ -270,9 +285,14 @@ impl Manifest {
     }
 }
 
-/// Makes a manifest what the first version would have written.
+/// Makes a manifest what an earlier version would have written.
 #[cfg(test)]
-pub(crate) fn make_old(path: &Path) {
+pub(crate) fn make_old(path: &Path, format: i64) {
     let mut manifest = Manifest::open(path).unwrap();
-    wait(spans::make_old(&mut manifest.connection)).unwrap();
+    wait(async {
+        spans::make_old(&mut manifest.connection, format).await?;
+        catalogue::make_old(&mut manifest.connection).await?;
+        sqlx::query("UPDATE meta SET value = ? WHERE key = 'format'").bind(format).execute(&mut manifest.connection).await
+    })
+    .unwrap();
 }

@@ -36,8 +36,7 @@ impl<'a> Input<'a> {
     }
 
     pub(crate) fn zigzag(&mut self) -> Option<i64> {
-        let value = self.varint()?;
-        Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+        self.varint().map(unzigzag)
     }
 }
 
@@ -51,4 +50,8 @@ pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 
 pub(crate) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }

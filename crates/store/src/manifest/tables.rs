@@ -3,19 +3,15 @@
 use std::collections::HashSet;
 
 use ids::Slug;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
-use units::Unit;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
-use super::{Changes, Publication, Received, SegmentRow, Snapshot};
+use super::catalogue::Named;
+use super::{Changes, FORMAT, Publication, Received, SegmentRow, Snapshot};
 use crate::row::{Counters, DeadLetter, Origin, ProfilePeriod};
-use crate::series::{SeriesId, SeriesKey};
 
-/// Whoever loads the series refuses one that is there twice: an index of their names would be as large as they are.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, facility TEXT NOT NULL, device TEXT NOT NULL,
-  point TEXT NOT NULL, unit INTEGER NOT NULL, exponent INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS origin (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, facility TEXT NOT NULL, gateway TEXT NOT NULL,
   UNIQUE (tenant, facility, gateway)) STRICT;
 CREATE TABLE IF NOT EXISTS received (origin INTEGER NOT NULL, spool BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -28,7 +24,7 @@ CREATE TABLE IF NOT EXISTS segment (id INTEGER PRIMARY KEY, path TEXT NOT NULL U
 CREATE TABLE IF NOT EXISTS dead_letter (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL,
   points INTEGER NOT NULL, received_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS retired (path TEXT PRIMARY KEY) STRICT;
-INSERT OR IGNORE INTO meta VALUES ('format', 2);
+INSERT OR IGNORE INTO meta VALUES ('format', 3);
 ";
 
 /// A profile period with the device it is of.
@@ -41,8 +37,6 @@ pub(crate) struct ProfileRow {
 }
 
 type Connected<'a> = &'a mut SqliteConnection;
-/// Series in one statement, of seven values each: SQLite takes 32,766 of them.
-const SERIES_AT_ONCE: usize = 500;
 /// The name of the table whose row cannot be understood.
 type Understood<T> = Result<T, &'static str>;
 
@@ -56,12 +50,15 @@ ALTER TABLE segment ADD COLUMN max_lsn INTEGER NOT NULL DEFAULT 0;
 pub(super) async fn create(db: Connected<'_>) -> sqlx::Result<()> {
     let mut transaction = sqlx::Connection::begin(db).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    sqlx::raw_sql(super::catalogue::SCHEMA).execute(&mut *transaction).await?;
     if !has_column(&mut transaction, "level").await? {
         sqlx::raw_sql(SEGMENT_LEVELS).execute(&mut *transaction).await?;
     }
-    if format(&mut transaction).await? == 1 {
-        super::spans::migrate(&mut transaction).await?;
-        sqlx::raw_sql("UPDATE meta SET value = 2 WHERE key = 'format'").execute(&mut *transaction).await?;
+    let found = format(&mut transaction).await?;
+    if found < FORMAT {
+        super::spans::migrate(&mut transaction, found).await?;
+        super::catalogue::migrate(&mut transaction).await?;
+        sqlx::query("UPDATE meta SET value = ? WHERE key = 'format'").bind(FORMAT).execute(&mut *transaction).await?;
     }
     sqlx::raw_sql(super::audit::SCHEMA).execute(&mut *transaction).await?;
     sqlx::raw_sql(super::derived::SCHEMA).execute(&mut *transaction).await?;
@@ -94,10 +91,9 @@ pub(super) async fn load(db: Connected<'_>) -> sqlx::Result<Understood<Snapshot>
             _ => {}
         }
     }
-    for row in sqlx::query("SELECT id, tenant, facility, device, point, unit, exponent FROM series ORDER BY id").fetch_all(&mut *db).await?
-    {
-        let Some(series) = series(&row)? else { return Ok(Err("series")) };
-        snapshot.series.push(series);
+    match super::catalogue::load(&mut *db).await? {
+        Some(series) => snapshot.series = series,
+        None => return Ok(Err("series")),
     }
     for row in sqlx::query("SELECT id, tenant, facility, gateway FROM origin ORDER BY id").fetch_all(&mut *db).await? {
         let (Some(tenant), Some(facility), Some(gateway)) = (slug(&row, 1)?, slug(&row, 2)?, slug(&row, 3)?) else {
@@ -143,14 +139,18 @@ pub(super) async fn load(db: Connected<'_>) -> sqlx::Result<Understood<Snapshot>
 /// The segments from a number on.
 async fn segments(db: Connected<'_>, from: i64) -> sqlx::Result<Option<Vec<SegmentRow>>> {
     let levels = if has_column(&mut *db, "level").await? { "level, min_lsn, max_lsn" } else { "0, 0, 0" };
-    let has_spans = has_column(&mut *db, "spans").await?;
-    let spans = if has_spans { "spans" } else { "x''" };
+    let format = format(&mut *db).await?;
+    let spans = if format == 1 { "x''" } else { "spans" };
     let statement = format!(
         "SELECT id, path, tenant, facility, month, row_count, bytes, sha256, {levels}, {spans} FROM segment WHERE id >= ? ORDER BY id"
     );
     let mut segments = Vec::new();
     for row in sqlx::query(sqlx::AssertSqlSafe(statement)).bind(from).fetch_all(&mut *db).await? {
-        let spans = if has_spans { super::spans::decode(row.try_get(11)?) } else { Some(Vec::new()) };
+        let spans = match format {
+            1 => Some(Vec::new()),
+            2 => super::spans::decode_each(row.try_get(11)?),
+            _ => super::spans::decode(row.try_get(11)?),
+        };
         let Some(spans) = spans else { return Ok(None) };
         segments.push(SegmentRow {
             id: row.try_get(0)?,
@@ -167,7 +167,7 @@ async fn segments(db: Connected<'_>, from: i64) -> sqlx::Result<Option<Vec<Segme
             spans,
         });
     }
-    if !has_spans {
+    if format == 1 {
         for (segment, span) in super::spans::load_rows(db).await? {
             if let Ok(at) = segments.binary_search_by_key(&segment, |row| row.id)
                 && let Some(row) = segments.get_mut(at)
@@ -179,18 +179,11 @@ async fn segments(db: Connected<'_>, from: i64) -> sqlx::Result<Option<Vec<Segme
     Ok(Some(segments))
 }
 
-fn series(row: &SqliteRow) -> sqlx::Result<Option<(SeriesId, SeriesKey)>> {
-    let (Some(tenant), Some(facility), Some(device)) = (slug(row, 1)?, slug(row, 2)?, slug(row, 3)?) else { return Ok(None) };
-    let Some(unit) = Unit::from_code(row.try_get(5)?) else { return Ok(None) };
-    let key = SeriesKey { tenant, facility, device, point: row.try_get(4)?, unit, exponent: row.try_get(6)? };
-    Ok(Some((SeriesId(row.try_get(0)?), key)))
-}
-
 pub(super) fn slug(row: &SqliteRow, index: usize) -> sqlx::Result<Option<Slug>> {
     Ok(Slug::parse(row.try_get(index)?).ok())
 }
 
-pub(super) async fn publish(db: Connected<'_>, publication: &Publication<'_>) -> sqlx::Result<()> {
+pub(super) async fn publish(db: Connected<'_>, publication: &Publication<'_>, named: &mut Named) -> sqlx::Result<()> {
     let Counters { accepted, duplicate, conflict, dead_letter, batches, repeated_batches } = publication.counters;
     let numbers = [
         ("flushed_lsn", publication.flushed_lsn.cast_signed()),
@@ -205,7 +198,7 @@ pub(super) async fn publish(db: Connected<'_>, publication: &Publication<'_>) ->
     for (key, value) in numbers {
         sqlx::query("INSERT OR REPLACE INTO meta VALUES (?, ?)").bind(key).bind(value).execute(&mut *db).await?;
     }
-    insert_series(&mut *db, &publication.series).await?;
+    named.insert(&mut *db, &publication.series).await?;
     for (id, origin) in &publication.origins {
         sqlx::query("INSERT INTO origin VALUES (?, ?, ?, ?)")
             .bind(*id)
@@ -243,20 +236,6 @@ pub(super) async fn publish(db: Connected<'_>, publication: &Publication<'_>) ->
     super::audit::append(&mut *db, &publication.audit).await?;
     super::derived::replace(&mut *db, &publication.derived, &publication.underived).await?;
     replace_segments(db, publication).await
-}
-
-/// Many at once: the first flush of a fleet names thousands.
-async fn insert_series(db: Connected<'_>, series: &[(SeriesId, &SeriesKey)]) -> sqlx::Result<()> {
-    for some in series.chunks(SERIES_AT_ONCE) {
-        let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO series ");
-        statement.push_values(some, |mut row, (id, key)| {
-            row.push_bind(id.0).push_bind(key.tenant.as_str()).push_bind(key.facility.as_str()).push_bind(key.device.as_str());
-            row.push_bind(key.point.as_str()).push_bind(key.unit.code()).push_bind(key.exponent);
-        });
-        // The last statement of a flush has another length: none of them is worth keeping.
-        statement.build().persistent(some.len() == SERIES_AT_ONCE).execute(&mut *db).await?;
-    }
-    Ok(())
 }
 
 async fn replace_received(db: Connected<'_>, (origin, spool, ranges): &Received) -> sqlx::Result<()> {

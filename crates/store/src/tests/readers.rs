@@ -176,9 +176,15 @@ fn a_store_that_comes_later_or_is_another_is_noticed() {
     assert_eq!(raw, (slug("d9"), Some(5)));
 }
 
-/// A store of the first version: a row for each series of a segment.
+/// The first had a row for each series of a segment, the second said the names of its device with each series.
 #[test]
-fn the_manifest_of_the_first_version_is_read_and_taken_over() {
+fn the_manifest_of_an_earlier_version_is_read_and_taken_over() {
+    for format in [1, 2] {
+        is_taken_over(format);
+    }
+}
+
+fn is_taken_over(format: i64) {
     let dir = folder();
     let store = open(dir.path());
     for (seq, day) in [(1, 0), (2, 40), (3, 41)] {
@@ -188,15 +194,18 @@ fn the_manifest_of_the_first_version_is_read_and_taken_over() {
     }
     drop(store);
     let now = told(&Reader::open(dir.path()).unwrap());
-    crate::manifest::make_old(&dir.path().join("manifest.sqlite"));
+    crate::manifest::make_old(&dir.path().join("manifest.sqlite"), format);
     assert_eq!(told(&Reader::open(dir.path()).unwrap()), now);
     let readers = Readers::new(dir.path());
     assert_eq!(readers.ask(told).unwrap(), now);
     let store = open(dir.path());
     assert_eq!(readers.ask(told).unwrap(), now);
-    store.commit(&[batch(4, vec![row("d0", 60_000, 3)])]).unwrap();
+    store.commit(&[batch(4, vec![row("d0", 60_000, 3), row("d9", 60_000, 4)])]).unwrap();
     store.compact().unwrap();
     assert_eq!(readers.ask(told).unwrap(), told(&Reader::open(dir.path()).unwrap()));
     drop(store);
+    let series = |reader: &Reader| reader.all_series().into_iter().map(|info| (info.id, info.key.device.to_string())).collect::<Vec<_>>();
+    let named = (1..=5).map(|id| (SeriesId(id), format!("d{}", id - 1))).chain([(SeriesId(6), "d9".to_owned())]);
+    assert_eq!(series(&Reader::open(dir.path()).unwrap()), named.collect::<Vec<_>>());
     assert_eq!(crate::fsck(dir.path()).unwrap().problems, []);
 }
