@@ -13,13 +13,14 @@ import pyarrow.parquet
 
 
 def names_of(file):
-    """The names by series: tenant, facility and device are said once for all of theirs."""
+    """The names by series: what is alike is said once, and numbers that follow each other are of devices that do."""
     names = {}
     for tenant, facilities in json.loads(file.metadata.metadata[b"negawatt.series"]).items():
-        for facility, devices in facilities.items():
-            for device, series in devices.items():
-                for number, (point, unit, exponent) in series.items():
-                    names[number] = {"tenant": tenant, "facility": facility, "device": device, "point": point, "unit": unit, "exponent": exponent}
+        for facility, said in facilities.items():
+            for point, unit, exponent, runs in said["points"]:
+                for series, first, count in runs:
+                    for number, device in zip(range(series, series + count), said["devices"][first:]):
+                        names[str(number)] = {"tenant": tenant, "facility": facility, "device": device, "point": point, "unit": unit, "exponent": exponent}
     return names
 
 
