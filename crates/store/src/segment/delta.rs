@@ -40,6 +40,11 @@ pub(super) fn numbers(input: &mut Input<'_>, count: usize, values: &mut Vec<i64>
                     last = last.wrapping_add(least);
                     last
                 }));
+            } else if width == 8 {
+                values.extend(input.0.iter().take(here).map(|above| {
+                    last = last.wrapping_add(least).wrapping_add(i64::from(*above));
+                    last
+                }));
             } else {
                 let packed = Packed { bytes: input.0, width, mask: u64::MAX >> (64 - width) };
                 values.extend((0..here).map(|index| {
@@ -54,7 +59,7 @@ pub(super) fn numbers(input: &mut Input<'_>, count: usize, values: &mut Vec<i64>
     Some(())
 }
 
-/// Larger blocks are not believed; ours have 64 numbers.
+/// Larger ones are not believed; ours have 32 numbers, or 4,096.
 const OF_MINI_MAX: usize = 1 << 16;
 
 /// Numbers of `width` bits each, lowest bit first. What lies behind them is read over, and masked away.

@@ -9,8 +9,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
+use units::Unit;
 
-use super::pack::{Blocks, Packer};
+use super::pack::{Cut, Packer};
 use super::{COLUMNS, Encoded, NAMES, Names, Span};
 use crate::row::Sample;
 use crate::series::{SeriesId, SeriesKey};
@@ -72,6 +73,7 @@ impl Encoder {
                 }
                 self.spans.push(Span { series: id, first_row: self.first_row, rows, min_ts: first.ts_ms, max_ts: last.ts_ms });
                 self.names.insert(id, key);
+                self.group.begin(key);
             }
         }
         self.first_row += rows;
@@ -118,9 +120,21 @@ struct Group {
     seq: Vec<i64>,
     version: Vec<i32>,
     lsn: Vec<i64>,
+    /// What the last series measures, and the rows at which that changes.
+    kind: Option<(String, Unit, i8)>,
+    kinds: Vec<usize>,
 }
 
 impl Group {
+    /// The rows to come are of this series.
+    fn begin(&mut self, key: &SeriesKey) {
+        let is_alike = |(point, unit, exponent): &(String, Unit, i8)| (point, *unit, *exponent) == (&key.point, key.unit, key.exponent);
+        if !self.kind.as_ref().is_some_and(is_alike) {
+            self.kind = Some((key.point.clone(), key.unit, key.exponent));
+            self.kinds.push(self.ts_ms.len());
+        }
+    }
+
     fn push(&mut self, id: SeriesId, sample: &Sample, lsn: u64) {
         self.series.push(id.0.cast_signed());
         self.ts_ms.push(sample.ts_ms);
@@ -145,6 +159,8 @@ impl Group {
         self.seq.clear();
         self.version.clear();
         self.lsn.clear();
+        self.kind = None;
+        self.kinds.clear();
     }
 
     fn write(&self, mut group: SerializedRowGroupWriter<'_, Vec<u8>>) -> Result<(), ParquetError> {
@@ -164,14 +180,14 @@ impl Group {
     fn pack(&self, mut group: SerializedRowGroupWriter<'_, Vec<u8>>, packer: &mut Packer) -> Result<(), ParquetError> {
         let [series, ts_ms, raw, quality, _words, seq, version, lsn] = COLUMNS;
         let wide = |values: &[i32]| values.iter().copied().map(i64::from).collect::<Vec<_>>();
-        packer.put(&mut group, series, Blocks::Even, &wide(&self.series), None)?;
-        packer.put(&mut group, ts_ms, Blocks::Even, &self.ts_ms, None)?;
-        packer.put(&mut group, raw, Blocks::Narrow, &self.raw, Some(&self.raw_present))?;
-        packer.put(&mut group, quality, Blocks::Even, &wide(&self.quality), None)?;
+        packer.put(&mut group, series, Cut::Repeats, &wide(&self.series), None)?;
+        packer.put(&mut group, ts_ms, Cut::Repeats, &self.ts_ms, None)?;
+        packer.put(&mut group, raw, Cut::Values(&self.kinds), &self.raw, Some(&self.raw_present))?;
+        packer.put(&mut group, quality, Cut::Repeats, &wide(&self.quality), None)?;
         put::<ByteArrayType>(&mut group, &self.words, Some(&self.words_present))?;
-        packer.put(&mut group, seq, Blocks::Even, &self.seq, None)?;
-        packer.put(&mut group, version, Blocks::Even, &wide(&self.version), None)?;
-        packer.put(&mut group, lsn, Blocks::Even, &self.lsn, None)?;
+        packer.put(&mut group, seq, Cut::Repeats, &self.seq, None)?;
+        packer.put(&mut group, version, Cut::Repeats, &wide(&self.version), None)?;
+        packer.put(&mut group, lsn, Cut::Repeats, &self.lsn, None)?;
         group.close()?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Values are scaled integers, so delta encoding leaves about half a byte of each; the default settings of Parquet
 //! would take thirteen times that. Any Parquet reader can read the files: the names of the series are in the metadata.
 
+mod blocks;
 mod chunk;
 mod delta;
 mod encode;

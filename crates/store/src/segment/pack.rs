@@ -1,13 +1,8 @@
-//! Columns of numbers as a file that stays has them: `DELTA_BINARY_PACKED` in blocks of our own choice.
+//! Columns of numbers as a file that stays has them: in pages that end with a kind of values, each as small as we can make it.
 //!
-//! The parquet crate writes blocks of 256 numbers, each with a least difference of its own and as many bits as its widest needs.
-//! Two things are lost with that, and both where many short series lie in a file:
-//!
-//! * A step from one series to the next widens 64 values. Blocks of the least size that Parquet has lose 32: [`Blocks::Narrow`].
-//! * Times and entries of the log repeat themselves from series to series, but bits that begin anywhere in a byte do not look
-//!   alike. In whole bytes from one least difference zstd finds them again: [`Blocks::Even`].
-//!
-//! * Source: Apache Parquet, "Encodings": `DELTA_BINARY_PACKED`, the RLE / bit-packing hybrid.
+//! * Source: Apache Parquet, "Encodings": the RLE / bit-packing hybrid; "Data Pages".
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type as Physical, ZstdLevel};
@@ -18,39 +13,92 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+use zstd::bulk::Compressor;
 
+use super::blocks::{Blocks, differences};
 use super::encode::ZSTD_LEVEL;
-use crate::varint::{put_varint, zigzag};
+use crate::varint::put_varint;
 
-/// How the differences of a column are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blocks {
-    /// In the smallest that there are, each as narrow as it can be: for values that nothing else packs.
-    Narrow,
-    /// In large ones of whole bytes: for what repeats itself.
-    Even,
+/// How a column is cut into pages, and these into blocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cut<'a> {
+    /// What was measured. Pages are as long as the parquet crate makes them, so that whoever asks for one series of many does not unpack
+    /// all of a row group, and end before rows that are of another kind: what steps of one are frequent says nothing of another.
+    Values(&'a [usize]),
+    /// What is soon unpacked, and the longer a page is the more repeats itself in it.
+    Repeats,
 }
 
-impl Blocks {
-    /// Rows of a page at most. What is narrow has them as the parquet crate does, so that whoever asks for one series of many does not
-    /// unpack all of a row group; what repeats itself is soon unpacked, and the longer a page is the more repeats itself in it.
-    const fn page_rows(self) -> usize {
-        match self {
-            Self::Narrow => 20_000,
-            Self::Even => 1 << 16,
+const VALUES_PAGE_ROWS: usize = 20_000;
+const REPEATS_PAGE_ROWS: usize = 1 << 16;
+/// A page costs about a hundred bytes beside its values: shorter ones than this do not end for a kind.
+const KIND_ROWS_MIN: usize = 4_096;
+
+impl Cut<'_> {
+    fn pages(self, rows: usize) -> Vec<Range<usize>> {
+        let (most, kinds) = match self {
+            Self::Values(kinds) => (VALUES_PAGE_ROWS, kinds),
+            Self::Repeats => (REPEATS_PAGE_ROWS, [].as_slice()),
+        };
+        let (mut pages, mut from) = (Vec::new(), 0);
+        while from < rows {
+            let after = kinds.partition_point(|kind| *kind < from + KIND_ROWS_MIN);
+            let alike = kinds.get(after).copied().unwrap_or(rows).min(rows) - from;
+            let count = alike.div_ceil(most);
+            pages.extend((0..count).map(|page| from + alike * page / count..from + alike * (page + 1) / count));
+            from += alike;
         }
+        pages
     }
 }
+
+/// Looks for the best use of each byte, and takes its time.
+const THOROUGH_LEVEL: i32 = 15;
 
 /// Writes columns, with one set of zstd's tables for all of them.
 pub(super) struct Packer {
     columns: Vec<ColumnDescPtr>,
-    zstd: zstd::bulk::Compressor<'static>,
+    zstd: Compressor<'static>,
+    /// For [`Blocks::Common`]. What lies between takes repeats that are none for worth their while.
+    quick: Compressor<'static>,
+    thorough: Compressor<'static>,
 }
+
+/// A page as it will be, and its bytes before zstd.
+type Packed = (Vec<u8>, usize);
 
 impl Packer {
     pub(super) fn new(schema: &SchemaDescriptor) -> Result<Self, ParquetError> {
-        Ok(Self { columns: schema.columns().to_vec(), zstd: zstd::bulk::Compressor::new(ZSTD_LEVEL)? })
+        let (zstd, quick, thorough) = (Compressor::new(ZSTD_LEVEL)?, Compressor::new(1)?, Compressor::new(THOROUGH_LEVEL)?);
+        Ok(Self { columns: schema.columns().to_vec(), zstd, quick, thorough })
+    }
+
+    /// A page of these values in the encoding that makes it the smallest.
+    fn page(&mut self, levels: Option<&[i16]>, values: &[i64], cut: Cut<'_>, is_short: bool) -> Result<Packed, ParquetError> {
+        let body = |blocks: Blocks| {
+            let mut body = Vec::new();
+            if let Some(levels) = levels {
+                presence(levels, &mut body);
+            }
+            differences(values, blocks, is_short, &mut body);
+            body
+        };
+        let even = matches!(cut, Cut::Repeats);
+        let plain = body(if even { Blocks::Even } else { Blocks::Narrow });
+        let packed = self.zstd.compress(&plain)?;
+        if even {
+            return Ok((packed, plain.len()));
+        }
+        let common = body(Blocks::Common);
+        let mut found = self.quick.compress(&common)?;
+        // So little may still be found.
+        if found.len() < packed.len() + packed.len() / 32 {
+            let more = self.thorough.compress(&common)?;
+            if more.len() < found.len() {
+                found = more;
+            }
+        }
+        Ok(if found.len() < packed.len() { (found, common.len()) } else { (packed, plain.len()) })
     }
 
     /// Writes the next column of a row group, which has this name.
@@ -60,7 +108,7 @@ impl Packer {
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
         name: &str,
-        blocks: Blocks,
+        cut: Cut<'_>,
         values: &[i64],
         present: Option<&[i16]>,
     ) -> Result<(), ParquetError> {
@@ -70,26 +118,22 @@ impl Packer {
         let is_short = column.physical_type() == Physical::INT32;
         let (mut sink, mut unpacked, mut left) = (TrackedWrite::new(Vec::new()), 0, values);
         let mut pages = SerializedPageWriter::new(&mut sink);
-        for from in (0..rows).step_by(blocks.page_rows()) {
-            let here = blocks.page_rows().min(rows - from);
-            let mut body = Vec::new();
-            let levels = present.map(|present| present.get(from..from + here).unwrap_or_default());
-            if let Some(levels) = levels {
-                presence(levels, &mut body);
-            }
+        for page in cut.pages(rows) {
+            let here = page.len();
+            let levels = present.map(|present| present.get(page).unwrap_or_default());
             let count = levels.map_or(here, |levels| levels.iter().filter(|level| **level != 0).count());
             let (of_page, rest) = left.split_at_checked(count).ok_or_else(|| ParquetError::General("a column lacks values".to_owned()))?;
             left = rest;
-            differences(of_page, blocks, is_short, &mut body);
+            let (packed, unpacked_bytes) = self.page(levels, of_page, cut, is_short)?;
             let page = Page::DataPage {
-                buf: Bytes::from(self.zstd.compress(&body)?),
+                buf: Bytes::from(packed),
                 num_values: u32::try_from(here).map_err(|err| ParquetError::General(err.to_string()))?,
                 encoding: Encoding::DELTA_BINARY_PACKED,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,
             };
-            unpacked += pages.write_page(CompressedPage::new(page, body.len()))?.uncompressed_size;
+            unpacked += pages.write_page(CompressedPage::new(page, unpacked_bytes))?.uncompressed_size;
         }
         pages.close()?;
         let bytes = Bytes::from(sink.into_inner()?);
@@ -135,62 +179,6 @@ fn presence(levels: &[i16], body: &mut Vec<u8>) {
     body.extend(runs);
 }
 
-/// Numbers in a block and in its parts, which are as many as the widths that a block has.
-const NARROW: (usize, usize) = (128, 32);
-const EVEN: (usize, usize) = (4_096, 4_096);
-
-/// Appends the numbers as their differences, in the wrapping arithmetic of 64 bits, or of 32.
-fn differences(values: &[i64], blocks: Blocks, is_short: bool, body: &mut Vec<u8>) {
-    let wrapped = |step: i64| if is_short { step << 32 >> 32 } else { step };
-    let steps: Vec<i64> = values.iter().zip(values.iter().skip(1)).map(|(one, next)| wrapped(next.wrapping_sub(*one))).collect();
-    let (block, part) = match blocks {
-        Blocks::Narrow => NARROW,
-        // Parquet fills the last part up: no more than the next number of values that a block may have.
-        Blocks::Even => {
-            let size = steps.len().next_multiple_of(NARROW.0).clamp(NARROW.0, EVEN.0);
-            (size, size)
-        }
-    };
-    put_varint(body, block as u64);
-    put_varint(body, (block / part) as u64);
-    put_varint(body, values.len() as u64);
-    put_varint(body, zigzag(values.first().copied().unwrap_or(0)));
-    let least_of_all = steps.iter().min().copied().unwrap_or(0);
-    for steps in steps.chunks(block) {
-        let least = if blocks == Blocks::Even { least_of_all } else { steps.iter().min().copied().unwrap_or(0) };
-        put_varint(body, zigzag(least));
-        let above = |step: &i64| step.wrapping_sub(least).cast_unsigned();
-        let width = |steps: &[i64]| {
-            let bits = u64::BITS - steps.iter().map(above).fold(0, |all, one| all | one).leading_zeros();
-            if blocks == Blocks::Even { bits.next_multiple_of(8) } else { bits }
-        };
-        let widths: Vec<u32> = steps.chunks(part).map(width).collect();
-        body.extend((0..block / part).map(|at| widths.get(at).map_or(0, |width| u8::try_from(*width).unwrap_or(0))));
-        for (steps, width) in steps.chunks(part).zip(widths) {
-            pack(steps.iter().map(above), width, part, body);
-        }
-    }
-}
-
-/// Appends numbers of `width` bits each, lowest bit first, filled up to `count` of them.
-fn pack(numbers: impl Iterator<Item = u64>, width: u32, count: usize, body: &mut Vec<u8>) {
-    let end = body.len() + usize::try_from(width).unwrap_or(0) * count / 8;
-    let (mut held, mut bits) = (0_u128, 0);
-    for number in numbers {
-        held |= u128::from(number) << bits;
-        bits += width;
-        while bits >= 8 {
-            body.push(held.to_le_bytes()[0]);
-            held >>= 8;
-            bits -= 8;
-        }
-    }
-    if bits > 0 {
-        body.push(held.to_le_bytes()[0]);
-    }
-    body.resize(end, 0);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -199,35 +187,18 @@ mod tests {
     use crate::segment::delta;
     use crate::varint::Input;
 
-    fn blocks() -> impl Strategy<Value = Blocks> {
-        prop_oneof![Just(Blocks::Narrow), Just(Blocks::Even)]
+    #[test]
+    fn a_page_ends_where_another_kind_begins_unless_it_is_short() {
+        let pages = |kinds: &[usize], rows| Cut::Values(kinds).pages(rows).into_iter().map(|page| page.end).collect::<Vec<_>>();
+        assert_eq!(pages(&[0, 5_000, 10_000], 12_000), [5_000, 10_000, 12_000]);
+        assert_eq!(pages(&[0, 500, 1_000, 5_000, 6_000], 9_000), [5_000, 9_000]);
+        assert_eq!(pages(&[0, 43_200], 86_400), [14_400, 28_800, 43_200, 57_600, 72_000, 86_400]);
+        assert_eq!(Cut::Repeats.pages(100_000), [0..50_000, 50_000..100_000]);
+        assert_eq!(Cut::Repeats.pages(0), []);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn what_is_packed_is_unpacked(blocks in blocks(), values in prop_oneof![
-            proptest::collection::vec(any::<i64>(), 0..600),
-            proptest::collection::vec(-3_i64..3, 0..9_000),
-        ]) {
-            let mut body = Vec::new();
-            differences(&values, blocks, false, &mut body);
-            let (mut input, mut found) = (Input(&body), Vec::new());
-            delta::numbers(&mut input, values.len(), &mut found).unwrap();
-            prop_assert_eq!(found, values);
-            prop_assert!(input.0.is_empty());
-        }
-
-        #[test]
-        fn short_numbers_take_no_more_than_their_bits(blocks in blocks(), values in proptest::collection::vec(any::<i32>(), 0..600)) {
-            let (mut body, mut found) = (Vec::new(), Vec::new());
-            let values: Vec<i64> = values.into_iter().map(i64::from).collect();
-            differences(&values, blocks, true, &mut body);
-            delta::numbers(&mut Input(&body), values.len(), &mut found).unwrap();
-            prop_assert_eq!(found.iter().map(|value| value << 32 >> 32).collect::<Vec<i64>>(), values.clone());
-            prop_assert!(body.len() <= 16 + 5 * values.len().next_multiple_of(128), "a width beyond 32 bits is refused by others");
-        }
-
         #[test]
         fn who_has_a_value_is_known_again(levels in proptest::collection::vec(prop_oneof![8 => Just(1_i16), 1 => Just(0)], 1..700)) {
             let mut body = Vec::new();
@@ -236,20 +207,5 @@ mod tests {
             delta::present(&mut input, levels.len(), &mut found).unwrap();
             prop_assert_eq!(found, levels.iter().map(|level| *level != 0).collect::<Vec<_>>());
         }
-    }
-
-    /// The bytes that a stranger reads: 5 and 6 and 8 in a block of 128 with parts of 32, by hand.
-    #[test]
-    fn a_block_is_written_as_parquet_says() {
-        let mut body = Vec::new();
-        differences(&[5, 6, 8], Blocks::Narrow, false, &mut body);
-        let mut expected = vec![0x80, 0x01, 4, 3, 10, 2, 1, 0, 0, 0, 0b10];
-        expected.resize(expected.len() + 3, 0);
-        assert_eq!(body, expected);
-        body.clear();
-        differences(&[5, 6, 8], Blocks::Even, false, &mut body);
-        let mut expected = vec![0x80, 0x01, 1, 3, 10, 2, 8, 0, 1];
-        expected.resize(expected.len() + 126, 0);
-        assert_eq!(body, expected);
     }
 }
