@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(pages(&[0, 500, 1_000, 5_000, 6_000], 9_000), [5_000, 9_000]);
         assert_eq!(pages(&[0, 43_200], 86_400), [14_400, 28_800, 43_200, 57_600, 72_000, 86_400]);
         assert_eq!(Cut::Repeats.pages(100_000), [0..50_000, 50_000..100_000]);
-        assert_eq!(Cut::Repeats.pages(0), []);
+        assert!(Cut::Repeats.pages(0).is_empty());
     }
 
     proptest! {
