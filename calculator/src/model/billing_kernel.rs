@@ -249,7 +249,7 @@ impl Tried {
 
     /// Those that come close to the best of all, by their places.
     pub(super) fn finalists(&self) -> impl Iterator<Item = (usize, BalancePoints)> {
-        self.finalists.places().filter_map(|place| Some((place, self.candidates.get(place)?.points)))
+        self.finalists.places().into_iter().filter_map(|place| Some((place, self.candidates.get(place)?.points)))
     }
 }
 

@@ -133,7 +133,7 @@ impl Finalists {
         self.best - CLOSE
     }
 
-    /// * Shape: places in ascending order; what must not take part has a score without end below zero.
+    /// * Shape: what must not take part has a score without end below zero.
     #[inline]
     pub(super) fn offer(&mut self, place: usize, score: f64) {
         if score >= self.bar() && score > f64::NEG_INFINITY {
@@ -142,8 +142,10 @@ impl Finalists {
         }
     }
 
-    /// The places of those that come close to the best of all.
-    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
-        self.close.iter().filter(|(_, score)| *score >= self.bar()).map(|(place, _)| *place)
+    /// The places of those that come close to the best of all, in canonical order.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = self.close.iter().filter(|(_, score)| *score >= self.bar()).map(|(place, _)| *place).collect();
+        places.sort_unstable();
+        places
     }
 }

@@ -192,11 +192,11 @@ fn month_of(hour: &Hour) -> usize {
 
 /// What least squares of use on degree hours needs of a month: products of (1, cooling, heating, use).
 #[derive(Clone, Copy, Debug, Default)]
-struct Plain([[f64; 4]; 4]);
+struct Plain([[f64; 4]; 3]);
 
 impl Plain {
     fn of(rows: &[Row]) -> Self {
-        let mut products = [[0.0; 4]; 4];
+        let mut products = [[0.0; 4]; 3];
         for row in rows {
             let [cooling, heating] = row.degrees;
             let values = [1.0, cooling, heating, row.use_wh];
@@ -251,7 +251,7 @@ fn occupancy(near: Near<'_>, plain: [(Plain, f64); 3]) -> [bool; WEEK] {
     let mut above = [0_u32; WEEK];
     for row in near.iter().flat_map(|(month, _)| &month.rows) {
         let [c, h] = row.degrees;
-        above[usize::from(row.slot).min(WEEK - 1)] += u32::from(row.use_wh - (intercept + cooling * c + heating * h) > 0.0);
+        above[usize::from(row.slot).min(WEEK - 1)] += u32::from(row.use_wh > intercept + cooling * c + heating * h);
     }
     let all = |slot| near.iter().map(|(month, _)| month.rows_of(slot)).sum::<f64>();
     std::array::from_fn(|slot| all(slot) > 0.0 && f64::from(above[slot]) / all(slot) > OCCUPIED)

@@ -3,7 +3,7 @@
 //! Heating and cooling days are disjoint when the heating point is not above the cooling point, so Σ h·c is zero and the
 //! covariance of the two is the product of their means. With every variable in its own length, two numbers of a balance
 //! point are all that a pair needs: how it goes with the use, and its mean. Adjusted R² and the signs of a pair are then
-//! sixteen operations, four heating points side by side.
+//! twenty operations, four heating points side by side.
 
 use std::array::from_fn;
 
@@ -183,38 +183,36 @@ impl Solved {
         let after = 1 + self.heating.len();
         (after..).zip(&self.cooling).for_each(|(place, cooling)| alone(place, None, Some(cooling)));
         self.pairs(&mut finalists);
-        finalists.places().map(|place| (place, self.points(place))).collect::<Vec<_>>().into_iter()
+        finalists.places().into_iter().map(|place| (place, self.points(place)))
     }
 
     /// Pairs of a heating and a cooling point.
+    ///
+    /// Whether a pair explains as much as the best so far takes half the operations of whether it may take part, so that is asked first;
+    /// and some rows of cooling points are looked at before the others, because a good pair spares most of what comes after it.
     fn pairs(&self, finalists: &mut Finalists) {
+        // Cold points admit no heating, and warm ones no cooling; nothing is looked for there.
+        let Some(first) = self.heating.iter().position(|own| own.refused.is_none()) else { return };
         let groups: Vec<Group> = self.heating.chunks(LANES).map(Group::of).collect();
         // The mean of the use in the length of the use, as levels are in that of their variables.
         let level = self.spread.mean * self.spread.root / self.spread.length;
         let penalty = self.spread.penalty(Shape::CddHdd);
-        // Cold points admit no heating, and warm ones no cooling; nothing is looked for there.
-        let Some(first) = self.heating.iter().position(|own| own.refused.is_none()) else { return };
-        let mut shares = vec![[0.0; LANES]; groups.len()];
-        let mut place = 1 + 2 * self.heating.len();
-        for (index, cooling) in self.cooling.iter().enumerate() {
-            if cooling.refused.is_none() && index >= first {
-                let row = first / LANES..index / LANES + 1;
-                let mut most = [f64::NEG_INFINITY; LANES];
-                for (share, group) in shares[row.clone()].iter_mut().zip(&groups[row]) {
-                    *share = group.explained(cooling, level);
-                    most = from_fn(|lane| if share[lane] > most[lane] { share[lane] } else { most[lane] });
-                }
-                // 1 − (1−R²)·penalty is at the bar; rounding stays far below what is close.
-                let bar = 1.0 - (1.0 - finalists.bar() + CLOSE / 16.0) / penalty;
-                if most.iter().any(|share| *share >= bar) {
-                    let row = shares.as_flattened().iter().enumerate().take(index + 1).skip(first);
-                    row.filter(|(_, share)| **share >= bar).for_each(|(heating, share)| {
-                        finalists.offer(place + heating, 1.0 - (1.0 - share) * penalty);
-                    });
-                }
+        let before = 1 + self.heating.len() + self.cooling.len();
+        let mut row = |index: usize, cooling: &Variable| {
+            // 1 − (1−R²)·penalty is at the bar; rounding stays far below what is close.
+            let bar = 1.0 - (1.0 - finalists.bar() + CLOSE / 16.0) / penalty;
+            let reached = first / LANES..index / LANES + 1;
+            for (number, group) in reached.clone().zip(&groups[reached]).filter(|(_, group)| group.may_reach(bar, cooling)) {
+                let shares = (number * LANES..=index).zip(group.explained(cooling, level));
+                shares.filter(|(_, share)| *share >= bar).for_each(|(heating, share)| {
+                    finalists.offer(before + index * (index + 1) / 2 + heating, 1.0 - (1.0 - share) * penalty);
+                });
             }
-            place += index + 1;
-        }
+        };
+        let attempted = || self.cooling.iter().enumerate().skip(first).filter(|(_, own)| own.refused.is_none());
+        let is_early = |index: usize| index % EARLY == EARLY / 2;
+        attempted().filter(|(index, _)| is_early(*index)).for_each(|(index, cooling)| row(index, cooling));
+        attempted().filter(|(index, _)| !is_early(*index)).for_each(|(index, cooling)| row(index, cooling));
     }
 
     /// The balance points of the candidate at a place.
@@ -264,11 +262,15 @@ impl Pair {
 
 /// Heating points that are solved side by side.
 const LANES: usize = 4;
+/// One cooling point of so many is looked at before the others.
+const EARLY: usize = 8;
 
 /// Some heating points beside one another.
 struct Group {
     along: [f64; LANES],
     level: [f64; LANES],
+    /// R² of each alone.
+    alone: [f64; LANES],
 }
 
 impl Group {
@@ -278,7 +280,20 @@ impl Group {
         Self {
             along: from_fn(|lane| taken(lane).map_or(f64::NAN, |own| own.along)),
             level: from_fn(|lane| taken(lane).map_or(0.0, |own| own.level)),
+            alone: from_fn(|lane| taken(lane).map_or(f64::NAN, |own| own.along * own.along)),
         }
+    }
+
+    /// Whether R² of a pair with this cooling point comes to the bar, if it may take part; where rounding could decide, it does.
+    #[inline]
+    fn may_reach(&self, bar: f64, cooling: &Variable) -> bool {
+        const ROUNDING: f64 = 1e-13;
+        let (alone, twice) = (cooling.along * cooling.along + ROUNDING, 2.0 * cooling.along);
+        let reaches: [bool; LANES] = from_fn(|lane| {
+            let apart = self.level[lane] * cooling.level;
+            self.alone[lane] + alone + twice * self.along[lane] * apart >= bar * (1.0 - apart * apart)
+        });
+        reaches.into_iter().fold(false, |any, reaches| any | reaches)
     }
 
     /// R² of each pair with this cooling point; less than nothing for one that must not take part.
@@ -307,5 +322,48 @@ pub(super) fn judge(estimate: Estimate) -> Outcome {
         Outcome::Disqualified(Reason::NegativeCooling, estimate)
     } else {
         Outcome::Qualified(estimate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        /// Whatever is asked first and left out: who comes close to the best of all candidates is found, and nobody else.
+        #[test]
+        fn the_walk_finds_all_that_come_close(
+            days in 12..380_usize,
+            (coldest, span) in (-20.0..70.0_f64, 0.0..90.0_f64),
+            (base, heat, cool) in (-500.0..5e3_f64, -80.0..200.0_f64, -80.0..200.0_f64),
+            (heating_f, gap, noise) in (35.0..60.0_f64, -5.0..20.0_f64, 0.0..900.0_f64),
+            gas in any::<bool>(),
+        ) {
+            let swing = |day: usize, of: f64| (day as f64 * of).sin();
+            let temperatures: Vec<f64> = (0..days).map(|day| coldest + span * (0.5 + 0.4 * swing(day, 0.017) + 0.1 * swing(day, 2.3))).collect();
+            let used = |(day, degrees): (usize, &f64)| {
+                base + heat * (heating_f - degrees).max(0.0) + cool * (degrees - heating_f - gap).max(0.0) + noise * swing(day, 7.7)
+            };
+            let use_wh: Vec<f64> = temperatures.iter().enumerate().map(used).collect();
+            let commodity = if gas { Commodity::Gas } else { Commodity::Electricity };
+            let solved = Solved::new(&temperatures, &use_wh, Spread::of(&use_wh), &Search::compatible(), commodity);
+            let scores: Vec<(BalancePoints, f64)> = solved.candidates().iter().map(|candidate| match candidate.outcome {
+                Outcome::Qualified(estimate) => (candidate.points, estimate.r_squared_adj),
+                Outcome::Disqualified(..) | Outcome::NotAttempted(_) => (candidate.points, f64::NEG_INFINITY),
+            }).collect();
+            let best = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
+            let found: Vec<(usize, BalancePoints)> = solved.finalists().collect();
+            prop_assert!(found.is_sorted_by_key(|(place, _)| *place));
+            for (place, points) in &found {
+                prop_assert_eq!(scores[*place].0, *points);
+                prop_assert!(scores[*place].1 >= best - 1.01 * CLOSE, "{} is not close to {}", scores[*place].1, best);
+            }
+            for (place, (points, score)) in scores.iter().enumerate().filter(|(_, (_, score))| *score >= best - 0.99 * CLOSE && *score > f64::NEG_INFINITY) {
+                prop_assert!(found.iter().any(|(at, _)| *at == place), "{points:?} with {score} beside {best} was left out");
+            }
+        }
     }
 }
