@@ -14,19 +14,19 @@ use super::question::Question;
 use super::series::{Row, Series};
 use super::spans::{self, HOUR, Span};
 use super::{AssessError, Method, Mode, Weather};
-use crate::baseline::{Commodity, Period};
+use crate::baseline::{Commodity, Day, Period};
 use crate::events::{DayResidual, Event, Ledger, Noise, Trigger, detect};
-use crate::model::cea::Variable;
+use crate::model::cea::{CeaDay, CeaFit, Drivers, Variable, fit_cea};
 use crate::model::{Fit, FittedDay, Search, fit_days};
-use crate::uncertainty::{self, CONFIDENCE};
-use crate::verification::{Facts, MeterClock, OutOfSample, out_of_sample};
+use crate::uncertainty::{self, CONFIDENCE, Interval};
+use crate::verification::{Facts, MeterClock, OutOfSample, out_of_sample, out_of_sample_driven};
 
 /// What the files show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     /// The facts, with those that were given.
     pub facts: Facts,
-    /// How well the baseline's daily model predicts months that it has not seen; none where there are no days.
+    /// How well the baseline's model of days predicts months that it has not seen; none where there are no days.
     pub out_of_sample: Option<OutOfSample>,
     /// Changes of level within the baseline that neither weather nor model explains.
     pub changes: Vec<Event>,
@@ -75,22 +75,62 @@ pub fn facts(
     if let Some(after) = reporting.map(spans_of) {
         facts.temperature_beyond = beyond(before.iter().filter_map(|span| span.mean_f), after.iter().filter_map(|span| span.mean_f));
     }
-    let Some(fit) = fit(question, &calendar, baseline, &before) else {
+    let Some(modelled) = Modelled::of(question, &calendar, baseline, &before) else {
         return Ok(Shown { facts, out_of_sample: None, changes: Vec::new() });
     };
-    let changes = changes(&fit);
+    let changes = modelled.changes();
     let explains =
         |event: &&Event| ledger.entries().iter().any(|entry| entry.first <= event.last && entry.end.is_none_or(|end| event.first < end));
     let explained = changes.iter().filter(explains).count();
     facts.explained_changes = Some(facts.explained_changes.unwrap_or(0.0) + explained as f64);
     facts.unexplained_changes = Some(facts.unexplained_changes.unwrap_or(0.0) + (changes.len() - explained) as f64);
-    let unseen = out_of_sample(&fit);
+    let unseen = modelled.out_of_sample();
     if !facts.hourly
         && let Some(unseen) = unseen
     {
         (facts.cv_out_of_sample, facts.nmbe_out_of_sample) = (Some(unseen.cv), Some(unseen.nmbe));
     }
     Ok(Shown { facts, out_of_sample: unseen, changes })
+}
+
+/// The model of the baseline's days that it is judged by.
+enum Modelled {
+    /// Of their weather, whatever other method was asked for.
+    Days(Box<Fit>),
+    /// Of what is kept beside them too, where that is what explains the use.
+    Driven(Box<CeaFit>, Vec<CeaDay>),
+}
+
+impl Modelled {
+    fn of(question: &Question, calendar: &Calendar, baseline: Period, spans: &[Span]) -> Option<Self> {
+        let Some(drivers) = question.drivers.as_ref().filter(|_| question.method == Method::ControlledEnvironment) else {
+            return fit(question, calendar, baseline, spans).map(|fit| Self::Days(Box::new(fit)));
+        };
+        let day = |span: &Span| Day {
+            date: calendar.date(span.start),
+            minutes: u16::try_from(span.seconds / 60).unwrap_or(0),
+            use_wh: span.value,
+            temperature_f: span.mean_f,
+        };
+        let days = drivers.beside(&spans.iter().map(day).collect::<Vec<_>>());
+        let Drivers { variables, plan, election, .. } = drivers;
+        let fit = fit_cea(&days, variables, plan, *election, question.commodity, &search(question)).ok()?;
+        Some(Self::Driven(Box::new(fit), days))
+    }
+
+    fn changes(&self) -> Vec<Event> {
+        match self {
+            Self::Days(fit) => changes(fit),
+            Self::Driven(fit, days) => changes_driven(fit, days),
+        }
+    }
+
+    fn out_of_sample(&self) -> Option<OutOfSample> {
+        match self {
+            Self::Days(fit) => out_of_sample(fit),
+            Self::Driven(fit, days) => out_of_sample_driven(fit, days),
+        }
+    }
 }
 
 /// What the cleaning saw: flags, estimates, sums, clocks.
@@ -187,18 +227,29 @@ fn fit(question: &Question, calendar: &Calendar, period: Period, spans: &[Span])
         let (temperature_f, value) = (span.mean_f?, span.value?);
         Some(FittedDay { date: calendar.date(span.start), temperature_f, use_wh: value / span.days(), residual_wh: 0.0 })
     });
-    let search = if question.mode == Mode::Strict { Search::strict() } else { Search::compatible() };
-    fit_days(days.collect(), question.commodity, period, &search).ok()
+    fit_days(days.collect(), question.commodity, period, &search(question)).ok()
+}
+
+fn search(question: &Question) -> Search {
+    if question.mode == Mode::Strict { Search::strict() } else { Search::compatible() }
 }
 
 /// Changes of level in a model's own residuals.
 pub fn changes(fit: &Fit) -> Vec<Event> {
-    let days: Vec<DayResidual> = fit
-        .days
+    changes_of(&fit.days, &uncertainty::interval(fit, &[], CONFIDENCE))
+}
+
+/// As [`changes`], of the model of a controlled environment and the days that it was fitted to.
+pub fn changes_driven(fit: &CeaFit, baseline: &[CeaDay]) -> Vec<Event> {
+    changes_of(&fit.days, &uncertainty::interval_driven(fit, baseline, &[], CONFIDENCE))
+}
+
+fn changes_of(days: &[FittedDay], interval: &Interval) -> Vec<Event> {
+    let days: Vec<DayResidual> = days
         .iter()
         .map(|day| DayResidual { date: day.date, expected_wh: day.use_wh - day.residual_wh, residual_wh: day.residual_wh })
         .collect();
-    let noise = Noise::of(&uncertainty::interval(fit, &[], CONFIDENCE));
+    let noise = Noise::of(interval);
     // A model without residuals has no changes, and no standard deviation to see them by.
     if noise.sigma_wh > 0.0 { detect(&days, noise, &Trigger::USUAL) } else { Vec::new() }
 }

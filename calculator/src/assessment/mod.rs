@@ -57,7 +57,7 @@ pub use cleaning::{CleaningStep, SumCheck};
 pub use criteria::{CRITERIA, Criterion};
 pub use digest::{Answer, CODE_VERSION, Inputs, Settings};
 pub use error::{AssessError, Source};
-pub use facts::{Shown, beyond, changes, facts, residuals};
+pub use facts::{Shown, beyond, changes, changes_driven, facts, residuals};
 pub use outcome::{AssessedRow, Assessment, AvoidedEnergy, FittedModel, SCHEMA, Status};
 pub use question::{MeterSettings, Question, Site};
 

@@ -106,7 +106,9 @@ impl Rows {
 
     /// The interval of the total of later rows.
     fn interval(&self, after: &Self, autocorrelation: f64, fitted_quantities: f64, confidence: f64) -> Interval {
-        let totals: Vec<f64> = after.columns.iter().map(|column| column.iter().sum()).collect();
+        // No later rows add up to nothing of everything.
+        let mut totals = vec![0.0; self.columns.len()];
+        totals.iter_mut().zip(&after.columns).for_each(|(total, column)| *total = column.iter().sum());
         let design = Design {
             dates: &self.dates,
             residuals_wh: &self.residuals_wh,

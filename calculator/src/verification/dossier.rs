@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn shown() -> Shown {
-        let unseen = super::super::facts::OutOfSample { cv: 0.1, nmbe: 0.0, skill: 0.9 };
+        let unseen = super::super::unseen::OutOfSample { cv: 0.1, nmbe: 0.0, skill: 0.9 };
         Shown { facts: good(), out_of_sample: Some(unseen), changes: Vec::new() }
     }
 

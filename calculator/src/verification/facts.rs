@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::unseen::out_of_sample;
 use crate::baseline::{Baseline, Clause};
-use crate::model::{Fit, FittedDay, dot};
+use crate::model::Fit;
 use crate::uncertainty::Interval;
 
 /// How the clocks of meter and weather agree.
@@ -124,47 +125,4 @@ pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Op
         expected_fsu: expected_fsu.or(given.expected_fsu),
         ..given
     }
-}
-
-/// How well each month is predicted by the others.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OutOfSample {
-    /// CV(RMSE).
-    pub cv: f64,
-    /// NMBE.
-    pub nmbe: f64,
-    /// How much better than the mean: 1 − Σr²/Σ(y−ȳ)².
-    pub skill: f64,
-}
-
-/// Leaves out one calendar month after the other; none where a year has one month, or nothing is used.
-pub fn out_of_sample(fit: &Fit) -> Option<OutOfSample> {
-    let days = &fit.days;
-    let row = |mean_f: f64| {
-        let heating = fit.model.hdd.map(|term| crate::degree_days::heating(term.balance_f, mean_f));
-        let cooling = fit.model.cdd.map(|term| crate::degree_days::cooling(term.balance_f, mean_f));
-        std::iter::once(1.0).chain(heating).chain(cooling).collect::<Vec<f64>>()
-    };
-    let (mut squares, mut sum, mut used) = (0.0, 0.0, 0.0);
-    for month in 1..=12 {
-        let (out, kept): (Vec<&FittedDay>, Vec<&FittedDay>) = days.iter().partition(|day| day.date.month() == month);
-        if kept.is_empty() {
-            return None;
-        }
-        let rows: Vec<Vec<f64>> = kept.iter().map(|day| row(day.temperature_f)).collect();
-        let columns: Vec<Vec<f64>> = (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column]).collect()).collect();
-        let use_wh: Vec<f64> = kept.iter().map(|day| day.use_wh).collect();
-        let (_, solution) = crate::model::Orthogonal::solving(columns, &use_wh);
-        for day in out {
-            let residual = day.use_wh - dot(&row(day.temperature_f), &solution);
-            squares += residual * residual;
-            sum += residual;
-            used += day.use_wh;
-        }
-    }
-    let n = days.len() as f64;
-    let mean = used / n;
-    let spread: f64 = days.iter().map(|day| (day.use_wh - mean) * (day.use_wh - mean)).sum();
-    let skill = if spread > 0.0 { 1.0 - squares / spread } else { 0.0 };
-    (mean.abs() > 0.0).then(|| OutOfSample { cv: (squares / n).sqrt() / mean, nmbe: sum / used, skill })
 }

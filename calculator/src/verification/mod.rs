@@ -8,11 +8,13 @@ mod dossier;
 mod facts;
 mod inventory;
 mod trust;
+mod unseen;
 mod workflow;
 
 pub use categories::{Category, Check, Judged, Measurement, Verdict, Waiver, WaiverError, check, verdict};
 pub use dossier::{Dossier, DossierError, Examined, Observed, Past};
-pub use facts::{Facts, MeterClock, OutOfSample, baseline_facts, out_of_sample};
+pub use facts::{Facts, MeterClock, baseline_facts};
 pub use inventory::{AgreedFormula, Inventory, InventoryError, StaticFactor, Ticket};
 pub use trust::{Part, Record, Trust, VERSION, trust};
+pub use unseen::{OutOfSample, out_of_sample, out_of_sample_driven};
 pub use workflow::{Stage, Step, Transition, TransitionError, Workflow};

@@ -3,11 +3,13 @@
 //! Energy over produce alone says nothing: with a base load it falls when more grows, although nothing was saved. So the
 //! counterfactual is the baseline's relation at the output that was reached, and both sides are divided by this same output.
 
-use calculator::assessment::beyond;
+use calculator::assessment::{beyond, changes_driven};
 use calculator::baseline::{Baseline, Day};
+use calculator::events::Event;
 use calculator::model::Search;
 use calculator::model::cea::{CeaDay, CeaFit, Crop, Drivers, RangeFinding, Variable, fit_cea};
 use calculator::savings::{self, Avoided};
+use calculator::verification::{OutOfSample, out_of_sample_driven};
 use settlement::{Savings, Yield};
 
 use crate::error::DeriveError;
@@ -66,6 +68,14 @@ impl Grown {
     pub(crate) fn model(&self) -> Option<&CeaFit> {
         match &self.standing {
             Stands::InModel(fit, _) => Some(fit),
+            Stands::Refused(_) => None,
+        }
+    }
+
+    /// How well that model predicts months that it has not seen, and changes of level that it does not explain.
+    pub(crate) fn looked_at(&self) -> Option<(Option<OutOfSample>, Vec<Event>)> {
+        match &self.standing {
+            Stands::InModel(fit, before) => Some((out_of_sample_driven(fit, before), changes_driven(fit, before))),
             Stands::Refused(_) => None,
         }
     }

@@ -128,7 +128,9 @@ impl Looked<'_> {
 
     /// The facts, those of `given` that no row shows among them.
     pub(crate) fn shown(&self, given: Facts) -> Result<Shown, DeriveError> {
-        let changes = changes(self.fit);
+        // Where production explains the use, the model that is billed is the one that knows it.
+        let driven = self.grown.and_then(Grown::looked_at);
+        let (unseen, changes) = driven.unwrap_or_else(|| (out_of_sample(self.fit), changes(self.fit)));
         let covers = |event: &&Event| {
             let entries = self.ledger.entries();
             entries.iter().any(|entry| entry.first <= event.last && entry.end.is_none_or(|end| event.first < end))
@@ -153,7 +155,12 @@ impl Looked<'_> {
             unexplained_changes: Some(counted(changes.len() - explained)),
             ..given
         };
-        Ok(Shown { facts: baseline_facts(facts, self.baseline, self.fit, None), out_of_sample: out_of_sample(self.fit), changes })
+        let facts = Facts {
+            cv_out_of_sample: unseen.map(|unseen| unseen.cv),
+            nmbe_out_of_sample: unseen.map(|unseen| unseen.nmbe),
+            ..baseline_facts(facts, self.baseline, self.fit, None)
+        };
+        Ok(Shown { facts, out_of_sample: unseen, changes })
     }
 
     /// The instants of the baseline's days.

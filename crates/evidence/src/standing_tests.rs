@@ -1,7 +1,7 @@
 //! Trust and yield: computed where the savings are, frozen with them, and computed again by the audit.
 
 use calculator::model::cea::{Crop, Election, Growth, Harvest, Measure};
-use calculator::verification::{Dossier, Facts, Inventory, MeterClock, Past, StaticFactor};
+use calculator::verification::{Category, Dossier, Facts, Inventory, MeterClock, Past, StaticFactor};
 use jiff::ToSpan as _;
 use jiff::civil::date;
 use units::{Quality, Reason};
@@ -209,6 +209,24 @@ fn yield_is_told_by_the_kilogram_where_produce_may_explain_the_use() {
     }
 }
 
+/// Category 12 is of the model that is billed: that with produce in it where it may stand there, else that of the weather.
+#[test]
+fn the_model_that_is_billed_is_the_one_that_is_judged() {
+    let judged = |crop: Option<Crop>| {
+        let derived = derive(&with(|inputs| {
+            inputs.reporting.dossier = Some(Box::new(dossier()));
+            inputs.reporting.crop = crop;
+        }));
+        let standing = derived.unwrap().standing.unwrap();
+        let of_model = standing.examined.checks.iter().find(|check| check.category == Category::ModelFit).unwrap();
+        of_model.measurements.iter().map(|measured| measured.value.unwrap()).collect::<Vec<_>>()
+    };
+    let weather = judged(None);
+    assert_eq!(judged(Some(crop(Measure::Growing, Election::EnergyOnly, 3_000.0))), weather, "produce must not explain its own measure");
+    let driven = judged(Some(crop(Measure::Lighting, Election::EnergyOnly, 3_000.0)));
+    assert!(driven.len() == 2 && driven != weather, "{driven:?} and {weather:?}");
+}
+
 #[test]
 fn a_measure_that_moves_the_yield_claims_none_of_it_unless_productivity_was_elected() {
     let plain = derive(&fixture::inputs(31, 60)).unwrap();
@@ -251,5 +269,5 @@ fn equal_inputs_give_an_equal_statement() {
     });
     let (one, two) = (derive(&inputs).unwrap(), derive(&inputs).unwrap());
     assert_eq!(one, two);
-    insta::assert_snapshot!(sha256_hex(text(&one).as_bytes()), @"94b43261c126537b881ed1c139d6d6afaf723bc8dad37dd62e364006bb0e73c0");
+    insta::assert_snapshot!(sha256_hex(text(&one).as_bytes()), @"42232c4e08b289baa14f9e4a253b89657036ad1a6d65c6b773fc685aceb998e4");
 }

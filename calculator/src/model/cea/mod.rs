@@ -252,6 +252,21 @@ impl CeaFit {
         })
     }
 
+    /// What the coefficients of a day of 24 hours stand by, the base load's one first; `None` where the day lacks something.
+    pub(crate) fn columns_of(&self, day: &CeaDay) -> Option<Vec<f64>> {
+        let mean_f = day.day.temperature_f?;
+        let mut row = vec![1.0];
+        for value in &day.values {
+            row.push((*value)?);
+        }
+        for stage in self.stages.iter().skip(1) {
+            row.push(if day.stage.as_ref()? == stage { 1.0 } else { 0.0 });
+        }
+        row.extend(self.hdd.map(|term| degree_days::heating(term.balance_f, mean_f)));
+        row.extend(self.cdd.map(|term| degree_days::cooling(term.balance_f, mean_f)));
+        (day.values.len() == self.variables.len()).then_some(row)
+    }
+
     /// The derivatives of a day's expectation by everything that was fitted; `None` where the day lacks something.
     ///
     /// * Units: the length of the day in days of 24 hours.
