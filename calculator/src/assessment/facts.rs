@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::cleaning::{self, Cleaned};
 use super::days::{self, Calendar};
+use super::lag;
 use super::outcome::Assessment;
 use super::question::Question;
 use super::series::{Row, Series};
@@ -70,6 +71,11 @@ pub fn facts(
     let before = spans_of(baseline);
     of_days(&calendar, baseline, &before, &mut facts);
     let (from, to) = (calendar.midnight(baseline.first()), calendar.midnight(baseline.end()));
+    if meter.step_seconds() <= HOUR
+        && let Some(clock) = &mut facts.clock
+    {
+        clock.lag_stable = clock.lag_stable.or_else(|| lag::is_stable(&spans::hourly(&cleaned.meter), &hours, from, to));
+    }
     let present = spans::between(&hours, from, to - 1).iter().filter(|row| row.value.is_some()).count();
     facts.weather_coverage = Some(present as f64 / number((to - from) / HOUR).max(1.0));
     if let Some(after) = reporting.map(spans_of) {
@@ -141,7 +147,7 @@ fn of_rows(question: &Question, meter: &Series, cleaned: &Cleaned<'_>, given: Fa
     // Rows that were excluded since still had their energy before.
     let energy_rows = if question.meter.register_digits.is_some() { cleaned.meter.rows() } else { meter.rows() };
     let wrong_days = step("time").map_or(0, |step| step.flagged);
-    let usual = MeterClock { zone_known: true, offset_minutes: f64::INFINITY, long_days_right: true, lag_stable: false };
+    let usual = MeterClock { zone_known: true, offset_minutes: f64::INFINITY, long_days_right: true, lag_stable: None };
     Facts {
         flagged_share: Some(flagged as f64 / rows as f64),
         unexplained_energy_share: given.unexplained_energy_share.or((flagged == 0).then_some(0.0)),

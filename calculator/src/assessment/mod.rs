@@ -42,6 +42,7 @@ mod days;
 mod digest;
 mod error;
 mod facts;
+mod lag;
 mod other;
 mod outcome;
 mod question;

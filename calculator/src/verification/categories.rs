@@ -277,7 +277,7 @@ fn measure(category: Category, facts: &Facts) -> Vec<Measurement> {
             M::holds("zone known", facts.clock.map(|clock| clock.zone_known), Verdict::Fail),
             M::at_most("clock offset in minutes", facts.clock.map(|clock| clock.offset_minutes.abs()), 2.0, 15.0),
             M::holds("days of 23 and 25 hours right", facts.clock.map(|clock| clock.long_days_right), Verdict::Conditional),
-            M::holds("lag of load behind weather stable", facts.clock.map(|clock| clock.lag_stable), Verdict::Conditional),
+            M::holds("lag of load behind weather stable", facts.clock.and_then(|clock| clock.lag_stable), Verdict::Conditional),
         ],
         Category::Outliers => vec![
             M::at_most("flagged values", facts.flagged_share, 0.005, 0.02),

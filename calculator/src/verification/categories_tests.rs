@@ -14,7 +14,7 @@ pub(in crate::verification) fn good() -> Facts {
         register_difference: Some(-0.004),
         worst_bill_difference: Some(0.009),
         year_bill_difference: Some(-0.004),
-        clock: Some(MeterClock { zone_known: true, offset_minutes: -1.0, long_days_right: true, lag_stable: true }),
+        clock: Some(MeterClock { zone_known: true, offset_minutes: -1.0, long_days_right: true, lag_stable: Some(true) }),
         flagged_share: Some(0.001),
         unexplained_energy_share: Some(0.0),
         estimated_energy_share: Some(0.002),

@@ -17,8 +17,9 @@ pub struct MeterClock {
     pub offset_minutes: f64,
     /// Days of 23 and 25 hours have as many.
     pub long_days_right: bool,
-    /// The lag of the best correlation of load and temperature is the same all year.
-    pub lag_stable: bool,
+    /// The lag of the best correlation of load and temperature is the same all year; none where nobody says, and then hourly rows may.
+    #[serde(default)]
+    pub lag_stable: Option<bool>,
 }
 
 /// The facts that the fifteen categories are judged by.

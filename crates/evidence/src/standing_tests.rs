@@ -29,7 +29,7 @@ fn dossier() -> Dossier {
         register_difference: Some(0.001),
         worst_bill_difference: Some(0.004),
         year_bill_difference: Some(0.001),
-        clock: Some(MeterClock { zone_known: true, offset_minutes: 0.5, long_days_right: true, lag_stable: true }),
+        clock: Some(MeterClock { zone_known: true, offset_minutes: 0.5, long_days_right: true, lag_stable: Some(true) }),
         unexplained_energy_share: Some(0.0),
         weather_on_site: Some(true),
         inventory_signed: Some(true),
