@@ -50,7 +50,7 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
     let sample = files.read()?;
     let daily_us = sample.daily_us()?;
     let (billing_us, hourly_us) = (ours::billing_us(&args.fixtures)?, ours::hourly_us(&args.fixtures)?);
-    let (file_to_result_us, both_files_to_result_us) = (files.file_to_result_us()?, files.both_files_to_result_us()?);
+    let (file_to_result_us, meter_file_to_result_us) = (files.file_to_result_us()?, files.meter_file_to_result_us()?);
     let bootstrap_ms = sample.bootstrap_ms()?;
     let (cold_start_ms, portfolio) = match &args.program {
         Some(program) => (Some(files.cold_start_ms(program)?), fleet::measured(program, files.temperature(), sample.meter(), args.meters)?),
@@ -72,7 +72,7 @@ fn measured(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
         "billing": beside("billing", billing_us),
         "hourly": beside("hourly", hourly_us),
         "file_to_result_us": file_to_result_us,
-        "both_files_to_result_us": both_files_to_result_us,
+        "meter_file_to_result_us": meter_file_to_result_us,
         "bootstrap_ms": bootstrap_ms,
         "portfolio": portfolio,
         "rss_mib": rss_mib,

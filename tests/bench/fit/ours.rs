@@ -53,22 +53,21 @@ impl Files {
         Ok(Weather { series: series(&self.temperature)?, unit: TemperatureUnit::Fahrenheit })
     }
 
-    /// From a meter's Parquet file to the sealed answer as text, its station's 19,417 hours at hand as they are for the meters of a
-    /// portfolio: days from hours, checks, 2,014 candidates, savings, interval, digest.
+    /// From two Parquet files to the sealed answer as text: weather of 19,417 hours, checks, 2,014 candidates, savings, interval.
     pub(crate) fn file_to_result_us(&self) -> Outcome<f64> {
+        median_us(|| {
+            let sample = self.read()?;
+            Ok(serde_json::to_string(&Answer::to(&question(), &sample.meter, &sample.weather)?)?.len())
+        })
+    }
+
+    /// The same of the meter's file alone, with the hours of its station at hand, read and hashed, as for the meters of a portfolio.
+    pub(crate) fn meter_file_to_result_us(&self) -> Outcome<f64> {
         let weather = self.weather()?;
         let digest = weather.series.digest();
         median_us(|| {
             let answer = Answer::beside(&question(), &series(&self.meter)?, &weather, Some(&digest))?;
             Ok(serde_json::to_string(&answer)?.len())
-        })
-    }
-
-    /// The same, with the file of the weather read and hashed for this one meter.
-    pub(crate) fn both_files_to_result_us(&self) -> Outcome<f64> {
-        median_us(|| {
-            let sample = self.read()?;
-            Ok(serde_json::to_string(&Answer::to(&question(), &sample.meter, &sample.weather)?)?.len())
         })
     }
 
