@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::unseen::out_of_sample;
+use super::unseen::OutOfSample;
 use crate::baseline::{Baseline, Clause};
-use crate::model::Fit;
-use crate::uncertainty::Interval;
 
 /// How the clocks of meter and weather agree.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,10 +96,8 @@ pub struct Facts {
 
 /// The facts that follow from the baseline itself; the others stay as they are given.
 ///
-/// * Shape: `expected` is the interval of a reporting year as long as the baseline, and the share of it that is expected to
-///   be saved; `unexplained` and `explained` count changes in the baseline's own residuals.
-/// * Source: out of sample by leaving out one calendar month after the other, balance points kept.
-pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Option<(&Interval, f64)>) -> Facts {
+/// * Shape: `unseen` is of the model that is billed.
+pub fn baseline_facts(given: Facts, baseline: &Baseline, unseen: Option<OutOfSample>) -> Facts {
     let days = baseline.days();
     let valid: Vec<bool> = days.iter().map(|day| day.use_wh.is_some() && day.temperature_f.is_some()).collect();
     let count = valid.iter().filter(|valid| **valid).count() as f64;
@@ -110,11 +106,6 @@ pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Op
     let month =
         baseline.warnings().iter().find(|finding| finding.clause == Clause::MonthlyCoverage).map_or(0.9, |finding| finding.measured);
     let extreme = baseline.warnings().iter().find(|finding| finding.clause == Clause::ExtremeUse).map_or(0.0, |finding| finding.measured);
-    let unseen = out_of_sample(fit);
-    let expected_fsu = expected.and_then(|(interval, share)| {
-        let saved = share * fit.metrics.observed_mean_wh * 365.0;
-        (saved > 0.0).then(|| interval.half_width_wh / saved)
-    });
     Facts {
         valid_share: Some(count / days.len() as f64),
         worst_month_share: Some(month),
@@ -123,7 +114,6 @@ pub fn baseline_facts(given: Facts, baseline: &Baseline, fit: &Fit, expected: Op
         baseline_days: Some(days.len() as f64),
         cv_out_of_sample: unseen.map(|unseen| unseen.cv),
         nmbe_out_of_sample: unseen.map(|unseen| unseen.nmbe),
-        expected_fsu: expected_fsu.or(given.expected_fsu),
         ..given
     }
 }

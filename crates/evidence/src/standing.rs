@@ -155,12 +155,7 @@ impl Looked<'_> {
             unexplained_changes: Some(counted(changes.len() - explained)),
             ..given
         };
-        let facts = Facts {
-            cv_out_of_sample: unseen.map(|unseen| unseen.cv),
-            nmbe_out_of_sample: unseen.map(|unseen| unseen.nmbe),
-            ..baseline_facts(facts, self.baseline, self.fit, None)
-        };
-        Ok(Shown { facts, out_of_sample: unseen, changes })
+        Ok(Shown { facts: baseline_facts(facts, self.baseline, unseen), out_of_sample: unseen, changes })
     }
 
     /// The instants of the baseline's days.
