@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::Result;
 use super::field::{Key, Ledger, below};
+use super::rig::own_address;
 
 /// How long a collector waits for it; it makes others wait longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
@@ -78,7 +79,7 @@ impl Copy {
         let held = Arc::new(Mutex::new(held));
         let router = Router::new().route("/api/v2/write", post(write)).with_state(held.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((own_address(), 0)))?;
         let address = listener.local_addr()?;
         runtime.spawn(async move { axum::serve(listener, router).await });
         Ok(Self { address, held, _runtime: runtime })

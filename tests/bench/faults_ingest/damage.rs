@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use store::{Reader, fsck};
 
-use super::Result;
+use super::{Result, at};
 
 /// Device, point, time, version; and the value.
 type Rows = BTreeMap<(String, String, i64, u16), Option<i64>>;
@@ -20,8 +20,8 @@ pub(crate) fn segment(store: &Path, random: u64) -> Result<Option<bool>> {
     if segments.is_empty() {
         return Ok(None);
     }
-    let at = usize::try_from(random >> 40)? % segments.len();
-    turn(&segments[at], random)?;
+    let drawn = usize::try_from(random >> 40)? % segments.len();
+    turn(&segments[drawn], random)?;
     let noticed = catch_unwind(|| !fsck(copy.path()).is_ok_and(|findings| findings.problems.is_empty()));
     Ok(Some(noticed.unwrap_or(false)))
 }
@@ -55,12 +55,12 @@ fn rows(store: &Path) -> Result<Rows> {
 
 /// Turns a bit somewhere in a file.
 fn turn(path: &Path, random: u64) -> Result<()> {
-    let mut bytes = fs::read(path)?;
-    let at = usize::try_from(random & 0xff_ffff_ffff)? % bytes.len().max(1);
-    if let Some(byte) = bytes.get_mut(at) {
+    let mut bytes = fs::read(path).map_err(at(path))?;
+    let turned = usize::try_from(random & 0xff_ffff_ffff)? % bytes.len().max(1);
+    if let Some(byte) = bytes.get_mut(turned) {
         *byte ^= 1 << ((random >> 61) & 7);
     }
-    Ok(fs::write(path, bytes)?)
+    Ok(fs::write(path, bytes).map_err(at(path))?)
 }
 
 /// A copy of a store that nobody has open.
@@ -83,13 +83,13 @@ impl Copied {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)?.flatten() {
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
+    fs::create_dir_all(to).map_err(at(to))?;
+    for entry in fs::read_dir(from).map_err(at(from))?.flatten() {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target)?;
         } else {
-            fs::copy(entry.path(), target)?;
+            fs::copy(&path, target).map_err(at(&path))?;
         }
     }
     Ok(())

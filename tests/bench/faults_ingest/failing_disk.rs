@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::Result;
+use super::{Result, at};
 
 /// What stands between a program and its disk. Every linker of Rust needs a compiler of C, so there is one.
 const SOURCE: &str = include_str!("failing_disk.c");
@@ -54,8 +54,9 @@ impl FailingDisk {
                 Failing::Full => "f",
                 Failing::Syncs => "s",
             },
-        )?;
+        )
+        .map_err(at(&self.now))?;
         std::thread::sleep(pause);
-        Ok(fs::remove_file(&self.now)?)
+        Ok(fs::remove_file(&self.now).map_err(at(&self.now))?)
     }
 }

@@ -1,61 +1,67 @@
 //! The files of the store's log, as `crates/store/src/wal` describes them: enough to damage one on purpose.
 
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::{Result, at};
+
 const FILE_HEADER: u64 = 16;
+/// Of which the last eight bytes are the number of the first frame.
+const FIRST_LSN: u64 = 8;
 const FRAME_HEADER: u64 = 16;
 
-/// A log file, and where its frames begin; the last entry is where they end.
+/// A log file, and where its frames begin; the last entry is where they end. The last frame may have been torn already.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     path: PathBuf,
+    first_lsn: u64,
     frames: Vec<u64>,
 }
 
 impl LogFile {
     /// The newest file of a store.
-    pub(crate) fn newest(store: &Path) -> io::Result<Option<Self>> {
-        if !store.join("wal").is_dir() {
+    pub(crate) fn newest(store: &Path) -> Result<Option<Self>> {
+        let folder = store.join("wal");
+        if !folder.is_dir() {
             return Ok(None);
         }
-        let mut files: Vec<PathBuf> = std::fs::read_dir(store.join("wal"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(&folder).map_err(at(&folder))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "wal"));
         files.sort();
         let Some(path) = files.pop() else { return Ok(None) };
-        let file = File::open(&path)?;
-        let size = file.metadata()?.len();
-        let (mut frames, mut at) = (vec![FILE_HEADER], FILE_HEADER);
+        let file = File::open(&path).map_err(at(&path))?;
+        let size = file.metadata().map_err(at(&path))?.len();
+        let mut first_lsn = [0; 8];
+        file.read_exact_at(&mut first_lsn, FIRST_LSN).map_err(at(&path))?;
+        let (mut frames, mut end) = (vec![FILE_HEADER], FILE_HEADER);
         let mut length = [0; 4];
-        while at + FRAME_HEADER <= size {
-            file.read_exact_at(&mut length, at)?;
+        while end + FRAME_HEADER <= size {
+            file.read_exact_at(&mut length, end).map_err(at(&path))?;
             let payload = u64::from(u32::from_le_bytes(length));
-            if payload == 0 || at + FRAME_HEADER + payload > size {
+            if payload == 0 || end + FRAME_HEADER + payload > size {
                 break;
             }
-            at += FRAME_HEADER + payload;
-            frames.push(at);
+            end += FRAME_HEADER + payload;
+            frames.push(end);
         }
-        Ok(Some(Self { path, frames }))
-    }
-
-    fn open(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(&self.path)
+        Ok(Some(Self { path, first_lsn: u64::from_le_bytes(first_lsn), frames }))
     }
 
     /// Puts the beginning of a frame behind the last one, as a power cut in the middle of a write leaves it.
-    pub(crate) fn tear(&self, rubbish: u64) -> io::Result<()> {
+    pub(crate) fn tear(&self, rubbish: u64) -> Result<()> {
         let end = self.frames.last().copied().unwrap_or(FILE_HEADER);
+        let lsn = self.first_lsn + u64::try_from(self.frames.len())? - 1;
         let mut torn = 900_u32.to_le_bytes().to_vec();
-        torn.extend(rubbish.to_le_bytes());
+        torn.extend(rubbish.to_le_bytes().iter().take(4));
+        torn.extend(lsn.to_le_bytes());
         torn.extend([0xa5; 40]);
-        self.open()?.write_all_at(&torn, end)
+        Ok(open(&self.path)?.write_all_at(&torn, end).map_err(at(&self.path))?)
     }
 
-    /// Turns a bit in a frame that others follow. Nothing when there is none; otherwise what turns it back.
-    pub(crate) fn flip(&self, random: u64) -> io::Result<Option<Flipped>> {
+    /// Turns a bit in a frame that another follows, whole or torn. Nothing when there is none; otherwise what turns it back.
+    pub(crate) fn flip(&self, random: u64) -> Result<Option<Flipped>> {
         let Some([begin, end]) = self.frames.first_chunk::<2>().copied().filter(|_| self.frames.len() > 2) else { return Ok(None) };
         let at = begin + FRAME_HEADER + random % (end - begin - FRAME_HEADER);
         let flipped = Flipped { path: self.path.clone(), at, mask: 1 << ((random >> 32) % 8) };
@@ -74,10 +80,14 @@ pub(crate) struct Flipped {
 
 impl Flipped {
     /// Turns it again.
-    pub(crate) fn turn(&self) -> io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+    pub(crate) fn turn(&self) -> Result<()> {
+        let file = open(&self.path)?;
         let mut byte = [0];
-        file.read_exact_at(&mut byte, self.at)?;
-        file.write_all_at(&[byte[0] ^ self.mask], self.at)
+        file.read_exact_at(&mut byte, self.at).map_err(at(&self.path))?;
+        Ok(file.write_all_at(&[byte[0] ^ self.mask], self.at).map_err(at(&self.path))?)
     }
+}
+
+fn open(path: &Path) -> Result<File> {
+    Ok(OpenOptions::new().read(true).write(true).open(path).map_err(at(path))?)
 }

@@ -2,13 +2,14 @@
 //! faults-ingest` builds and starts it.
 //!
 //! Each run is a broker and a collector in processes of their own, gateways that keep what is not acknowledged, a client
-//! that writes line protocol, another database that copies go to, and faults drawn from the seed. What was offered is written down first; when all of it has
-//! been acknowledged the store is read back and compared, point by point.
+//! that writes line protocol, another database that copies go to, and faults drawn from the seed. What was offered is written
+//! down first; when all of it has been acknowledged the store is read back and compared, point by point.
 
 mod clock;
 mod copy;
 mod damage;
 mod failing_disk;
+mod fault;
 mod field;
 mod log_file;
 mod rig;
@@ -18,7 +19,7 @@ mod senders;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,8 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
-use self::run::{Fault, Outcome};
+use self::fault::Fault;
+use self::run::Outcome;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -53,15 +55,15 @@ enum Role {
     #[command(hide = true)]
     Broker { listen: SocketAddr },
     #[command(hide = true)]
-    Collector { store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize, copy: SocketAddr },
+    Collector { store: PathBuf, listen: SocketAddr, broker: SocketAddr, flush_rows: usize, copy: SocketAddr },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let ended = match args.role {
         Some(Role::Broker { listen }) => rig::be_broker(listen),
-        Some(Role::Collector { store, listen, broker_port, flush_rows, copy }) => {
-            return rig::be_collector(store, listen, broker_port, flush_rows, copy);
+        Some(Role::Collector { store, listen, broker, flush_rows, copy }) => {
+            return rig::be_collector(store, listen, broker, flush_rows, copy);
         }
         None => measure(&args),
     };
@@ -141,6 +143,11 @@ fn report(seed: u64, outcome: &Result<Outcome>) {
         Ok(outcome) => say(&format!("seed {seed}: {outcome:?}")),
         Err(err) => say(&format!("seed {seed}: {err}")),
     }
+}
+
+/// Says which file it was, of an error that does not know.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> String {
+    move |err| format!("{}: {err}", path.display())
 }
 
 /// Talk, on standard error.

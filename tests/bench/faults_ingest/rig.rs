@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use collector::{Config, WriteConfig, WriteToken};
@@ -13,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use sinks::{InfluxConfig, ReadApi, SinkConfig, TargetConfig};
 use tempfile::TempDir;
 
-use super::Result;
 use super::clock::JumpingClock;
 use super::copy;
 use super::failing_disk::{Failing, FailingDisk};
+use super::{Result, at};
 
 /// The token of the client that writes lines.
 pub(crate) const TOKEN: &str = "line-writer";
@@ -33,7 +34,7 @@ pub(crate) fn be_broker(listen: SocketAddr) -> Result<ExitCode> {
 }
 
 /// Runs the collector as its own program does.
-pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16, flush_rows: usize, copy: SocketAddr) -> ExitCode {
+pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker: SocketAddr, flush_rows: usize, copy: SocketAddr) -> ExitCode {
     let slug = |text: &str| ids::Slug::parse(text).expect("a slug");
     let token = WriteToken {
         token: config::Secret::new(TOKEN),
@@ -51,7 +52,7 @@ pub(crate) fn be_collector(store: PathBuf, listen: SocketAddr, broker_port: u16,
         quarters_from: 1,
         sinks: vec![copier(copy)],
         write: WriteConfig { tokens: vec![token], ..WriteConfig::default() },
-        ..Config::new(store, listen, ("127.0.0.1".to_owned(), broker_port))
+        ..Config::new(store, listen, (broker.ip().to_string(), broker.port()))
     };
     let ended = tokio::runtime::Runtime::new().map(|runtime| {
         runtime.block_on(async {
@@ -110,10 +111,13 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// On the address where the copy is.
     pub(crate) fn new(flush_rows: u64, copy: SocketAddr) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let disk = FailingDisk::build(folder.path())?;
-        let mut rig = Self { folder, disk, broker: free()?, admin: free()?, flush_rows, copy, brokering: None, collecting: None };
+        let (broker, admin) = (TcpListener::bind((copy.ip(), 0))?, TcpListener::bind((copy.ip(), 0))?);
+        let (broker, admin) = (broker.local_addr()?, admin.local_addr()?);
+        let mut rig = Self { folder, disk, broker, admin, flush_rows, copy, brokering: None, collecting: None };
         rig.start_broker()?;
         rig.start_collector(false)?;
         Ok(rig)
@@ -124,7 +128,8 @@ impl Rig {
     }
 
     fn command(&self, log: &str) -> Result<Command> {
-        let log = File::options().create(true).append(true).open(self.folder.path().join(log))?;
+        let log = self.folder.path().join(log);
+        let log = File::options().create(true).append(true).open(&log).map_err(at(&log))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
@@ -132,7 +137,7 @@ impl Rig {
 
     pub(crate) fn start_broker(&mut self) -> Result<()> {
         let mut command = self.command("broker.log")?;
-        self.brokering = Some(command.arg("broker").arg(self.broker.to_string()).spawn()?);
+        self.brokering = Some(started(command.arg("broker").arg(self.broker.to_string()))?);
         Ok(())
     }
 
@@ -143,7 +148,7 @@ impl Rig {
             "collector".to_owned(),
             self.store().display().to_string(),
             self.admin.to_string(),
-            self.broker.port().to_string(),
+            self.broker.to_string(),
             self.flush_rows.to_string(),
             self.copy.to_string(),
         ];
@@ -156,7 +161,7 @@ impl Rig {
             command = shell;
         }
         self.disk.under(&mut command);
-        self.collecting = Some(command.args(args).spawn()?);
+        self.collecting = Some(started(command.args(args))?);
         Ok(())
     }
 
@@ -230,7 +235,8 @@ impl Rig {
 
     /// Sets the collector's clock forward or back.
     pub(crate) fn jump(&self, seconds: i64) -> Result<()> {
-        Ok(std::fs::write(self.store().with_extension("clock"), seconds.to_string())?)
+        let clock = self.store().with_extension("clock");
+        Ok(std::fs::write(&clock, seconds.to_string()).map_err(at(&clock))?)
     }
 
     /// What the collector has said, for a run that went wrong.
@@ -251,6 +257,10 @@ impl Drop for Rig {
     }
 }
 
+fn started(command: &mut Command) -> Result<Child> {
+    Ok(command.spawn().map_err(|err| format!("{} could not be started: {err}", command.get_program().display()))?)
+}
+
 fn kill(child: &mut Option<Child>) -> Result<()> {
     if let Some(mut child) = child.take() {
         child.kill()?;
@@ -259,8 +269,13 @@ fn kill(child: &mut Option<Child>) -> Result<()> {
     Ok(())
 }
 
-fn free() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// A loopback address that no other run has. The ports of a process that was killed are free until it is started again: on an
+/// address that others use, one of them might be given such a port, and take what was meant for this run.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let [.., run] = (1 + RUNS.fetch_add(1, Ordering::Relaxed) % 254).to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, run)
 }
 
 /// Asks over HTTP. Gives the code and the body.
@@ -277,6 +292,7 @@ pub(crate) fn http(address: SocketAddr, head: &str, body: &str) -> Result<(u16, 
 /// What the folder of a store holds besides what it needs.
 pub(crate) fn leave_behind(store: &Path) -> Result<()> {
     // It may have been killed before it had made any.
-    std::fs::create_dir_all(store.join("wal"))?;
-    Ok(std::fs::write(store.join("wal").join("next.wal-new"), b"")?)
+    let folder = store.join("wal");
+    std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+    Ok(std::fs::write(folder.join("next.wal-new"), b"").map_err(at(&folder))?)
 }

@@ -9,80 +9,14 @@ use store::Reader;
 
 use super::Result;
 use super::copy::{Copied, Copy};
-use super::damage;
-use super::failing_disk::Failing;
-use super::field::{self, Ledger, below, index};
-use super::log_file::LogFile;
-use super::rig::{self, Rig, http};
+use super::fault::{self, Fault};
+use super::field::{self, Ledger, below};
+use super::rig::{Rig, http};
 use super::senders::{self, Over};
 
 /// A run whose readings are not all acknowledged by then has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(20);
-/// A stop that everybody's keep-alive notices; one of so many draws of it, as it takes its time.
-const STOP: Duration = Duration::from_secs(60);
-const STOPS_ONE_IN: u64 = 8;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    KillCollector,
-    KillBroker,
-    KillBoth,
-    Freeze,
-    StealSession,
-    /// For a minute.
-    Stop,
-    WriteError,
-    DiskFull,
-    SyncFails,
-    TornTail,
-    BitFlip,
-    SegmentFlip,
-    ManifestFlip,
-    EmptyFile,
-    ClockJump,
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 15] = [
-        Self::KillCollector,
-        Self::KillBroker,
-        Self::KillBoth,
-        Self::Freeze,
-        Self::StealSession,
-        Self::Stop,
-        Self::WriteError,
-        Self::DiskFull,
-        Self::SyncFails,
-        Self::TornTail,
-        Self::BitFlip,
-        Self::SegmentFlip,
-        Self::ManifestFlip,
-        Self::EmptyFile,
-        Self::ClockJump,
-    ];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::KillCollector => "kill_collector",
-            Self::KillBroker => "kill_broker",
-            Self::KillBoth => "kill_both",
-            Self::Freeze => "freeze",
-            Self::StealSession => "steal_session",
-            Self::Stop => "stop_60_s",
-            Self::WriteError => "write_error",
-            Self::DiskFull => "disk_full",
-            Self::SyncFails => "sync_fails",
-            Self::TornTail => "torn_tail",
-            Self::BitFlip => "bit_flip",
-            Self::SegmentFlip => "segment_flip",
-            Self::ManifestFlip => "manifest_flip",
-            Self::EmptyFile => "empty_file",
-            Self::ClockJump => "clock_jump",
-        }
-    }
-}
 
 /// What became of a run.
 #[derive(Debug, Default)]
@@ -100,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) damage_seen: u64,
     /// Copies in which a bit was turned, and noticed where it mattered.
     pub(crate) copies_damaged: u64,
-    damage_unseen: u64,
+    pub(super) damage_unseen: u64,
     pub(crate) copied: Copied,
     acknowledged: bool,
     drained: bool,
@@ -110,7 +44,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Counts a copy that was damaged, and whether that was noticed.
-    fn looked(&mut self, noticed: Option<bool>) {
+    pub(super) fn looked(&mut self, noticed: Option<bool>) {
         match noticed {
             Some(true) => self.copies_damaged += 1,
             Some(false) => self.damage_unseen += 1,
@@ -177,9 +111,9 @@ fn counted(waiting: &AtomicU64, ended: Result<bool>) -> Result<bool> {
 fn drive(rig: &mut Rig, random: &IdSource, waiting: &AtomicU64, outcome: &mut Outcome) -> Result<()> {
     for _fault in 0..2 + below(random, 4) {
         std::thread::sleep(Duration::from_millis(30 + below(random, 250)));
-        let fault = drawn(random);
-        inject(fault, rig, random, outcome)?;
-        rig.ensure()?;
+        let fault = fault::drawn(random);
+        let injected = fault::inject(fault, rig, random, outcome).and_then(|()| rig.ensure());
+        injected.map_err(|err| format!("{} after {:?}: {err}", fault.name(), outcome.faults))?;
         outcome.faults.push(fault);
     }
     let began = Instant::now();
@@ -188,67 +122,6 @@ fn drive(rig: &mut Rig, random: &IdSource, waiting: &AtomicU64, outcome: &mut Ou
         rig.ensure()?;
     }
     Ok(())
-}
-
-/// Each as often as any other, but for the one that takes a minute.
-fn drawn(random: &IdSource) -> Fault {
-    match Fault::ALL.get(index(random, Fault::ALL.len())).copied() {
-        Some(Fault::Stop) if below(random, STOPS_ONE_IN) > 0 => Fault::Freeze,
-        drawn => drawn.unwrap_or(Fault::KillCollector),
-    }
-}
-
-fn inject(fault: Fault, rig: &mut Rig, random: &IdSource, outcome: &mut Outcome) -> Result<()> {
-    match fault {
-        Fault::KillCollector => rig.kill_collector(),
-        Fault::KillBroker => rig.kill_broker(),
-        Fault::KillBoth => rig.kill_broker().and_then(|()| rig.kill_collector()),
-        Fault::Freeze => rig.freeze_collector(Duration::from_millis(100 + below(random, 900))),
-        Fault::Stop => rig.freeze_collector(STOP),
-        Fault::StealSession => senders::steal_session(rig.broker),
-        Fault::WriteError => {
-            rig.kill_collector()?;
-            rig.start_collector(true)?;
-            // It ends by itself at its first long file; or runs on, when nothing of it becomes long.
-            rig.collector_ends(Duration::from_millis(500))?;
-            rig.kill_collector()
-        }
-        Fault::DiskFull => rig.fail_disk(Failing::Full, Duration::from_millis(200 + below(random, 1_300))),
-        Fault::SyncFails => rig.fail_disk(Failing::Syncs, Duration::from_millis(50 + below(random, 400))),
-        Fault::TornTail => {
-            rig.kill_collector()?;
-            LogFile::newest(&rig.store())?.map_or(Ok(()), |file| file.tear(random.next_u64()))?;
-            Ok(())
-        }
-        Fault::BitFlip => {
-            rig.kill_collector()?;
-            let flipped = LogFile::newest(&rig.store())?.map_or(Ok(None), |file| file.flip(random.next_u64()))?;
-            let Some(flipped) = flipped else { return Ok(()) };
-            rig.start_collector(false)?;
-            match rig.collector_ends(Duration::from_secs(10))? {
-                Some(status) if status.code() == Some(65) => outcome.damage_seen += 1,
-                _ => outcome.damage_unseen += 1,
-            }
-            rig.kill_collector()?;
-            flipped.turn()?;
-            Ok(())
-        }
-        Fault::SegmentFlip => {
-            rig.kill_collector()?;
-            outcome.looked(damage::segment(&rig.store(), random.next_u64())?);
-            Ok(())
-        }
-        Fault::ManifestFlip => {
-            rig.kill_collector()?;
-            outcome.looked(damage::manifest(&rig.store(), random.next_u64())?);
-            Ok(())
-        }
-        Fault::EmptyFile => {
-            rig.kill_collector()?;
-            rig::leave_behind(&rig.store())
-        }
-        Fault::ClockJump => rig.jump([3_600, -3_600, 0].get(index(random, 3)).copied().unwrap_or(0)),
-    }
 }
 
 /// Waits until nothing is on its way, and the collector's own sum is right.

@@ -54,7 +54,7 @@ pub(crate) fn gateway(gateway: &Gateway, broker: SocketAddr, seed: u64, over: &O
 }
 
 async fn send(gateway: &Gateway, broker: SocketAddr, client_id: String, random: &IdSource, acknowledged: &mut u64) -> Result<()> {
-    let mut options = MqttOptions::new(client_id, "127.0.0.1", broker.port());
+    let mut options = MqttOptions::new(client_id, broker.ip().to_string(), broker.port());
     options.set_clean_start(true);
     let (client, mut events) = AsyncClient::new(options, 4_096);
     let topic = |channel: &str| format!("nw/1/acme/hall/{}/{channel}", gateway.name);
@@ -111,7 +111,7 @@ pub(crate) fn lines(bodies: &Bodies, admin: SocketAddr, seed: u64, over: &Over) 
 /// Takes the collector's name at the broker, and its session with it.
 pub(crate) fn steal_session(broker: SocketAddr) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut options = MqttOptions::new("negawatt-collector", "127.0.0.1", broker.port());
+    let mut options = MqttOptions::new("negawatt-collector", broker.ip().to_string(), broker.port());
     options.set_clean_start(true);
     let (_client, mut events) = AsyncClient::new(options, 10);
     let stolen = async { while !matches!(events.poll().await, Ok(Event::Incoming(Packet::ConnAck(_))) | Err(_)) {} };

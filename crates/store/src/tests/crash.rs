@@ -78,6 +78,26 @@ fn a_flipped_bit_before_the_last_commit_is_told_and_not_stepped_over() {
 }
 
 #[test]
+fn a_flipped_bit_before_a_torn_commit_is_told_too() {
+    let dir = folder();
+    let ends = three_commits(dir.path());
+    let log = only_log(dir.path());
+    let mut whole = std::fs::read(&log).unwrap();
+    // Of the last commit only its header was written, and what a payload may begin with.
+    let torn = ends[1] + 20;
+    whole[torn..].fill(0);
+    for at in ends[0]..ends[1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        std::fs::write(&log, &flipped).unwrap();
+        let err = Store::open(dir.path(), options()).unwrap_err();
+        assert!(matches!(err, OpenError::Wal(WalError::Damaged { .. })), "byte {at}: {err}");
+    }
+    std::fs::write(&log, &whole).unwrap();
+    assert_eq!(open(dir.path()).counters().accepted, 2);
+}
+
+#[test]
 fn killed_between_any_two_steps_of_a_flush_nothing_is_lost_or_doubled() {
     for step in [Step::SegmentWritten, Step::SegmentRenamed, Step::ManifestPublished, Step::LogTrimmed] {
         let dir = folder();

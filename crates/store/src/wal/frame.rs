@@ -35,6 +35,11 @@ impl Header {
     pub(crate) fn matches(self, payload: &[u8]) -> bool {
         checksum(self.len, self.lsn, payload) == self.crc
     }
+
+    /// Whether its checksum is that of this payload under this number, whatever else it says.
+    pub(crate) fn is_of(self, lsn: u64, payload: &[u8]) -> bool {
+        u32::try_from(payload.len()).is_ok_and(|len| checksum(len, lsn, payload) == self.crc)
+    }
 }
 
 /// Fills in the header of a frame whose payload is already in place behind it.

@@ -58,7 +58,7 @@ pub(crate) fn replay<E: From<WalError>>(
                 return Err(WalError::Unknown { path, offset: frames.start }.into());
             }
         }
-        if frames.damaged && (index < last || (reading == Reading::Owner && frames.any_good_frame_later()?)) {
+        if frames.damaged && (index < last || (reading == Reading::Owner && frames.any_frame_later()?)) {
             return Err(WalError::Damaged { path, offset: frames.offset }.into());
         }
         expected = frames.lsn;
@@ -185,19 +185,29 @@ impl Frames {
         }
     }
 
-    /// Whether a later commit lies behind the damage. A torn frame is the last: its successor would mean that the
-    /// damage hit something that was already acknowledged.
-    fn any_good_frame_later(&self) -> Result<bool, WalError> {
+    /// Whether a later commit lies behind the damage, or was begun there. A torn frame is the last: a successor means that the
+    /// damage hit something that was already acknowledged, for no frame is begun before the one in front of it is on the disk.
+    fn any_frame_later(&self) -> Result<bool, WalError> {
         let bytes = std::fs::read(&self.path).map_err(WalError::io("read", &self.path))?;
         let from = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let rest = bytes.get(from..).unwrap_or_default();
-        let good = |at: usize| {
+        let split = |at: usize| {
             let (header, body) = rest.get(at..)?.split_first_chunk::<HEADER_BYTES>()?;
             let header = Header::decode(header);
             let later = header.lsn > self.lsn && header.lsn - self.lsn <= bytes.len() as u64;
-            let payload = body.get(..header.payload_bytes().filter(|_| later)?)?;
-            header.matches(payload).then_some(())
+            Some((header, header.payload_bytes().filter(|_| later)?, body))
         };
-        Ok((1..rest.len()).any(|at| good(at).is_some()))
+        let good = |(header, len, body): (Header, usize, &[u8])| body.get(..len).is_some_and(|payload| header.matches(payload));
+        Ok((1..rest.len()).any(|at| split(at).is_some_and(|frame| good(frame) || self.ends_at(at, frame.0, rest))))
+    }
+
+    /// Whether the damaged frame ends where the next one was begun, of which nothing but the header has to be there: by the
+    /// length that it says or, when that is what is damaged, by its checksum.
+    fn ends_at(&self, at: usize, next: Header, rest: &[u8]) -> bool {
+        let Some((header, body)) = rest.split_first_chunk::<HEADER_BYTES>() else { return false };
+        let header = Header::decode(header);
+        let Some(payload) = at.checked_sub(HEADER_BYTES).and_then(|len| body.get(..len)) else { return false };
+        let told = header.payload_bytes() == Some(payload.len());
+        next.lsn == self.lsn + 1 && (told || header.is_of(self.lsn, payload))
     }
 }
