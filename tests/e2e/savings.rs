@@ -194,6 +194,34 @@ fn a_saving_of_one_month_is_one_bill() {
     assert!(said.contains("faulty.csv") && said.contains("row 150") && said.contains("rule: "), "{said}");
 }
 
+/// Hourly rows show whether the meter's clock stood still, where the dossier does not say it.
+#[test]
+fn a_clock_that_was_set_in_summer_is_seen_in_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name);
+    let mut text = String::new();
+    let file = File::open(fixture("il-electricity-cdd-hdd-hourly.csv.gz")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let rows: Vec<(&str, &str)> = text.lines().skip(1).filter_map(|line| line.split_once(',')).collect();
+    let summer = rows.iter().position(|(start, _)| *start >= "2016-07-15").unwrap();
+    let clock = r#"{"zone_known":true,"offset_minutes":0.5,"long_days_right":true}"#;
+    std::fs::write(place("dossier.json"), format!(r#"{{"facts":{{"clock":{clock}}},"date":"2018-02-01"}}"#)).unwrap();
+    for (hours, verdict) in [(0, "pass"), (3, "conditional")] {
+        let late = |row: usize| if row < summer { row } else { (row + hours).min(rows.len() - 1) };
+        let shifted: String = rows.iter().enumerate().map(|(row, (start, _))| format!("{start},{}\n", rows[late(row)].1)).collect();
+        std::fs::write(place("meter.csv"), format!("start,value\n{shifted}")).unwrap();
+        let (meter, temperature) = (place("meter.csv"), fixture("il_temperature_hourly.parquet"));
+        let fitted =
+            negawatt(&question("fit", &meter, &temperature, &["--unit", "kWh", "--method", "caltrack-hourly", "--output", "json"]));
+        assert!(fitted.status.success(), "{}", stderr(&fitted));
+        std::fs::write(place("answer.json"), stdout(&fitted)).unwrap();
+        let (answer, dossier) = (place("answer.json"), place("dossier.json"));
+        let audited = negawatt(&["audit", answer.to_str().unwrap(), "--dossier", dossier.to_str().unwrap(), "--output", "json"]);
+        let found = object(&stdout(&audited));
+        assert_eq!(found["checks"][5]["verdict"], verdict, "{:#}", found["checks"][5]);
+    }
+}
+
 /// A baseline is audited by its answer: computed again, judged by fifteen categories, and scored where its dossier has a day.
 #[test]
 fn a_baseline_is_audited_by_its_answer_and_its_dossier() {

@@ -12,10 +12,10 @@ const LAGS: std::ops::RangeInclusive<i64> = -4..=8;
 const MONTH_DAYS: i64 = 30;
 const WHOLE_DAYS_MIN: usize = 20;
 /// A weaker correlation names no distance.
-const CORRELATION_MIN: f64 = 0.4;
+const CORRELATION_MIN: f64 = 0.3;
 /// Months have to name one, for anybody to compare.
 const MONTHS_MIN: usize = 3;
-/// Months of one sign may lie so many hours apart: rows are hours, and seasons move the sun.
+/// Months of one sign may lie so many hours from their middle: rows are hours, and seasons move the sun.
 const APART_MAX: i64 = 1;
 
 /// * Shape: hourly rows in order of time; `from` is the beginning of a day. Units do not matter.
@@ -25,8 +25,10 @@ pub(super) fn is_stable(load: &[Row], temperature: &[Row], from: i64, to: i64) -
     let months = (0..(to - from) / DAY / MONTH_DAYS).filter_map(|month| best(&load, &temperature, month * MONTH_DAYS));
     let (heating, cooling): (Vec<Best>, Vec<Best>) = months.partition(|best| best.correlation < 0.0);
     let apart = |months: &[Best]| {
-        let lags = || months.iter().map(|best| best.lag);
-        lags().max().zip(lags().min()).map_or(0, |(most, least)| most - least)
+        let mut lags: Vec<i64> = months.iter().map(|best| best.lag).collect();
+        lags.sort_unstable();
+        let middle = lags.get(lags.len() / 2).copied().unwrap_or(0);
+        lags.iter().map(|lag| (lag - middle).abs()).max().unwrap_or(0)
     };
     (heating.len() + cooling.len() >= MONTHS_MIN).then(|| apart(&heating).max(apart(&cooling)) <= APART_MAX)
 }
