@@ -5,6 +5,7 @@
 //! without a value. The same file twice changes nothing: every part of it is known by the hash of its readings.
 
 pub(crate) mod bulk;
+mod cells;
 mod parquet;
 mod parts;
 mod rows;

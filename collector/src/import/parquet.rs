@@ -11,6 +11,7 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use super::ImportError;
+use super::cells::Cells;
 use super::rows::{FileRemark, REMARKS};
 use super::table::{self, Columns, Line, When};
 
@@ -28,8 +29,8 @@ pub(super) fn read(body: Bytes, wanted: Option<&str>) -> Result<table::Table, Im
 
 /// The two columns of a file, as they lie in it.
 pub(super) struct Columnar {
-    pub(super) times: Vec<Option<i64>>,
-    pub(super) values: Vec<Option<f64>>,
+    pub(super) times: Cells<i64>,
+    pub(super) values: Cells<f64>,
     pub(super) clock: Clock,
     pub(super) columns: Columns,
 }
@@ -55,10 +56,10 @@ impl Table {
     pub(super) fn columns(&self, wanted: Option<&str>) -> Result<Columnar, ImportError> {
         let columns = Columns::find(&self.names, wanted)?;
         let clock = self.clock(columns.time)?;
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+        let (mut times, mut values) = (Cells::empty(), Cells::empty());
         for group in 0..self.groups() {
-            add(&mut times, self.integers(group, columns.time)?);
-            add(&mut values, self.numbers(group, columns.value)?);
+            times.append(self.integers(group, columns.time)?);
+            values.append(self.numbers(group, columns.value)?);
         }
         Ok(Columnar { times, values, clock, columns })
     }
@@ -100,12 +101,12 @@ impl Table {
         Clock::of(&column).ok_or_else(|| ImportError::Type { column: column.name().to_owned(), role: "time" })
     }
 
-    pub(super) fn integers(&self, group: usize, column: usize) -> Result<Vec<Option<i64>>, ImportError> {
+    pub(super) fn integers(&self, group: usize, column: usize) -> Result<Cells<i64>, ImportError> {
         let group = self.reader.get_row_group(group).map_err(ImportError::Parquet)?;
         integers(group.as_ref(), column, &self.column(column))
     }
 
-    pub(super) fn numbers(&self, group: usize, column: usize) -> Result<Vec<Option<f64>>, ImportError> {
+    pub(super) fn numbers(&self, group: usize, column: usize) -> Result<Cells<f64>, ImportError> {
         let group = self.reader.get_row_group(group).map_err(ImportError::Parquet)?;
         numbers(group.as_ref(), column, &self.column(column))
     }
@@ -186,26 +187,26 @@ impl Clock {
     }
 }
 
-fn integers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Vec<Option<i64>>, ImportError> {
+fn integers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Cells<i64>, ImportError> {
     let rows = rows_of(group);
     let reader = group.get_column_reader(index).map_err(ImportError::Parquet)?;
     match column.physical_type() {
         Physical::INT64 => all::<Int64Type>(reader, column, rows),
-        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.into_iter().map(|value| value.map(i64::from)).collect()),
+        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.map(i64::from)),
         _ => Err(ImportError::Type { column: column.name().to_owned(), role: "time" }),
     }
 }
 
-fn numbers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Vec<Option<f64>>, ImportError> {
+fn numbers(group: &dyn RowGroupReader, index: usize, column: &ColumnDescriptor) -> Result<Cells<f64>, ImportError> {
     let rows = rows_of(group);
     let reader = group.get_column_reader(index).map_err(ImportError::Parquet)?;
     match column.physical_type() {
         Physical::DOUBLE => all::<DoubleType>(reader, column, rows),
-        Physical::FLOAT => Ok(all::<FloatType>(reader, column, rows)?.into_iter().map(|value| value.map(f64::from)).collect()),
-        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.into_iter().map(|value| value.map(f64::from)).collect()),
+        Physical::FLOAT => Ok(all::<FloatType>(reader, column, rows)?.map(f64::from)),
+        Physical::INT32 => Ok(all::<Int32Type>(reader, column, rows)?.map(f64::from)),
         #[expect(clippy::cast_precision_loss, reason = "a meter's value, far below 2^53")]
         Physical::INT64 if column.logical_type_ref().is_none_or(|logical| matches!(logical, LogicalType::Integer(_))) => {
-            Ok(all::<Int64Type>(reader, column, rows)?.into_iter().map(|value| value.map(|value| value as f64)).collect())
+            Ok(all::<Int64Type>(reader, column, rows)?.map(|value| value as f64))
         }
         _ => Err(ImportError::Type { column: column.name().to_owned(), role: "value" }),
     }
@@ -216,25 +217,15 @@ fn rows_of(group: &dyn RowGroupReader) -> usize {
     usize::try_from(group.metadata().num_rows()).unwrap_or(0).min(ROWS_FORESEEN)
 }
 
-/// One more group's rows; those of the only one are not copied.
-fn add<T>(rows: &mut Vec<T>, mut more: Vec<T>) {
-    if rows.is_empty() { *rows = more } else { rows.append(&mut more) }
-}
-
-fn all<T: DataType>(reader: ColumnReader, column: &ColumnDescriptor, rows: usize) -> Result<Vec<Option<T::T>>, ImportError> {
+fn all<T: DataType>(reader: ColumnReader, column: &ColumnDescriptor, rows: usize) -> Result<Cells<T::T>, ImportError> {
     if column.max_rep_level() > 0 || column.max_def_level() > 1 {
         return Err(ImportError::Type { column: column.name().to_owned(), role: "single column" });
     }
-    let read = || -> Result<Vec<Option<T::T>>, ParquetError> {
+    let read = || -> Result<Cells<T::T>, ParquetError> {
         let mut reader = get_typed_column_reader::<T>(reader);
-        let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(if column.max_def_level() == 0 { 0 } else { rows }));
         while reader.read_records(usize::MAX >> 1, Some(&mut levels), None, &mut values)?.0 > 0 {}
-        // Where every row has a value there is nothing to look up.
-        if column.max_def_level() == 0 || values.len() == levels.len() {
-            return Ok(values.into_iter().map(Some).collect());
-        }
-        let mut values = values.into_iter();
-        Ok(levels.into_iter().map(|level| if level == 1 { values.next() } else { None }).collect())
+        Ok(Cells::new(values, levels))
     };
     read().map_err(ImportError::Parquet)
 }

@@ -8,6 +8,7 @@ use super::check::{Checker, Found};
 use super::csv::{Places, number};
 use super::fault::Rule;
 use super::mapping::Mapping;
+use crate::import::ImportError;
 use crate::import::parquet::Table;
 
 /// Reads a file group by group.
@@ -24,7 +25,8 @@ pub(super) fn read(body: Bytes, mapping: &Mapping, checker: &mut Checker<'_>) ->
     let mut row = 0;
     for group in 0..table.groups() {
         let times = table.integers(group, time)?;
-        let columns = places.points.iter().map(|place| table.numbers(group, place.value)).collect::<Result<Vec<_>, _>>()?;
+        let column = |value| Ok(table.numbers(group, value)?.into_iter().collect());
+        let columns = places.points.iter().map(|place| column(place.value)).collect::<Result<Vec<Vec<Option<f64>>>, ImportError>>()?;
         for (index, units) in times.into_iter().enumerate() {
             row += 1;
             let when = units.ok_or_else(|| (Rule::TimeMissing, "has no time".to_owned()));
