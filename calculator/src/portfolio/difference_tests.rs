@@ -40,7 +40,7 @@ fn a_shared_sky_is_taken_away_again_by_the_comparison_group() {
     assert!(together.shared_wh < 1e-6, "{}", together.shared_wh);
     // Without the comparison group the same meters would err by all of it.
     let members: Vec<Member> = meters.iter().filter(|meter| meter.role == Role::Treated).map(|meter| meter.member).collect();
-    close(crate::uncertainty::portfolio(&members, Common { station: 1.0, ..Common::NOTHING }).unwrap().shared_wh, 250.0);
+    close(crate::uncertainty::portfolio(members.iter().copied(), Common { station: 1.0, ..Common::NOTHING }).unwrap().shared_wh, 250.0);
 }
 
 /// Of errors that are shared wholly nothing is left but how the comparison meters differ among themselves.

@@ -7,11 +7,12 @@
 pub fn ranked(values: impl IntoIterator<Item = Option<f64>>, count: usize) -> (Vec<usize>, Vec<usize>) {
     let finite = |(place, value): (usize, Option<f64>)| Some((place, value.filter(|value| value.is_finite())?));
     let mut known: Vec<(usize, f64)> = values.into_iter().enumerate().filter_map(finite).collect();
-    known.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-    let top: Vec<usize> = known.iter().take(count).map(|(place, _)| *place).collect();
-    let mut rest = known.split_off(top.len());
-    rest.sort_by(|one, other| one.1.total_cmp(&other.1).then(one.0.cmp(&other.0)));
-    (top, rest.iter().take(count).map(|(place, _)| *place).collect())
+    known.sort_unstable_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+    let first = count.min(known.len());
+    let (top, rest) = known.split_at_mut(first);
+    rest.sort_unstable_by(|one, other| one.1.total_cmp(&other.1).then(one.0.cmp(&other.0)));
+    let places = |ranked: &[(usize, f64)]| ranked.iter().take(count).map(|(place, _)| *place).collect();
+    (places(top), places(rest))
 }
 
 #[cfg(test)]

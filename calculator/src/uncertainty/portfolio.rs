@@ -95,28 +95,30 @@ pub enum PortfolioError {
 /// Adds up facilities.
 ///
 /// * Units: Wh; every half-width at the same confidence.
+/// * Shape: they are asked for more than once, so that nobody has to keep many thousands of them.
 /// * Errors: no facility, values that are no numbers, shares that are none.
 /// * Source: fractional uncertainty √Σ(Δᵢ²)/ΣSᵢ with the fractional bias added; the covariance of errors that facilities share.
-pub fn portfolio(members: &[Member], common: Common) -> Result<Portfolio, PortfolioError> {
+pub fn portfolio(members: impl Iterator<Item = Member> + Clone, common: Common) -> Result<Portfolio, PortfolioError> {
     common.checked()?;
-    if members.is_empty() {
+    let count = members.clone().count();
+    if count == 0 {
         return Err(PortfolioError::Empty);
     }
     let holds = |member: &Member| {
         let values = [member.avoided_wh, member.half_width_wh, member.counterfactual_wh];
         values.iter().all(|value| value.is_finite()) && member.half_width_wh >= 0.0
     };
-    if let Some(index) = members.iter().position(|member| !holds(member)) {
+    if let Some(index) = members.clone().position(|member| !holds(&member)) {
         return Err(PortfolioError::NotFinite { index });
     }
-    let sum = |value: fn(&Member) -> f64| members.iter().map(value).sum::<f64>();
+    let sum = |value: fn(Member) -> f64| members.clone().map(value).sum::<f64>();
     let avoided_wh = sum(|member| member.avoided_wh);
-    let Spread { independent, shared } = spread(members.iter().map(|member| (member.half_width_wh, member.station)), common);
+    let Spread { independent, shared } = spread(members.clone().map(|member| (member.half_width_wh, member.station)), common);
     let bias_wh = (common.bias * sum(|member| member.counterfactual_wh)).abs();
     let fractional = |width: f64| (avoided_wh.abs() > 0.0).then(|| (width + bias_wh) / avoided_wh.abs());
     let (independent_wh, shared_wh) = (independent.sqrt(), shared.sqrt());
     Ok(Portfolio {
-        members: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        members: u32::try_from(count).unwrap_or(u32::MAX),
         avoided_wh,
         independent_wh,
         shared_wh,
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn thirty_six_independent_facilities_of_thirty_per_cent_make_five() {
-        let found = portfolio(&[facility(100.0, 30.0, 0); 36], Common::NOTHING).unwrap();
+        let found = portfolio([facility(100.0, 30.0, 0); 36].into_iter(), Common::NOTHING).unwrap();
         close(found.fractional_independent.unwrap(), 0.05);
         close(found.shared_wh, found.independent_wh);
         assert_eq!(found.members, 36);
@@ -181,7 +183,7 @@ mod tests {
                 variance += correlation * one.half_width_wh * other.half_width_wh;
             }
         }
-        let found = portfolio(&members, common).unwrap();
+        let found = portfolio(members.into_iter(), common).unwrap();
         close(found.shared_wh, f64::sqrt(variance));
         close(found.independent_wh, f64::sqrt(900.0 + 100.0 + 25.0 + 1_600.0));
         close(found.bias_wh, 0.002 * 2_000.0);
@@ -192,18 +194,18 @@ mod tests {
     #[test]
     fn one_sky_for_all_does_not_average_out() {
         let common = Common { station: 1.0, ..Common::NOTHING };
-        let found = portfolio(&[facility(100.0, 30.0, 4); 36], common).unwrap();
+        let found = portfolio([facility(100.0, 30.0, 4); 36].into_iter(), common).unwrap();
         close(found.fractional_shared.unwrap(), 0.3);
     }
 
     #[test]
     fn what_cannot_be_added_up_is_refused() {
-        let refused = |members: &[Member], common| portfolio(members, common).unwrap_err().to_string();
+        let refused = |members: &[Member], common| portfolio(members.iter().copied(), common).unwrap_err().to_string();
         assert_eq!(refused(&[], Common::NOTHING), "a portfolio without facilities has no savings");
         let shares = Common { station: 0.7, method: 0.4, bias: 0.0 };
         assert!(refused(&[facility(1.0, 1.0, 0)], shares).contains("together at most 1"));
         assert!(refused(&[facility(1.0, 1.0, 0), facility(1.0, -1.0, 0)], Common::NOTHING).starts_with("facility 1 "));
         assert!(refused(&[facility(f64::NAN, 1.0, 0)], Common::NOTHING).starts_with("facility 0 "));
-        assert_eq!(portfolio(&[facility(0.0, 1.0, 0)], Common::NOTHING).unwrap().fractional_shared, None);
+        assert_eq!(portfolio([facility(0.0, 1.0, 0)].into_iter(), Common::NOTHING).unwrap().fractional_shared, None);
     }
 }

@@ -71,7 +71,7 @@ fn charts<'a>(plan: &'a Plan<'_>, stations: &Stations<'_>, batch: &[usize]) -> V
 
 fn chart<'a>(plan: &'a Plan<'_>, stations: &Stations<'_>, meter: usize) -> Option<Chart<'a>> {
     let meter = plan.meters.get(meter)?;
-    let station = stations.of(meter.station);
+    let station = stations.of(meter.station());
     let answer = work::answer(meter, plan.question(meter), station, Content::of(plan, meter), plan).ok()?;
     let (before, after) = (&answer.assessment.before, &answer.assessment.after);
     answer.assessment.model.as_ref()?;

@@ -15,8 +15,10 @@ use super::tables::{self, Table};
 use super::tally::Tally;
 use super::{Charted, charts};
 
-/// Rows of the table that are put together at once: of fewer there would be more groups, of which the writer keeps what it knows.
-const BATCH: usize = 2_048;
+/// Rows that become columns at once: a row is three times as large before as after it.
+const BATCH: usize = 512;
+/// Rows of a group of the table: of fewer there would be more groups, of which the writer keeps a hundred kilobytes each.
+const GROUP: usize = 4_096;
 
 /// Writes `meters.parquet`, `meters.jsonl`, the charts, and `portfolio.json` last, each in the order of meters.
 pub(super) fn finish(plan: &Plan<'_>, journal: Journal, tally: &Tally) -> Result<Summary, Refused> {
@@ -77,12 +79,12 @@ impl Pass {
             self.take(place, &row);
             rows.push(row);
             if rows.len() == BATCH {
-                table.write(&tables::meters(&rows).map_err(|err| table.failed(&err))?)?;
+                table.add(&tables::meters(&rows).map_err(|err| table.failed(&err))?, GROUP)?;
                 rows.clear();
             }
         }
         if !rows.is_empty() {
-            table.write(&tables::meters(&rows).map_err(|err| table.failed(&err))?)?;
+            table.add(&tables::meters(&rows).map_err(|err| table.failed(&err))?, GROUP)?;
         }
         table.done()?;
         let whole = lines.into_inner().map_err(|err| replacing.failed(err.error()))?;

@@ -1,5 +1,6 @@
 //! Which meters there are, where the rows of each lie, and what is asked of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,15 +22,15 @@ use super::{Args, Rank};
 
 const RULE: &str = "portfolio: each meter has one name and one place";
 
-/// A meter, before it is read.
+/// A meter, before it is read. There are many thousands of them as long as the run.
 #[derive(Debug)]
 pub(super) struct Meter {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) place: Place,
     /// Its row of the list, or what is wrong with that.
     pub(super) listed: Result<Option<Box<Listed>>, Box<Refused>>,
-    pub(super) station: usize,
-    pub(super) stratum: usize,
+    pub(super) station: u32,
+    pub(super) stratum: u32,
 }
 
 /// Where rows lie.
@@ -37,10 +38,27 @@ pub(super) struct Meter {
 pub(super) enum Place {
     File(PathBuf),
     /// A file of the folder of meters, called as its meter is: of many thousand paths only the endings differ.
-    Inside(Arc<Path>, &'static str),
+    Inside(Arc<Path>, Ending),
     /// The rows of a file that has those of others too.
-    Part(PathBuf, Box<FilePart>),
+    Part(Arc<Path>, Box<FilePart>),
     Series(Box<SeriesInfo>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending {
+    Csv,
+    Parquet,
+}
+
+impl Ending {
+    const ALL: [Self; 2] = [Self::Csv, Self::Parquet];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// Everything that is decided before the first meter is read.
@@ -64,35 +82,28 @@ impl<'a> Plan<'a> {
         let source = args.meters.as_deref().or(args.store.as_deref()).unwrap_or(Path::new(""));
         let zone = args.zone.as_deref().map(|name| zone(name, source)).transpose()?;
         let store = args.store.as_deref().map(opened).transpose()?;
-        let places = match (&store, &args.meters) {
+        let mut meters = match (&store, &args.meters) {
             (Some(reader), _) => of_store(reader, args)?,
             (None, Some(file)) if file.is_file() => of_file(file)?,
             (None, Some(folder)) => of_folder(folder)?,
-            (None, None) => BTreeMap::new(),
+            (None, None) => Vec::new(),
         };
         if args.list.is_none() && store.is_none() {
             unit(args.unit.as_deref(), source)?;
         }
-        let found = match &args.list {
-            Some(list) => listed(list, places, source)?,
-            None => places.into_iter().map(|(name, place)| (name, (place, Ok(None)))).collect(),
-        };
-        if found.is_empty() {
+        if let Some(list) = &args.list {
+            meters = listed(list, meters, source)?;
+        }
+        if meters.is_empty() {
             return Err(Refused::data(Some(source.to_path_buf()), None, RULE, "has no meter".to_owned()));
         }
-        let stations = Stations::of(args, store.as_ref(), &found)?;
-        let strata: BTreeSet<String> = found.values().map(|(_, listed)| stratum(listed)).collect();
-        let strata: Vec<String> = strata.into_iter().collect();
-        let meters: Vec<Meter> = found
-            .into_iter()
-            .map(|(name, (place, listed))| Meter {
-                station: stations.place(&name, &place, &listed),
-                stratum: strata.binary_search(&stratum(&listed)).unwrap_or(0),
-                name,
-                place,
-                listed,
-            })
-            .collect();
+        let stations = Stations::of(args, store.as_ref(), &meters)?;
+        let strata: BTreeSet<&str> = meters.iter().map(Meter::stratum_name).collect();
+        let strata: Vec<String> = strata.into_iter().map(str::to_owned).collect();
+        for meter in &mut meters {
+            meter.station = number(stations.place(meter));
+            meter.stratum = number(strata.binary_search_by(|name| name.as_str().cmp(meter.stratum_name())).unwrap_or(0));
+        }
         let mut plan = Self { args, meters, stations: stations.into_all(), strata, unit: EnergyUnit::KilowattHour, zone, store };
         plan.unit = plan.unit_of_sums()?;
         Ok(plan)
@@ -198,6 +209,28 @@ fn explained(method: Method, listed: &Listed, meter: &Meter) -> Result<Option<Dr
 }
 
 impl Meter {
+    fn new(name: String, place: Place) -> Self {
+        Self { name: name.into_boxed_str(), place, listed: Ok(None), station: 0, stratum: 0 }
+    }
+
+    fn row(&self) -> Option<&Listed> {
+        self.listed.as_ref().ok().and_then(Option::as_deref)
+    }
+
+    fn stratum_name(&self) -> &str {
+        self.row().and_then(|listed| listed.stratum.as_deref()).unwrap_or_default()
+    }
+
+    /// Its place among the stations.
+    pub(super) fn station(&self) -> usize {
+        usize::try_from(self.station).unwrap_or(usize::MAX)
+    }
+
+    /// Its place among the strata.
+    pub(super) fn stratum(&self) -> usize {
+        usize::try_from(self.stratum).unwrap_or(usize::MAX)
+    }
+
     /// Which row of its file a row is.
     pub(super) fn row_of_file(&self, row: usize) -> usize {
         match &self.place {
@@ -218,18 +251,17 @@ impl Meter {
     }
 }
 
-type Found = BTreeMap<String, (Place, Result<Option<Box<Listed>>, Box<Refused>>)>;
-
-fn stratum(listed: &Result<Option<Box<Listed>>, Box<Refused>>) -> String {
-    listed.as_ref().ok().and_then(Option::as_ref).and_then(|listed| listed.stratum.clone()).unwrap_or_default()
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 impl Place {
     /// What messages call it, for a meter of this name.
     fn path(&self, name: &str) -> PathBuf {
         match self {
-            Self::File(file) | Self::Part(file, _) => file.clone(),
-            Self::Inside(folder, end) => folder.join(format!("{name}.{end}")),
+            Self::File(file) => file.clone(),
+            Self::Part(file, _) => file.to_path_buf(),
+            Self::Inside(folder, end) => folder.join(format!("{name}.{}", end.name())),
             Self::Series(_) => PathBuf::from(name),
         }
     }
@@ -240,34 +272,42 @@ fn opened(folder: &Path) -> Result<Reader, Refused> {
 }
 
 /// The files of a folder that may be meters, by their names without endings.
-fn of_folder(folder: &Path) -> Result<BTreeMap<String, Place>, Refused> {
+fn of_folder(folder: &Path) -> Result<Vec<Meter>, Refused> {
     let unread = |err: std::io::Error| Refused::down(folder, format!("could not be read: {err}"));
     let inside: Arc<Path> = Arc::from(folder);
-    let mut places = BTreeMap::new();
+    let mut meters = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unread)? {
         let path = entry.map_err(unread)?.path();
-        let end = path.extension().and_then(|end| ["csv", "parquet"].into_iter().find(|known| end == *known));
-        let (Some(end), Some(name)) = (end, path.file_stem().and_then(|name| name.to_str()).map(str::to_owned)) else { continue };
-        if let Some(other) = places.insert(name.clone(), Place::Inside(Arc::clone(&inside), end)) {
-            let message = format!("the meter `{name}` is there twice, in {} too", other.path(&name).display());
-            return Err(Refused::data(Some(path), None, RULE, message));
-        }
+        let end = path.extension().and_then(|end| Ending::ALL.into_iter().find(|known| end == known.name()));
+        let (Some(end), Some(name)) = (end, path.file_stem().and_then(|name| name.to_str())) else { continue };
+        meters.push(Meter::new(name.to_owned(), Place::Inside(Arc::clone(&inside), end)));
     }
-    Ok(places)
+    // It was made room for as many again.
+    meters.shrink_to_fit();
+    meters.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    if let Some([one, other]) = meters.array_windows().find(|[one, other]| one.name == other.name) {
+        let message = format!("the meter `{}` is there twice, in {} too", one.name, other.path().display());
+        return Err(Refused::data(Some(one.path()), None, RULE, message));
+    }
+    Ok(meters)
 }
 
 /// The meters of one file, by what its column `meter` calls them.
-fn of_file(file: &Path) -> Result<BTreeMap<String, Place>, Refused> {
+fn of_file(file: &Path) -> Result<Vec<Meter>, Refused> {
     let parts = file_parts(input::body(file)?, "meter").map_err(|err| {
         let row = if let ImportError::Row { row, .. } = &err { usize::try_from(*row).ok() } else { None };
         let rule = "portfolio: a file of many meters has the columns meter,start,value";
         Refused::data(Some(file.to_path_buf()), row, rule, daemon::chain(&err))
     })?;
-    Ok(parts.into_iter().map(|part| (part.name.clone(), Place::Part(file.to_path_buf(), Box::new(part)))).collect())
+    let file: Arc<Path> = Arc::from(file);
+    let mut meters: Vec<Meter> =
+        parts.into_iter().map(|part| Meter::new(part.name.clone(), Place::Part(Arc::clone(&file), Box::new(part)))).collect();
+    meters.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(meters)
 }
 
 /// The series of a store that count this point, as TENANT/FACILITY/DEVICE.
-fn of_store(reader: &Reader, args: &Args) -> Result<BTreeMap<String, Place>, Refused> {
+fn of_store(reader: &Reader, args: &Args) -> Result<Vec<Meter>, Refused> {
     let folder = args.store.as_deref().unwrap_or(Path::new(""));
     let known: BTreeSet<String> = reader.facilities().iter().map(|(tenant, facility)| format!("{tenant}/{facility}")).collect();
     if let Some(absent) = args.facility.iter().find(|name| !known.contains(*name)) {
@@ -297,25 +337,26 @@ fn of_store(reader: &Reader, args: &Args) -> Result<BTreeMap<String, Place>, Ref
         let message = format!("no series counts energy at the point `{wanted}`; points that do are: {points}");
         return Err(Refused::usage(Some(folder.to_path_buf()), RULE, message));
     }
-    Ok(places)
+    Ok(places.into_iter().map(|(name, place)| Meter::new(name, place)).collect())
 }
 
 /// The meters of a list. One that the folder does not have is a meter all the same, and refused when it is read.
-fn listed(list: &Path, mut places: BTreeMap<String, Place>, source: &Path) -> Result<Found, Refused> {
+fn listed(list: &Path, meters: Vec<Meter>, source: &Path) -> Result<Vec<Meter>, Refused> {
+    let mut places: BTreeMap<Box<str>, Place> = meters.into_iter().map(|meter| (meter.name, meter.place)).collect();
     let mut found = BTreeMap::new();
     for (index, entry) in list::read(list)?.into_iter().enumerate() {
         let name = entry.meter;
         let file = entry.listed.as_ref().ok().and_then(|listed| listed.file.clone());
-        let place = file.map(Place::File).or_else(|| places.remove(&name));
+        let place = file.map(Place::File).or_else(|| places.remove(name.as_str()));
         let absent = || Refused::data(Some(source.to_path_buf()), None, RULE, format!("has no meter `{name}`"));
         let listed = if place.is_none() && source.is_file() { Err(Box::new(absent())) } else { entry.listed.map(Some) };
         let place = place.unwrap_or_else(|| Place::File(source.join(&name)));
-        if found.insert(name.clone(), (place, listed)).is_some() {
+        if found.insert(name.clone(), Meter { listed, ..Meter::new(name.clone(), place) }).is_some() {
             let message = format!("the meter `{name}` is there twice");
             return Err(Refused::data(Some(list.to_path_buf()), Some(index + 1), RULE, message));
         }
     }
-    Ok(found)
+    Ok(found.into_values().collect())
 }
 
 /// The stations that meters have.
@@ -327,7 +368,7 @@ struct Stations<'a> {
 }
 
 impl<'a> Stations<'a> {
-    fn of(args: &'a Args, store: Option<&Reader>, found: &Found) -> Result<Self, Refused> {
+    fn of(args: &'a Args, store: Option<&Reader>, meters: &[Meter]) -> Result<Self, Refused> {
         let single = args.temperature.as_ref().filter(|path| !path.is_dir());
         let single = single.map(|path| path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
         let mut stations = Self { args, single, names: Vec::new() };
@@ -347,9 +388,9 @@ impl<'a> Stations<'a> {
             let message = || format!("the store has no `{}` of {name}; bring its weather in, or give --temperature", args.weather);
             of_store.remove(name).map_or_else(|| Where::Absent(message()), |info| Where::Series(Box::new(info)))
         };
-        for (name, (place, listed)) in found {
-            let station = stations.name(name, place, listed);
-            if names.contains_key(&station) {
+        for meter in meters {
+            let station = stations.name(meter);
+            if names.contains_key(station.as_ref()) {
                 continue;
             }
             let lies = match &args.temperature {
@@ -362,27 +403,27 @@ impl<'a> Stations<'a> {
                     file.map_or_else(|| Where::Absent(message()), Where::File)
                 }
             };
-            names.insert(station, lies);
+            names.insert(station.into_owned(), lies);
         }
         stations.names = names.into_iter().collect();
         Ok(stations)
     }
 
     /// What a meter's station is called.
-    fn name(&self, meter: &str, place: &Place, listed: &Result<Option<Box<Listed>>, Box<Refused>>) -> String {
+    fn name<'b>(&'b self, meter: &'b Meter) -> Cow<'b, str> {
         if let Some(single) = &self.single {
-            return single.clone();
+            return Cow::Borrowed(single);
         }
-        let of_list = listed.as_ref().ok().and_then(Option::as_ref).and_then(|listed| listed.station.clone());
-        match (of_list, place, &self.args.temperature) {
-            (_, Place::Series(info), None) => format!("{}/{}", info.key.tenant, info.key.facility),
-            (Some(station), _, _) => station,
-            _ => meter.to_owned(),
+        let of_list = meter.row().and_then(|listed| listed.station.as_deref());
+        match (of_list, &meter.place, &self.args.temperature) {
+            (_, Place::Series(info), None) => Cow::Owned(format!("{}/{}", info.key.tenant, info.key.facility)),
+            (Some(station), _, _) => Cow::Borrowed(station),
+            _ => Cow::Borrowed(&meter.name),
         }
     }
 
-    fn place(&self, meter: &str, place: &Place, listed: &Result<Option<Box<Listed>>, Box<Refused>>) -> usize {
-        let name = self.name(meter, place, listed);
+    fn place(&self, meter: &Meter) -> usize {
+        let name = self.name(meter);
         self.names.binary_search_by(|(known, _)| known.as_str().cmp(&name)).unwrap_or(0)
     }
 

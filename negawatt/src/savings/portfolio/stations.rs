@@ -64,7 +64,7 @@ impl<'a> Stations<'a> {
         let mut kept: Vec<Kept> = Vec::new();
         kept.resize_with(plan.stations.len(), Kept::default);
         for meter in meters.iter().filter_map(|meter| plan.meters.get(*meter)) {
-            if let Some(kept) = kept.get_mut(meter.station) {
+            if let Some(kept) = kept.get_mut(meter.station()) {
                 kept.left += 1;
             }
         }

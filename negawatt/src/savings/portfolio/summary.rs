@@ -178,13 +178,13 @@ impl Summary {
     pub(super) fn of(plan: &Plan<'_>, tally: &Tally) -> Result<Self, Refused> {
         let per_unit = plan.unit.to_wh(1.0);
         let (common, source) = common(plan, tally)?;
-        let meters = members(plan, tally);
-        let treated: Vec<Member> = meters.iter().filter(|meter| meter.role == Role::Treated).map(|meter| meter.member).collect();
-        let observed: f64 = treated.iter().map(|member| member.counterfactual_wh - member.avoided_wh).sum();
-        let counterfactual: f64 = treated.iter().map(|member| member.counterfactual_wh).sum();
-        let summed = portfolio(&treated, common).ok();
+        let treated = || members(plan, tally).filter(|meter| meter.role == Role::Treated).map(|meter| meter.member);
+        let observed: f64 = treated().map(|member| member.counterfactual_wh - member.avoided_wh).sum();
+        let counterfactual: f64 = treated().map(|member| member.counterfactual_wh).sum();
+        let summed = portfolio(treated(), common).ok();
         let compares = plan.meters.iter().any(|meter| meter.role() == Role::Comparison);
-        let comparison = compares.then(|| Comparison::of(differences(&meters, common, CONFIDENCE), plan));
+        let compared = || members(plan, tally).collect::<Vec<Compared>>();
+        let comparison = compares.then(|| Comparison::of(differences(&compared(), common, CONFIDENCE), plan));
         Ok(Self {
             schema: SCHEMA,
             code_version: CODE_VERSION,
@@ -265,20 +265,19 @@ fn common(plan: &Plan<'_>, tally: &Tally) -> Result<(Common, &'static str), Refu
     })
 }
 
-/// The meters that can be added up, in order.
-fn members(plan: &Plan<'_>, tally: &Tally) -> Vec<Compared> {
-    let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
-    let member = |(meter, known): (&super::plan::Meter, &Option<super::tally::Known>)| {
+/// The meters that can be added up, in order. Nobody keeps them: there may be many thousands.
+fn members(plan: &Plan<'_>, tally: &Tally) -> impl Iterator<Item = Compared> + Clone {
+    let member = move |(meter, known): (&super::plan::Meter, &Option<super::tally::Known>)| {
         let (figures, unit) = (known.as_ref()?.figures?, plan.unit_of(meter).ok()?);
         let member = Member {
             avoided_wh: unit.to_wh(figures.savings),
             half_width_wh: unit.to_wh(figures.half),
             counterfactual_wh: unit.to_wh(figures.counterfactual),
-            station: number(meter.station),
+            station: meter.station,
         };
-        Some(Compared { member, role: meter.role(), stratum: number(meter.stratum) })
+        Some(Compared { member, role: meter.role(), stratum: meter.stratum })
     };
-    plan.meters.iter().zip(&tally.known).filter_map(member).collect()
+    plan.meters.iter().zip(&tally.known).filter_map(member)
 }
 
 fn counts(plan: &Plan<'_>, tally: &Tally) -> Counts {

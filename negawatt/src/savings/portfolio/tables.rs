@@ -15,11 +15,29 @@ use super::row::Row;
 pub(super) struct Table {
     replacing: Replacing,
     open: Option<(File, BatchedWriter<File>)>,
+    /// Rows that wait for others, to be one group with them.
+    waiting: Option<DataFrame>,
 }
 
 impl Table {
     pub(super) fn new(folder: &Path, name: &str) -> Self {
-        Self { replacing: Replacing::new(folder, name), open: None }
+        Self { replacing: Replacing::new(folder, name), open: None, waiting: None }
+    }
+
+    /// Adds rows, which are written when there are as many as a group has.
+    pub(super) fn add(&mut self, frame: &DataFrame, group: usize) -> Result<(), Refused> {
+        match &mut self.waiting {
+            Some(waiting) => waiting.extend(frame).map_err(|err| self.replacing.failed(&err))?,
+            waiting @ None => *waiting = Some(frame.clone()),
+        }
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.height() >= group) { self.write_waiting() } else { Ok(()) }
+    }
+
+    fn write_waiting(&mut self) -> Result<(), Refused> {
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        // Columns without a value are not grown in place as others are.
+        waiting.rechunk_mut();
+        self.write(&waiting)
     }
 
     /// Adds a batch; all have the columns of the first.
@@ -37,7 +55,8 @@ impl Table {
         }
     }
 
-    pub(super) fn done(self) -> Result<(), Refused> {
+    pub(super) fn done(mut self) -> Result<(), Refused> {
+        self.write_waiting()?;
         match self.open {
             Some((file, writer)) => {
                 writer.finish().map_err(|err| self.replacing.failed(&err))?;
@@ -200,5 +219,23 @@ mod tests {
         assert!(std::fs::read_dir(dir.path()).unwrap().count() == 1, "nothing else is left");
         Table::new(dir.path(), "meters.parquet").done().unwrap();
         assert!(!path.exists(), "a table without rows is none");
+    }
+
+    #[test]
+    fn rows_wait_until_they_are_a_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Table::new(dir.path(), "meters.parquet");
+        let error = r#""error":{"file":"b.csv","row":3,"rule":"cleaning 1","message":"no number"}"#;
+        for (name, more) in [("a", r#""digest":"d""#), ("b", error), ("c", r#""digest":"e""#)] {
+            table.add(&meters(&[row(name, &format!(r#""status":"refused",{more}"#))]).unwrap(), 2).unwrap();
+        }
+        table.done().unwrap();
+        let mut reader = ParquetReader::new(File::open(dir.path().join("meters.parquet")).unwrap());
+        let groups: Vec<usize> = reader.get_metadata().unwrap().row_groups.iter().map(|group| group.num_rows()).collect();
+        assert_eq!(groups, [2, 1]);
+        let frame = reader.finish().unwrap();
+        let text = |name: &str| frame.column(name).unwrap().str().unwrap().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>();
+        assert_eq!(text("digest"), [Some("d".to_owned()), None, Some("e".to_owned())]);
+        assert_eq!(text("error_rule"), [None, Some("cleaning 1".to_owned()), None]);
     }
 }

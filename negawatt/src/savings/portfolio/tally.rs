@@ -31,9 +31,9 @@ impl Tally {
     }
 
     /// Takes a meter. Sums are of integers: in which order meters come changes nothing.
-    pub(super) fn add(&mut self, meter: usize, known: Known, role: Role, station: usize, before: &[Month], after: &[Month]) {
+    pub(super) fn add(&mut self, meter: usize, known: Known, role: Role, station: u32, before: &[Month], after: &[Month]) {
         if known.figures.is_some() {
-            self.likeness.add(u32::try_from(station).unwrap_or(u32::MAX), before);
+            self.likeness.add(station, before);
             if role == Role::Treated {
                 self.months.add(after);
             }

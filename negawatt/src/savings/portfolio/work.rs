@@ -132,7 +132,7 @@ fn collect(
 /// Does one meter.
 fn finished(plan: &Plan<'_>, stations: &Stations<'_>, lines: &Lines, at: usize) -> Result<Finished, Refused> {
     let Some(meter) = plan.meters.get(at) else { return Err(Refused::usage(None, "portfolio", "no such meter".to_owned())) };
-    let station = stations.of(meter.station);
+    let station = stations.of(meter.station());
     let question = plan.question(meter);
     let content = Content::of(plan, meter);
     let key = key(plan, &question, &station, &content);
@@ -145,7 +145,7 @@ fn finished(plan: &Plan<'_>, stations: &Stations<'_>, lines: &Lines, at: usize) 
             return of_row(at, row, same.then_some(span));
         }
     }
-    let name = || meter.name.clone();
+    let name = || meter.name.to_string();
     let row = match answer(meter, question, station, content, plan) {
         Ok(answer) => Row::answered(name(), key, standing, answer),
         Err(refused) => Row::refused(name(), key, standing, refused.fault()),
@@ -183,7 +183,7 @@ pub(super) fn answer(
 }
 
 fn refused(err: &AssessError, meter: &Meter, plan: &Plan<'_>) -> Refused {
-    let station = || plan.stations.get(meter.station).map(super::stations::Station::path);
+    let station = || plan.stations.get(meter.station()).map(super::stations::Station::path);
     let file = err.file().and_then(|file| match file {
         Source::Meter => Some(meter.path()),
         Source::Drivers => Some(meter.variables().unwrap_or_else(|| meter.path())),
@@ -293,9 +293,9 @@ impl Plan<'_> {
     /// Where a meter stands among the others.
     pub(super) fn standing(&self, meter: &Meter) -> Standing {
         Standing {
-            station: self.stations.get(meter.station).map(|station| station.name.clone()).unwrap_or_default(),
+            station: self.stations.get(meter.station()).map(|station| station.name.clone()).unwrap_or_default(),
             role: meter.role(),
-            stratum: self.strata.get(meter.stratum).cloned().unwrap_or_default(),
+            stratum: self.strata.get(meter.stratum()).cloned().unwrap_or_default(),
         }
     }
 }
