@@ -75,6 +75,8 @@ pub enum Quantity {
     Kwh(Decimal),
     /// Power.
     Kw(Decimal),
+    /// Apparent power.
+    Kva(Decimal),
     /// Months.
     Months(Decimal),
     /// Days.

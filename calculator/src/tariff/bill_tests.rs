@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 
 use crate::tariff::{
     Account, Allocation, Averaging, Bill, BillError, BillPeriod, Biller, CoincidentCharge, DemandCharge, DemandMeter, DemandPeriod,
-    EnergyCharge, EnergyPeriod, Export, FixedCharge, Half, LineKind, LineRounding, Minimum, Note, PastDemand, Per, PriceFrom, Profile,
-    Proration, Quantity, Ratchet, Rate, RateTerms, Rider, RiderPrice, Tariff, Tax, Tier, TierUnit, Version, Weekday, Window,
+    EnergyCharge, EnergyPeriod, Export, FixedCharge, Half, LineKind, LineRounding, Minimum, Note, PastDemand, Per, PowerFactor, PriceFrom,
+    Profile, Proration, Quantity, Ratchet, Rate, RateTerms, Rider, RiderPrice, Tariff, Tax, Tier, TierUnit, Version, Weekday, Window,
     calendar_months, value,
 };
 
@@ -40,7 +40,7 @@ fn energy(tiers: Vec<Tier>) -> EnergyCharge {
 
 fn demand(tiers: Vec<Tier>) -> DemandCharge {
     let periods = vec![DemandPeriod { name: "all hours".into(), windows: vec![], tiers }];
-    DemandCharge { name: "demand".into(), periods, minimum_kw: None, ratchet: None }
+    DemandCharge { name: "demand".into(), periods, minimum_kw: None, power_factor: None, ratchet: None }
 }
 
 fn afternoons() -> Window {
@@ -150,6 +150,45 @@ fn intervals_longer_than_the_window_are_named() {
     let (rate, load) = (rate(version), profile(JANUARY.0, JANUARY.1, 10, |_| 1));
     let refused = Biller::new(&rate, &load, &chicago(), &[BillPeriod { first: JANUARY.0, end: JANUARY.1 }]).unwrap_err();
     assert_eq!(refused.to_string(), "intervals of 10 minutes do not fit into demand windows of 15 minutes");
+}
+
+#[test]
+fn a_poor_power_factor_is_paid_for() {
+    let price = |power_factor, tiers| {
+        let mut version = Version::empty(date(2020, 1, 1));
+        version.demand = vec![DemandCharge { power_factor, ..demand(tiers) }];
+        one_bill(&rate(version), &profile(JANUARY.0, JANUARY.1, 15, |slot| if slot == 7 { 25_000 } else { 1_000 }), JANUARY.0, JANUARY.1)
+    };
+    // 100 kW at a factor of 0.9 are 111.111 kVA.
+    let apparent = price(Some(PowerFactor::Apparent { factor: dec("0.9") }), two_tiers("110", "2", "3"));
+    let quantities: Vec<_> = apparent.lines.iter().map(|line| (line.quantity, line.amount)).collect();
+    assert_eq!(quantities, [(Quantity::Kva(dec("110")), dec("220")), (Quantity::Kva(dec("1.111")), dec("3.333"))]);
+    let penalised = |factor: &str| {
+        let factor = PowerFactor::Penalised { factor: dec(factor), at_least: dec("0.9") };
+        price(Some(factor), one_tier("1")).lines[0].quantity
+    };
+    assert_eq!((penalised("0.8"), penalised("0.95")), (Quantity::Kw(dec("112.5")), Quantity::Kw(dec("100"))));
+    for factor in ["0", "1.01", "-0.9"] {
+        let mut version = Version::empty(date(2020, 1, 1));
+        version.demand = vec![DemandCharge { power_factor: Some(PowerFactor::Apparent { factor: dec(factor) }), ..demand(one_tier("1")) }];
+        let refused = Rate::try_from(terms(version)).unwrap_err().to_string();
+        assert!(refused.contains("a power factor is above 0 and at most 1"), "{refused}");
+    }
+}
+
+#[test]
+fn a_ratchet_and_the_least_are_those_of_apparent_power() {
+    let charge = |minimum_kw: &str| {
+        let mut version = Version::empty(date(2020, 1, 1));
+        let ratchet = Ratchet { percent: dec("80"), bills: 11, months: vec![] };
+        let power_factor = Some(PowerFactor::Apparent { factor: dec("0.8") });
+        version.demand =
+            vec![DemandCharge { power_factor, ratchet: Some(ratchet), minimum_kw: Some(dec(minimum_kw)), ..demand(one_tier("1")) }];
+        let (rate, load) = (rate(version), profile(JANUARY.0, JANUARY.1, 60, |_| 10_000));
+        let known = Account { history: vec![PastDemand { charge: "demand".into(), end: JANUARY.0, watts: 50_000 }], ..Account::default() };
+        bills(&rate, &load, &calendar_months(JANUARY.0, JANUARY.1), &known)[0].lines[0].quantity
+    };
+    assert_eq!((charge("0"), charge("60")), (Quantity::Kva(dec("50")), Quantity::Kva(dec("60"))), "40 kW are remembered");
 }
 
 #[test]

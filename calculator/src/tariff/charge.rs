@@ -129,13 +129,62 @@ pub struct DemandCharge {
     pub name: String,
     /// Its periods.
     pub periods: Vec<DemandPeriod>,
-    /// What is charged at least, kW, such as a contracted power.
+    /// What is charged at least, in what prices are for, such as a contracted power.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_kw: Option<Decimal>,
+    /// How it follows from active power where that is not what is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_factor: Option<PowerFactor>,
     /// What earlier bills make of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratchet: Option<Ratchet>,
 }
+
+/// How the demand that is charged follows from active power, by the power factor that both sides agree on: meters of active
+/// energy do not show it, and what would have been used has none that could be measured. Rounded to whole watts or volt-amperes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PowerFactor {
+    /// Prices and bounds are those of apparent power, kVA: kW over the factor.
+    Apparent {
+        /// Above 0, at most 1.
+        factor: Decimal,
+    },
+    /// Prices are those of kW, of which more are charged where the factor is poor: kW times `at_least` over the factor.
+    Penalised {
+        /// Above 0, at most 1.
+        factor: Decimal,
+        /// From this factor on nothing is added; above 0, at most 1.
+        at_least: Decimal,
+    },
+}
+
+impl PowerFactor {
+    /// What is charged for so many kW; `None` beyond what a decimal holds.
+    pub(super) fn charged(self, kw: Decimal) -> Option<Decimal> {
+        let charged = match self {
+            Self::Apparent { factor } => kw.checked_div(factor)?,
+            Self::Penalised { factor, at_least } if factor < at_least => kw.checked_mul(at_least)?.checked_div(factor)?,
+            Self::Penalised { .. } => return Some(kw),
+        };
+        Some(charged.round_dp(WATTS))
+    }
+
+    pub(super) const fn is_apparent(self) -> bool {
+        matches!(self, Self::Apparent { .. })
+    }
+
+    pub(super) fn holds(self) -> bool {
+        let is_factor = |factor: Decimal| factor > Decimal::ZERO && factor <= Decimal::ONE;
+        match self {
+            Self::Apparent { factor } => is_factor(factor),
+            Self::Penalised { factor, at_least } => is_factor(factor) && is_factor(at_least),
+        }
+    }
+}
+
+/// Decimals of a kW down to its watts.
+const WATTS: u32 = 3;
 
 /// A period of a demand charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,7 +37,8 @@ fn rate() -> Rate {
     version.energy =
         vec![EnergyCharge { name: "energy".into(), tiers_by: Default::default(), allocation: Default::default(), periods: vec![period] }];
     let period = DemandPeriod { name: "all hours".into(), windows: vec![], tiers: tiers("10") };
-    version.demand = vec![DemandCharge { name: "demand".into(), periods: vec![period], minimum_kw: None, ratchet: None }];
+    version.demand =
+        vec![DemandCharge { name: "demand".into(), periods: vec![period], minimum_kw: None, power_factor: None, ratchet: None }];
     let (name, currency) = ("r".into(), "USD".into());
     Rate::try_from(RateTerms { name, currency, proration: Default::default(), rounding: None, versions: vec![version] }).unwrap()
 }

@@ -69,6 +69,29 @@ pub(super) fn bill(
     })
 }
 
+/// What is charged by the month, and in which unit.
+struct Power {
+    kilo: Decimal,
+    quantity: fn(Decimal) -> Quantity,
+}
+
+impl Power {
+    const fn active(kilo: Decimal) -> Self {
+        Self { kilo, quantity: Quantity::Kw }
+    }
+
+    /// What a charge makes of so much active power, kW.
+    fn of(charge: &DemandCharge, kw: Decimal) -> Result<Self, BillError> {
+        let Some(factor) = charge.power_factor else { return Ok(Self::active(kw)) };
+        let kilo = factor.charged(kw).ok_or_else(|| beyond(&charge.name))?;
+        Ok(Self { kilo, quantity: if factor.is_apparent() { Quantity::Kva } else { Quantity::Kw } })
+    }
+
+    fn at_least(self, minimum: Option<Decimal>) -> Self {
+        Self { kilo: self.kilo.max(minimum.unwrap_or_default()), ..self }
+    }
+}
+
 fn beyond(name: &str) -> BillError {
     BillError::Amount { name: name.to_owned() }
 }
@@ -234,11 +257,11 @@ impl<'a> Writer<'a> {
         let so_far = self.demands.entry(&charge.name).or_default();
         *so_far = highest.max(*so_far);
 
-        let mut least = charge.minimum_kw.unwrap_or_default();
+        let mut remembered = Decimal::ZERO;
         if let Some(ratchet) = &charge.ratchet {
             let (kw, known) =
                 demand::ratcheted(ratchet, &charge.name, self.history, self.laid.period.first).ok_or_else(|| beyond(&charge.name))?;
-            least = least.max(kw);
+            remembered = kw;
             if known < usize::from(ratchet.bills) {
                 let note = Note::ShortHistory { charge: charge.name.clone(), known, wanted: ratchet.bills };
                 if !self.notes.contains(&note) {
@@ -248,8 +271,9 @@ impl<'a> Writer<'a> {
         }
         for (index, (period, watts)) in charge.periods.iter().zip(measured).enumerate() {
             let segments = piece.segments.iter().filter(|segment| schedule.has_month(index, segment.month));
-            let kw = Decimal::new(watts.unwrap_or(0), 3).max(least);
-            self.per_kw(version, LineKind::Demand, &charge.name, Some(&period.name), kw, &period.tiers, segments)?;
+            let kw = Decimal::new(watts.unwrap_or(0), 3).max(remembered);
+            let power = Power::of(charge, kw)?.at_least(charge.minimum_kw);
+            self.per_month(version, LineKind::Demand, &charge.name, Some(&period.name), power, &period.tiers, segments)?;
         }
         Ok(())
     }
@@ -271,18 +295,18 @@ impl<'a> Writer<'a> {
             return Err(BillError::NoGridPeak { charge: charge.name.clone(), first, end });
         };
         let segments = piece.segments.iter().filter(charged);
-        self.per_kw(version, LineKind::Coincident, &charge.name, None, Decimal::new(watts, 3), &charge.tiers, segments)
+        self.per_month(version, LineKind::Coincident, &charge.name, None, Power::active(Decimal::new(watts, 3)), &charge.tiers, segments)
     }
 
-    /// The lines of a price per kW and month.
+    /// The lines of a price per month and kW or kVA.
     #[expect(clippy::too_many_arguments, reason = "they are the columns of the line")]
-    fn per_kw<'s>(
+    fn per_month<'s>(
         &mut self,
         version: &Version,
         kind: LineKind,
         name: &str,
         period: Option<&str>,
-        kw: Decimal,
+        power: Power,
         tiers: &[super::Tier],
         segments: impl Iterator<Item = &'s Segment> + Clone,
     ) -> Result<(), BillError> {
@@ -291,13 +315,13 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let several = tiers.len() > 1;
-        for (index, (tier, part)) in tiers.iter().zip(demand::in_tiers(kw, tiers)).enumerate() {
+        for (index, (tier, part)) in tiers.iter().zip(demand::in_tiers(power.kilo, tiers)).enumerate() {
             if index > 0 && part.is_zero() {
                 continue;
             }
             let monthly = times(part, tier.price, name)?;
             let amount = share(segments.clone(), monthly).ok_or_else(|| beyond(name))?;
-            let (quantity, months) = (Quantity::Kw(part.normalize()), (months != Decimal::ONE).then(|| months.normalize()));
+            let (quantity, months) = ((power.quantity)(part.normalize()), (months != Decimal::ONE).then(|| months.normalize()));
             let tier_number = several.then_some(index + 1);
             self.push(version, Draft { kind, name, period, tier: tier_number, quantity, price: tier.price, months, amount });
         }

@@ -30,7 +30,7 @@ mod value;
 pub use bill::{Account, Bill, BillError, BillLine, Biller, Note, PastDemand, Quantity};
 pub use charge::{
     Allocation, Averaging, CoincidentCharge, DemandCharge, DemandMeter, DemandPeriod, EnergyCharge, EnergyPeriod, Export, FixedCharge,
-    LineKind, Minimum, Per, PriceFrom, Ratchet, Rider, RiderPrice, Tax, Tier, TierUnit, Version,
+    LineKind, Minimum, Per, PowerFactor, PriceFrom, Ratchet, Rider, RiderPrice, Tax, Tier, TierUnit, Version,
 };
 pub use expected::{BILL_DRAWS, DailyCounterfactual, ExpectError, ExpectedValue, expected_value};
 pub use flat::Flat;

@@ -240,6 +240,9 @@ fn compile(version: &Version) -> Result<Compiled, TariffError> {
         if charge.minimum_kw.is_some_and(|kw| kw.is_sign_negative()) {
             return Err(invalid(&charge.name, "the least demand is negative"));
         }
+        if charge.power_factor.is_some_and(|factor| !factor.holds()) {
+            return Err(invalid(&charge.name, "a power factor is above 0 and at most 1"));
+        }
         let periods = charge.periods.iter().map(|period| (period.name.as_str(), period.windows.as_slice()));
         demand.push(schedule(&charge.name, periods, Coverage::Partial)?);
     }

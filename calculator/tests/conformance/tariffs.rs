@@ -83,7 +83,7 @@ fn energy(cheap: Vec<Tier>, dear: Vec<Tier>) -> EnergyCharge {
 
 fn demand(name: &str, periods: Vec<(&str, Vec<Window>, Vec<Tier>)>) -> DemandCharge {
     let periods = periods.into_iter().map(|(name, windows, tiers)| DemandPeriod { name: name.to_owned(), windows, tiers });
-    DemandCharge { name: name.to_owned(), periods: periods.collect(), minimum_kw: None, ratchet: None }
+    DemandCharge { name: name.to_owned(), periods: periods.collect(), minimum_kw: None, power_factor: None, ratchet: None }
 }
 
 fn fixed(amount: i64) -> Vec<FixedCharge> {

@@ -9,8 +9,8 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use negawatt_calculator::tariff::{
     Account, Allocation, Averaging, Biller, DemandCharge, DemandMeter, DemandPeriod, EnergyCharge, EnergyPeriod, FixedCharge, LineKind,
-    Minimum, Per, Profile, Proration, Ratchet, Rate, RateTerms, Rider, RiderPrice, Tax, Tier, TierUnit, Version, Weekday, Window,
-    calendar_months,
+    Minimum, Per, PowerFactor, Profile, Proration, Ratchet, Rate, RateTerms, Rider, RiderPrice, Tax, Tier, TierUnit, Version, Weekday,
+    Window, calendar_months,
 };
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -29,6 +29,8 @@ struct Case {
     capacity_bound_kw: i64,
     afternoon: Price,
     ratchet_percent: i64,
+    /// In percent; 100 where the capacity is charged by its kW.
+    power_factor: i64,
     customer: Price,
     fuel: Price,
     surcharge_percent: i64,
@@ -46,7 +48,8 @@ fn case() -> impl Strategy<Value = Case> {
     let price = || 0_i64..5_000;
     let prices = (price(), price(), price(), price()).prop_map(|(a, b, c, d)| [[a, b], [c, d]]);
     let bounds = (1_i64..3_000, 1_i64..3_000).prop_map(|(on, off)| [on, off]);
-    let capacity = ((0_i64..200_000), (0_i64..200_000), 1_i64..30, 0_i64..200_000, 0_i64..120);
+    let power_factor = prop_oneof![Just(100), 50_i64..100];
+    let capacity = ((0_i64..200_000), (0_i64..200_000), 1_i64..30, 0_i64..200_000, 0_i64..120, power_factor);
     let amounts = (0_i64..1_000_000, -500_i64..500, 0_i64..30, 0_i64..20_000_000, 0_i64..25);
     let powers = (0_i64..5_000, 0_i64..5_000, 1_i8..=28, proptest::array::uniform12(0_i64..10_000));
     (0_u8..3, prices, bounds, capacity, amounts, powers).prop_map(|(allocation, prices, bounds_kwh, capacity, amounts, powers)| Case {
@@ -57,6 +60,7 @@ fn case() -> impl Strategy<Value = Case> {
         capacity_bound_kw: capacity.2,
         afternoon: capacity.3,
         ratchet_percent: capacity.4,
+        power_factor: capacity.5,
         customer: amounts.0,
         fuel: amounts.1,
         surcharge_percent: amounts.2,
@@ -157,7 +161,7 @@ fn reckoned(case: &Case) -> Vec<i128> {
         let highest = case.on_w.max(highest_off);
         let remembered = past.iter().rev().take(11).copied().max().unwrap_or(0);
         // Hundredths of a watt.
-        let billed = (highest * 100).max(remembered * case.ratchet_percent);
+        let billed = apparent((highest * 100).max(remembered * case.ratchet_percent), case.power_factor);
         past.push(highest);
         let [low, high] = cut(0, billed, case.capacity_bound_kw * 100_000);
         let unit = 10_000;
@@ -172,6 +176,16 @@ fn reckoned(case: &Case) -> Vec<i128> {
         totals.push(least + least * wide(case.tax_percent) / 100);
     }
     totals
+}
+
+/// Hundredths of a watt as hundredths of a volt-ampere, whole volt-amperes of them; watts where the factor is 100 percent.
+const fn apparent(active: i64, percent: i64) -> i64 {
+    if percent == 100 {
+        return active;
+    }
+    let (whole, rest) = (active / percent, active % percent);
+    let up = 2 * rest > percent || (2 * rest == percent && whole % 2 == 1);
+    100 * (whole + if up { 1 } else { 0 })
 }
 
 fn rate(case: &Case) -> Rate {
@@ -192,16 +206,18 @@ fn rate(case: &Case) -> Rate {
     let mut version = Version::empty(date(2025, 1, 1));
     let periods = vec![period("on", on.clone(), 0), period("off", off, 1)];
     version.energy = vec![EnergyCharge { name: "energy".to_owned(), tiers_by: TierUnit::Kwh, allocation, periods }];
-    let demand = |name: &str, windows, tiers, ratchet| DemandCharge {
+    let demand = |name: &str, windows, tiers, ratchet, power_factor| DemandCharge {
         name: name.to_owned(),
         periods: vec![DemandPeriod { name: name.to_owned(), windows, tiers }],
         minimum_kw: None,
+        power_factor,
         ratchet,
     };
+    let power_factor = (case.power_factor < 100).then(|| PowerFactor::Apparent { factor: Decimal::new(case.power_factor, 2) });
     let ratchet = Ratchet { percent: Decimal::from(case.ratchet_percent), bills: 11, months: Vec::new() };
     version.demand = vec![
-        demand("capacity", Vec::new(), tiers(case.capacity_bound_kw, case.capacity), Some(ratchet)),
-        demand("afternoon", on, vec![Tier { up_to: None, price: price(case.afternoon) }], None),
+        demand("capacity", Vec::new(), tiers(case.capacity_bound_kw, case.capacity), Some(ratchet), power_factor),
+        demand("afternoon", on, vec![Tier { up_to: None, price: price(case.afternoon) }], None, None),
     ];
     version.demand_meter = DemandMeter { window_minutes: 15, averaging: Averaging::Rolling };
     version.fixed = vec![FixedCharge { name: "customer".to_owned(), amount: price(case.customer), per: Per::Month }];

@@ -337,7 +337,7 @@ impl Reader<'_> {
                 periods.push(DemandPeriod { tiers: self.tiers("demandratestructure", &name, &steps)?, name, windows });
             }
             let name = "demand by hour".to_owned();
-            version.demand.push(DemandCharge { name, periods, minimum_kw: None, ratchet: ratchet.clone() });
+            version.demand.push(DemandCharge { name, periods, minimum_kw: None, power_factor: None, ratchet: ratchet.clone() });
         }
         let by_month = self.fields.structure("flatdemandstructure")?;
         let months = self.fields.months("flatdemandmonths")?;
@@ -367,7 +367,13 @@ impl Reader<'_> {
                 let problem = format!("names period {number}, of which there are {}", structure.len());
                 return Err(UrdbError::Field { field: "flatdemandmonths".to_owned(), problem });
             }
-            version.demand.push(DemandCharge { name: "demand by month".to_owned(), periods, minimum_kw: None, ratchet });
+            version.demand.push(DemandCharge {
+                name: "demand by month".to_owned(),
+                periods,
+                minimum_kw: None,
+                power_factor: None,
+                ratchet,
+            });
         }
         for field in ["demandreactivepowercharge", "demandattrs", "lookbackPercent", "lookbackMonths", "lookbackRange"] {
             let set = self.fields.take(field).is_some_and(|value| match value {
@@ -401,6 +407,13 @@ impl Reader<'_> {
     fn in_kilowatts(&mut self, unit: &'static str, structure: &'static str) -> Result<bool, UrdbError> {
         match self.fields.text(unit)? {
             None | Some("kW") => Ok(true),
+            Some("kVA") => {
+                self.say(
+                    structure,
+                    "prices per kVA need a power factor, which the rate does not say: add the charge with its `power_factor`",
+                );
+                Ok(false)
+            }
             Some(other) => {
                 self.say(structure, format!("prices per {other} are not priced"));
                 Ok(false)
