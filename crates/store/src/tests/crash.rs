@@ -28,6 +28,18 @@ fn three_commits(dir: &Path) -> Vec<usize> {
     ends
 }
 
+/// Turns a bit of each of these bytes, and leaves the log as it was.
+fn each_flip_is_told(dir: &Path, log: &Path, whole: &[u8], bytes: Range<usize>) {
+    for at in bytes {
+        let mut flipped = whole.to_vec();
+        flipped[at] ^= 0x10;
+        std::fs::write(log, &flipped).unwrap();
+        let err = Store::open(dir, options()).unwrap_err();
+        assert!(matches!(err, OpenError::Wal(WalError::Damaged { .. })), "byte {at}: {err}");
+    }
+    std::fs::write(log, whole).unwrap();
+}
+
 #[test]
 fn a_commit_that_was_torn_anywhere_is_cut_and_the_ones_before_it_stay() {
     let dir = folder();
@@ -66,14 +78,7 @@ fn a_flipped_bit_before_the_last_commit_is_told_and_not_stepped_over() {
     let ends = three_commits(dir.path());
     let log = only_log(dir.path());
     let whole = std::fs::read(&log).unwrap();
-    for at in 0..ends[1] {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 0x10;
-        std::fs::write(&log, &flipped).unwrap();
-        let err = Store::open(dir.path(), options()).unwrap_err();
-        assert!(matches!(err, OpenError::Wal(WalError::Damaged { .. })), "byte {at}: {err}");
-    }
-    std::fs::write(&log, &whole).unwrap();
+    each_flip_is_told(dir.path(), &log, &whole, 0..ends[1]);
     assert_eq!(open(dir.path()).counters().accepted, 3);
 }
 
@@ -86,14 +91,7 @@ fn a_flipped_bit_before_a_torn_commit_is_told_too() {
     // Of the last commit only its header was written, and what a payload may begin with.
     let torn = ends[1] + 20;
     whole[torn..].fill(0);
-    for at in ends[0]..ends[1] {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 0x10;
-        std::fs::write(&log, &flipped).unwrap();
-        let err = Store::open(dir.path(), options()).unwrap_err();
-        assert!(matches!(err, OpenError::Wal(WalError::Damaged { .. })), "byte {at}: {err}");
-    }
-    std::fs::write(&log, &whole).unwrap();
+    each_flip_is_told(dir.path(), &log, &whole, ends[0]..ends[1]);
     assert_eq!(open(dir.path()).counters().accepted, 2);
 }
 
